@@ -1,0 +1,201 @@
+"""Kernels: loop nests over named buffers with scalar code in their bodies.
+
+    kernel    ::= 'kernel' NAME '(' buffer (',' buffer)* ')' block
+    buffer    ::= NAME ':' type access                       access ::= 'in' | 'out' | 'inout'
+    block     ::= '{' statement* '}'
+    statement ::= 'for' NAME '<' integer loop-kind block
+                | 'if' guard ('and' guard)* block            guard ::= index '<' index
+                | 'scratch' NAME ':' type scope
+                | '%'NAME '=' scalar-op '(' operand* ')' payload? ':' dtype
+                | '%'NAME '=' 'load' NAME '[' index,* ']' where? ':' dtype
+                | '%'NAME '=' 'index' '(' index ')' ':' dtype
+                | 'store' NAME '[' index,* ']' '=' '%'NAME where?
+                | 'barrier'
+    where     ::= 'where' '%'NAME
+    loop-kind ::= 'serial' | 'parallel' | 'vector' | 'unrolled' | 'group' | 'item'
+    scope     ::= 'register' | 'cache' | 'local'
+
+Meaning
+- A loop runs its body for each value of its variable, 0 to extent-1. Kinds other than serial promise
+  that the iterations are independent (parallel, vector, group, item) or ask for a copy of the body
+  each (unrolled). The meaning of a kernel is that of all its loops run serially.
+- A buffer is dense and row-major. Two buffers of one kernel do not overlap, except that an `out` may
+  be the very same memory as an `in` where the plan says so (then every element is read, in the same
+  innermost iteration, before it is written).
+- `scratch` makes a private array, uninitialised, for one iteration of the loop it stands in (in
+  `local` scope: one for the work-group, it must stand directly in a group loop).
+- Values are in static single assignment within the kernel; a value is visible in its block and those
+  inside. A loop carries nothing but memory.
+- A load `where` a false predicate reads nothing and gives zero; a store `where` false does nothing.
+  Indices may be out of bounds only there, or under a guard that does not hold.
+- In a vector loop (innermost but for serial and unrolled loops inside it, extents of which do not
+  depend on the lane) a store whose place is the same for all lanes stores a value that is the same
+  for all lanes wherever its predicate holds.
+- `barrier` at the top of a kernel waits for all threads (memory written before is seen after);
+  inside a group loop for all work-items of the group. Top-level nests without a barrier between them
+  are independent. In a group loop the body is nests of `item` loops and barriers.
+- Scalar ops are the primitives of `graphc.scalar` and the declared elementwise ops, with their dtypes
+  taken from the operands; integers and floats as in docs/semantics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from graphc.dtypes import DType
+from graphc.index import Index, LoopVariable
+from graphc.tensor_type import TensorType
+
+
+class LoopKind(StrEnum):
+    """How the iterations of a loop are carried out."""
+
+    SERIAL = "serial"
+    PARALLEL = "parallel"
+    VECTOR = "vector"
+    UNROLLED = "unrolled"
+    GROUP = "group"
+    ITEM = "item"
+
+
+class Scope(StrEnum):
+    """Where a scratch buffer lives: registers, the stack (cache), or a work-group's memory."""
+
+    REGISTER = "register"
+    CACHE = "cache"
+    LOCAL = "local"
+
+
+class Access(StrEnum):
+    """What a kernel does with a buffer it is given."""
+
+    IN = "in"
+    OUT = "out"
+    INOUT = "inout"
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A dense array that the kernel is given."""
+
+    name: str
+    type: TensorType
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A scalar result; its name is unique in the kernel."""
+
+    name: str
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"%{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """`result = op(operands)`: a primitive (with the payload of `literal`, `lookup`) or a declared op."""
+
+    result: Value
+    op: str
+    operands: tuple[Value, ...]
+    payload: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`result = buffer[indices]`, zero where `where` does not hold."""
+
+    result: Value
+    buffer: str
+    indices: tuple[Index, ...]
+    where: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexValue:
+    """`result = index` converted to the result's dtype (an integer type, wrapping)."""
+
+    result: Value
+    index: Index
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`buffer[indices] = value`, where `where` holds."""
+
+    buffer: str
+    indices: tuple[Index, ...]
+    value: Value
+    where: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A private array of the enclosing iteration."""
+
+    name: str
+    type: TensorType
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`for variable < variable.extent: body`."""
+
+    variable: LoopVariable
+    kind: LoopKind
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """`if left < right and …: body`; the conditions are pairs of indices."""
+
+    conditions: tuple[tuple[Index, Index], ...]
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """All threads (or work-items) arrive here before any goes on."""
+
+
+Statement: TypeAlias = Let | Load | IndexValue | Store | Scratch | Loop | Guard | Barrier
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A named loop nest over `buffers`."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    body: tuple[Statement, ...]
+
+    def __str__(self) -> str:
+        from graphc.kernel_text import print_kernel  # noqa: PLC0415  # the printer knows this class
+
+        return print_kernel(self)
+
+    def buffer(self, name: str) -> Buffer:
+        """Return the buffer called `name`; raises KeyError."""
+        return next(b for b in self.buffers if b.name == name)
+
+    def with_body(self, body: tuple[Statement, ...]) -> Kernel:
+        """Return the kernel with another body."""
+        return replace(self, body=body)
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Yield every statement of `body` in order of the text, an outer one before its inner ones."""
+    pending = list(reversed(body))
+    while pending:
+        statement = pending.pop()
+        yield statement
+        if isinstance(statement, Loop | Guard):
+            pending.extend(reversed(statement.body))

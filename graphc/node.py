@@ -1,0 +1,164 @@
+"""Nodes: the uses of ops in a graph.
+
+A `Node` is immutable and hash-consed: building a node that is structurally equal to a living one
+returns that one, so equality is identity and common subexpressions never exist. Inputs and variables
+differ by the number in their attributes. The user's line is recorded but takes no part in identity.
+Attributes are hashable Python values: integers, floats, strings, booleans, dtypes, tuples of them, and
+`ArrayData` for constants and
+`VariableState` for variables. Nothing here recurses over the graph.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.dtypes import as_dtype
+from graphc.errors import GraphcError, InternalError
+from graphc.op import Op
+from graphc.source import SourceLine, user_line
+from graphc.tensor_type import TensorType
+
+
+class ArrayData:
+    """The read-only value of a constant; equal if dtype, shape and every bit are."""
+
+    __slots__ = ("_key", "array")
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        native = array.dtype.newbyteorder("=")
+        copy = np.array(array, dtype=native, order="C", copy=True)
+        copy.flags.writeable = False
+        self.array = copy
+        digest = hashlib.blake2b(copy.tobytes(), digest_size=16).digest()
+        self._key = (copy.dtype, copy.shape, digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ArrayData) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"ArrayData({self.array.dtype}{list(self.array.shape)})"
+
+
+class Node:
+    """One use of an op: `op`, `inputs`, `attributes` (a mapping), `type`, `line`."""
+
+    __slots__ = ("__weakref__", "attributes", "inputs", "line", "op", "type")
+
+    op: Op
+    inputs: tuple[Node, ...]
+    attributes: Mapping[str, Any]
+    type: TensorType
+    line: SourceLine | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    def __repr__(self) -> str:
+        return f"<node {self.op.name} : {self.type}>"
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Node:
+        return self
+
+
+_living: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+_numbers = itertools.count(1)
+_line_override = threading.local()
+
+
+class at_line:  # noqa: N801  # reads as a statement: `with at_line(node.line):`
+    """Give every node built inside the block the line `line` (a pass builds for the user's line)."""
+
+    def __init__(self, line: SourceLine | None) -> None:
+        self.line = line
+
+    def __enter__(self) -> None:
+        self.outer = getattr(_line_override, "line", None)
+        _line_override.line = self.line
+
+    def __exit__(self, *_: object) -> None:
+        _line_override.line = self.outer
+
+
+def fresh_number() -> int:
+    """Return a number that no other input or variable of this process has."""
+    return next(_numbers)
+
+
+def make_node(op: Op, inputs: Sequence[Node], attributes: Mapping[str, Any]) -> Node:
+    """Return the node of `op` over `inputs`: the living equal one, or a new one.
+
+    Raises what the op's type rule raises, completed with the operands and the user's line.
+    """
+    if set(attributes) != set(op.attributes):
+        raise InternalError(f"{op.name} takes the attributes {op.attributes}, not {[*attributes]}")
+    inputs = tuple(inputs)
+    values = tuple(attributes[name] for name in op.attributes)
+    # the repr tells apart equal numbers of different types (1, 1.0, True), and 0.0 from -0.0
+    key = (id(op), tuple(map(id, inputs)), values, repr(values))
+    found = _living.get(key)
+    if found is not None:
+        return found
+    node = Node()
+    node.op, node.inputs = op, inputs
+    node.attributes = {name: attributes[name] for name in op.attributes}
+    node.line = getattr(_line_override, "line", None) or user_line()
+    node.type = _infer_type(node)
+    with _lock:
+        return _living.setdefault(key, node)
+
+
+def _infer_type(node: Node) -> TensorType:
+    try:
+        return node.op.type_rule(*(i.type for i in node.inputs), **node.attributes)
+    except GraphcError as error:
+        raise describe(error, node.inputs, node.line) from None
+
+
+def describe(error: GraphcError, operands: Sequence[Node], line: SourceLine | None) -> GraphcError:
+    """Return `error` with the user's line and a note for each operand: its type and its maker."""
+    if error.line:
+        return error
+    notes = tuple(
+        f"operand {i}: {node.type}, {node.op.name}" + (f" made at {node.line}" if node.line else "")
+        for i, node in enumerate(operands)
+    )
+    return type(error)(
+        error.message, notes=error.notes + notes, hint=error.hint, line=str(line or "")
+    )
+
+
+def is_constant(node: Node) -> bool:
+    """Return whether the node is a constant (its value is known while compiling)."""
+    return node.op.name == "constant"
+
+
+def constant_value(node: Node) -> np.ndarray[Any, Any]:
+    """Return the array of a constant node."""
+    value = node.attributes["value"]
+    assert isinstance(value, ArrayData)
+    return value.array
+
+
+def scalar_value(node: Node) -> Any:
+    """Return the Python number of a scalar constant, seen through broadcasts; None if it is none."""
+    while node.op.name == "broadcast_to":
+        node = node.inputs[0]
+    if is_constant(node) and constant_value(node).size == 1:
+        array = constant_value(node)
+        return array.astype(as_dtype(array.dtype).compute.numpy).item()
+    return None

@@ -1,0 +1,257 @@
+"""What an operation is: one declaration from which everything else about it is derived.
+
+An `Op` states its operands and attributes, its type rule, its meaning in NumPy (the *reference*), its
+derivative, its algebra, and one *lowering*: how a single element of the result is computed. There are
+nine kinds of lowering and no others, so passes and backends dispatch on the kind, never on a name:
+
+    Leaf          input, variable, constant: nothing is computed
+    Elementwise   a scalar formula of the elements at the same place
+    FromIndex     a scalar formula of the place itself (iota)
+    View          the element of the operand at another place (transpose, slice, reshape, broadcast)
+    Guarded       a View of the first operand where conditions hold, else the second operand (pad)
+    Reduction     elements combined along axes by an associative op
+    Selection     the place of the best element along an axis (argmax)
+    Contraction   sums of products of two operands over shared labels (matmul, einsum)
+    Gather        the element of the first operand at places read from the second (take)
+    Scatter       the first operand with the third added at places read from the second
+    Concatenation operands side by side along an axis
+
+Operands of an elementwise op have one shape, and, unless its type rule says otherwise, one dtype:
+broadcasting and promotion are explicit nodes (`broadcast_to`, `cast`), put there by the frontend.
+Declarations register themselves; `find` looks one up by name. The declarations are in graphc/ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from graphc.dtypes import DType
+from graphc.errors import InternalError
+from graphc.index import Index
+from graphc.scalar import Formula, ScalarProgram, trace
+from graphc.tensor_type import TensorType
+
+if TYPE_CHECKING:
+    from graphc.node import Node
+
+Indices: TypeAlias = tuple[Index, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A value that is given, not computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """`formula(*elements)`. It gets `result=DType` too if `takes_result` (cast needs its target).
+
+    `native_16_bit` says that it wants float16 and bfloat16 elements as they are; otherwise they are
+    converted to float32 before it and its float32 result is rounded back.
+    """
+
+    formula: Formula
+    takes_result: bool = False
+    native_16_bit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FromIndex:
+    """`index(node, indices)` is the value, an integer, converted to the node's dtype."""
+
+    index: Callable[[Node, Indices], Index]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`source(node, indices)` gives the place in the only operand that the place `indices` shows."""
+
+    source: Callable[[Node, Indices], Indices]
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A View of operand 0 where all `inside(node, indices)`, pairs a < b, hold; else operand 1.
+
+    Operand 1 has the shape (). `source` is asked for places outside too; nothing is read there.
+    """
+
+    source: Callable[[Node, Indices], Indices]
+    inside: Callable[[Node, Indices], tuple[tuple[Index, Index], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """Elements combined over the attribute `axes` (sorted, not negative, removed from the shape).
+
+    `combine` names a binary elementwise op, applied in the operand's compute dtype and rounded once
+    at the end; the order is `graphc.reduction_order`, a function of the shape alone. `identity(dtype)`
+    is an exact identity of it; `empty(dtype)`, by default the same, is the result over no elements.
+    """
+
+    combine: str
+    identity: Callable[[DType], int | float | bool]
+    empty: Callable[[DType], int | float | bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The first place along the attribute `axis` whose element is best, an int64.
+
+    `better(candidate, best)` is a scalar formula giving bool.
+    """
+
+    better: Formula
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """Attributes `lhs`, `rhs`, `out` label the axes with letters, each at most once an operand.
+
+    A label of the operands that is not in `out` is summed over and stands in both. Float products are
+    accumulated by fused multiply-adds in the compute dtype, starting from 0.0, k ascending in
+    row-major order of the summed labels as they stand in `lhs`; integers wrap.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """take(data, indices, axis): axis `axis` of data is replaced by the axes of indices (int64)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """scatter_add(data, indices, updates, axis), the converse of Gather; adds in row-major order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenation:
+    """Any number of operands side by side along the attribute `axis`."""
+
+
+Lowering: TypeAlias = (
+    Leaf
+    | Elementwise
+    | FromIndex
+    | View
+    | Guarded
+    | Reduction
+    | Selection
+    | Contraction
+    | Gather
+    | Scatter
+    | Concatenation
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Algebra:
+    """Laws that rewriting may use, each exact for every input (NaN, infinities, signed zeros).
+
+    `identity`: x op c == x for this c. `absorbing`: x op c == c. `inverse_of`: names the op undone.
+    `order_free`: associative and exact, so reordering changes no bit (maximum, integer add is not
+    declared here since floats share the op).
+    """
+
+    commutative: bool = False
+    identity: float | None = None
+    absorbing: float | None = None
+    idempotent: bool = False
+    involution: bool = False
+    order_free: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Where tests sample an op's operands: the interval for float tests and gradient checks."""
+
+    low: float = -3.0
+    high: float = 3.0
+    smooth_away_from: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """A declared operation; compared by identity.
+
+    name        NumPy's word for it
+    operands    names of the operands; the last may start with '*' (any number of them)
+    attributes  names of the attributes, in the order in which they print
+    type_rule   type_rule(*operand_types, **attributes) -> TensorType; raises GraphcError on misuse
+    reference   reference(*arrays, result=TensorType, **attributes) -> array, spelled in NumPy
+    lowering    see the module's docstring
+    derivative  derivative(node, cotangent) -> one cotangent or None for each operand, built as nodes
+    dtypes      the kinds of dtype it accepts, for tests and documentation
+    """
+
+    name: str
+    operands: tuple[str, ...]
+    type_rule: Callable[..., TensorType]
+    reference: Callable[..., Any]
+    lowering: Lowering
+    attributes: tuple[str, ...] = ()
+    derivative: Callable[[Node, Node], Sequence[Node | None]] | None = None
+    algebra: Algebra = field(default_factory=Algebra)
+    kinds: tuple[str, ...] = ("bool", "int", "uint", "float")
+    domain: tuple[Domain, ...] = (Domain(),)
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name in _REGISTRY:
+            raise InternalError(f"op {self.name} is declared twice")
+        _REGISTRY[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __call__(self, *operands: Node, **attributes: Any) -> Node:
+        """Return the node of this op over `operands`; raises what the type rule raises."""
+        from graphc.node import make_node  # noqa: PLC0415  # node.py needs this module first
+
+        return make_node(self, operands, attributes)
+
+    @property
+    def is_elementwise(self) -> bool:
+        return isinstance(self.lowering, Elementwise)
+
+    @property
+    def is_leaf(self) -> bool:
+        return isinstance(self.lowering, Leaf)
+
+
+_REGISTRY: dict[str, Op] = {}
+
+
+def find(name: str) -> Op | None:
+    """Return the op called `name`, or None."""
+    return _REGISTRY.get(name)
+
+
+def all_ops() -> tuple[Op, ...]:
+    """Return every declared op, in the order of declaration."""
+    return tuple(_REGISTRY.values())
+
+
+def forget(op: Op) -> None:
+    """Remove a declaration (tests declare ops of their own)."""
+    _REGISTRY.pop(op.name, None)
+    for key in [k for k in _PROGRAMS if k[0] == op.name]:
+        del _PROGRAMS[key]
+
+
+_PROGRAMS: dict[tuple[str, tuple[DType, ...], DType], ScalarProgram] = {}
+
+
+def scalar_program(name: str, parameters: tuple[DType, ...], result: DType) -> ScalarProgram:
+    """Return the traced formula of elementwise op `name` for elements of these dtypes."""
+    key = (name, parameters, result)
+    if key not in _PROGRAMS:
+        op = find(name)
+        if op is None or not isinstance(op.lowering, Elementwise):
+            raise InternalError(f"{name} is no elementwise op")
+        lowering = op.lowering
+        keywords = {"result": result} if lowering.takes_result else {}
+        _PROGRAMS[key] = trace(name, lambda *s: lowering.formula(*s, **keywords), parameters)
+    return _PROGRAMS[key]

@@ -1,0 +1,77 @@
+"""The type of a tensor: its shape and its dtype, both known while the graph is built.
+
+    type ::= dtype '[' (extent (',' extent)*)? ']'
+
+Shapes are tuples of Python ints, each at least 0; a scalar has the shape `()`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import SupportsIndex, TypeAlias
+
+from graphc.dtypes import DType, DTypeLike, as_dtype, float32
+from graphc.errors import GraphcTypeError, ShapeError
+
+Shape: TypeAlias = tuple[int, ...]
+ShapeLike: TypeAlias = "SupportsIndex | Iterable[SupportsIndex]"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """A shape and a dtype; prints as `float32[64, 10]`."""
+
+    shape: Shape
+    dtype: DType
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of a dense array of this type."""
+        return self.size * self.dtype.itemsize
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        """Return the type of the same dtype with another shape."""
+        return TensorType(shape, self.dtype)
+
+    def with_dtype(self, dtype: DType) -> TensorType:
+        """Return the type of the same shape with another dtype."""
+        return TensorType(self.shape, dtype)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+def as_shape(like: ShapeLike) -> Shape:
+    """Return `like`, one integer or a sequence of them, as a shape.
+
+    Raises ShapeError for a negative extent and GraphcTypeError for anything but integers.
+    """
+    try:
+        shape = (
+            tuple(operator.index(extent) for extent in like)
+            if isinstance(like, Iterable)
+            else (operator.index(like),)
+        )
+    except TypeError:
+        raise GraphcTypeError(f"a shape is made of integers, not {like!r}") from None
+    if any(extent < 0 for extent in shape):
+        raise ShapeError(f"a shape has no negative extents, but {shape} was given")
+    return shape
+
+
+def tensor_type(shape: ShapeLike, dtype: DTypeLike = float32) -> TensorType:
+    """Return the type with this shape and dtype, whatever form they are given in."""
+    return TensorType(as_shape(shape), as_dtype(dtype))
