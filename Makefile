@@ -25,7 +25,7 @@ demo: $(INSTALLED) ## train a classifier of handwritten digits in native code, a
 	@$(BIN)/graphc demo
 
 test: lint ## ruff, mypy --strict and pytest
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: $(INSTALLED_DEV) ## ruff and mypy --strict
 	@$(BIN)/ruff check --quiet .
