@@ -11,13 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-LAYERS = ("frontend", "passes", "backends")
-SOURCES = ("graphc", *LAYERS)
+from tests.source_tree import LAYERS, ROOT, module_of, python_files
+
 FACADE = ("graphc.__main__", "graphc.api", "graphc.cli")
 ANYWHERE = {"numpy", "ml_dtypes"}
 ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}
@@ -44,20 +42,6 @@ def layer_of(module: str) -> str:
         return "facade"
     folder = module.split(".")[1]
     return folder if folder in LAYERS else "core"
-
-
-def module_of(path: Path) -> str:
-    """Name the module of a source file, `passes/fuse.py` being `graphc.passes.fuse`."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    parts = parts if parts[0] == "graphc" else ("graphc", *parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def source_files() -> list[Path]:
-    """List the files of the four folders, each once: the links inside graphc/ are not entered."""
-    links = [ROOT / "graphc" / layer for layer in LAYERS]
-    files = (path for folder in SOURCES for path in sorted((ROOT / folder).rglob("*.py")))
-    return [path for path in files if not any(map(path.is_relative_to, links))]
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -141,7 +125,7 @@ def complaints(module: str, text: str, modules: set[str]) -> list[str]:
 
 
 def test_sources_keep_the_import_rule() -> None:
-    files = source_files()
+    files = python_files()
     modules = {module_of(path) for path in files}
     assert "graphc.dtypes" in modules
     found = [
@@ -151,11 +135,9 @@ def test_sources_keep_the_import_rule() -> None:
 
 
 def test_nothing_imports_the_folders_by_their_bare_names() -> None:
-    folders = ("tests", "benchmarks", "examples")
-    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
     found = [
         f"{path.relative_to(ROOT)}:{entry.line}: {entry.path}"
-        for path in files
+        for path in python_files(("tests", "benchmarks", "examples"))
         for entry in read_imports(ast.parse(path.read_text()))
         if entry.path.split(".")[0] in ("", *LAYERS)
     ]

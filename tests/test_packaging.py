@@ -18,9 +18,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-LAYERS = ("frontend", "passes", "backends")
-FOLDERS = ("graphc", *LAYERS)
+from tests.source_tree import LAYERS, LINKS, ROOT, SOURCES
+
 DATA_SUFFIXES = (".typed", ".npz", ".md")
 NOT_PACKAGED = ("tests", "benchmarks", "examples", *LAYERS)
 
@@ -57,12 +56,11 @@ def tracked_files() -> list[str]:
         listed = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
         return [name for name in listed if name and os.path.lexists(ROOT / name)]
     files = [path for path in ROOT.iterdir() if path.is_file()]
-    links = [ROOT / "graphc" / layer for layer in LAYERS]
-    for folder in FOLDERS:
+    for folder in SOURCES:
         files += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     kept = [path for path in files if path.suffix != ".pyc"]
-    inside = [path for path in kept if not any(map(path.is_relative_to, links))]
-    return [str(path.relative_to(ROOT)) for path in inside + links]
+    inside = [path for path in kept if not any(map(path.is_relative_to, LINKS))]
+    return [str(path.relative_to(ROOT)) for path in [*inside, *LINKS]]
 
 
 def copy_checkout(names: list[str], target: Path) -> None:
@@ -75,7 +73,7 @@ def packaged_name(name: str) -> str | None:
     """Map a file of the checkout to its place in the package; None where it has none."""
     folder, _, _ = name.partition("/")
     is_link = (ROOT / name).is_symlink()
-    if folder not in FOLDERS or is_link or not name.endswith((".py", *DATA_SUFFIXES)):
+    if folder not in SOURCES or is_link or not name.endswith((".py", *DATA_SUFFIXES)):
         return None
     return name if folder == "graphc" else f"graphc/{name}"
 

@@ -16,19 +16,12 @@ from typing import Any
 import pytest
 
 from graphc.version import __version__
+from tests.source_tree import ROOT, SOURCES, python_files
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("graphc", "frontend", "passes", "backends", "tests", "benchmarks", "examples")
 MOST_LINES_OF_A_FILE = 450
 MOST_LINES_OF_A_FUNCTION = 60
 UNFINISHED = re.compile(r"#\s*(TODO|FIXME|XXX|HACK)\b")
 REASONLESS = re.compile(r"#\s*(type: ignore(\[[^\]]*\])?|noqa(: ?[A-Z0-9, ]+)?)\s*$")
-
-
-def python_files() -> list[Path]:
-    links = [ROOT / "graphc" / layer for layer in ("frontend", "passes", "backends")]
-    files = (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
-    return [path for path in files if not any(map(path.is_relative_to, links))]
 
 
 def long_functions(text: str) -> Iterator[tuple[str, int]]:
@@ -57,7 +50,7 @@ def faults(text: str) -> list[str]:
 def test_files_keep_the_house_rules() -> None:
     broken = {
         str(path.relative_to(ROOT)): found
-        for path in python_files()
+        for path in python_files((*SOURCES, "tests", "benchmarks", "examples"))
         if (found := faults(path.read_text()))
     }
     assert not broken, "\n".join(f"{name}: {'; '.join(found)}" for name, found in broken.items())
