@@ -28,10 +28,13 @@ pytestmark = pytest.mark.xdist_group("packaging")
 
 @dataclass(frozen=True)
 class Built:
-    """Where the copy of the checkout, the wheel, and the installed wheel are."""
+    """Where the copy of the checkout is, and what was built from it.
+
+    `wheels` are one of the checkout and one of the source distribution; `site` is the first, installed.
+    """
 
     copy: Path
-    wheel: Path
+    wheels: tuple[Path, Path]
     sdist: Path
     site: Path
 
@@ -81,13 +84,16 @@ def packaged_name(name: str) -> str | None:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     base = tmp_path_factory.mktemp("packaging")
-    copy, dist, site = base / "copy", base / "dist", base / "site"
+    copy, site = base / "copy", base / "site"
     copy_checkout(tracked_files(), copy)
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, copy, cwd=base)
-    (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
+    build = (sys.executable, "-m", "build", "--no-isolation", copy, "--outdir")
+    run(*build, base / "direct", "--wheel", cwd=base)
+    run(*build, base / "through", cwd=base)
+    (direct,), (through,) = base.glob("direct/*.whl"), base.glob("through/*.whl")
+    (sdist,) = base.glob("through/*.tar.gz")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
-    run(*pip, "--no-deps", "--no-index", "--no-compile", "--target", site, wheel, cwd=base)
-    return Built(copy, wheel, sdist, site)
+    run(*pip, "--no-deps", "--no-index", "--no-compile", "--target", site, direct, cwd=base)
+    return Built(copy, (direct, through), sdist, site)
 
 
 def expected_files() -> set[str]:
@@ -97,10 +103,11 @@ def expected_files() -> set[str]:
     return expected
 
 
-def test_wheel_holds_every_module_and_data_file_and_nothing_else(built: Built) -> None:
-    with zipfile.ZipFile(built.wheel) as archive:
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == expected_files()
+def test_wheels_hold_every_module_and_data_file_and_nothing_else(built: Built) -> None:
+    for wheel in built.wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        assert names == expected_files()
 
 
 def test_sdist_holds_every_module_and_data_file_but_no_tests_and_no_links(built: Built) -> None:
