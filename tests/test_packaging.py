@@ -30,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("packaging")
 class Built:
     """Where the copy of the checkout is, and what was built from it.
 
-    `wheels` are one of the checkout and one of the source distribution; `site` is the first, installed.
+    `wheels` are of the checkout and of the source distribution; `site` is the first, installed.
     """
 
     copy: Path
