@@ -1,0 +1,53 @@
+"""What the environment tells graphc. The only module that reads it; each setting is read when asked.
+
+    GRAPHC_CPU           compile for a lesser CPU: x86-64-v2, x86-64-v3, x86-64-v4 or an LLVM name
+    GRAPHC_NUM_THREADS   threads of the team (else OMP_NUM_THREADS, else the cores we may use)
+    GRAPHC_VERIFY=1      run the verifier between all passes
+    GRAPHC_DEBUG=1…4     print to stderr: 1 stages and times, 2 groups, 3 kernels, 4 LLVM IR
+    GRAPHC_DUMP=dir      write every stage of every compilation as text files into this directory
+"""
+
+from __future__ import annotations
+
+import os
+
+from graphc.errors import GraphcValueError
+
+
+def cpu() -> str:
+    """Return the name of the CPU to compile for; empty means the host."""
+    return os.environ.get("GRAPHC_CPU", "").strip()
+
+
+def thread_count() -> int | None:
+    """Return the number of threads asked for, or None.
+
+    Raises GraphcValueError where the variable is no positive integer.
+    """
+    for name in ("GRAPHC_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "").strip()
+        if text:
+            return _positive(name, text.split(",")[0])
+    return None
+
+
+def verify() -> bool:
+    """Return whether the verifier runs between all passes."""
+    return os.environ.get("GRAPHC_VERIFY", "0").strip() not in ("", "0")
+
+
+def debug_level() -> int:
+    """Return how much to print, 0 to 4."""
+    text = os.environ.get("GRAPHC_DEBUG", "0").strip() or "0"
+    return int(text) if text.isdigit() else 1
+
+
+def dump_directory() -> str:
+    """Return the directory for the texts of all stages; empty means none."""
+    return os.environ.get("GRAPHC_DUMP", "").strip()
+
+
+def _positive(name: str, text: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise GraphcValueError(f"{name}={text!r} is no number of threads")
+    return int(text)
