@@ -93,7 +93,9 @@ def judge(module: str, entry: Import, modules: set[str]) -> str | None:
     if package in LAYERS:
         return f"would load a second copy: write graphc.{package}"
     if package == "graphc":
-        return judge_layers(module, resolve(entry.path, modules))
+        imported = resolve(entry.path, modules)
+        is_missing = imported == "graphc" and entry.path.count(".") > 1
+        return "is in no module" if is_missing else judge_layers(module, imported)
     return judge_third_party(module, package, entry.at_module_level)
 
 
@@ -168,6 +170,7 @@ FORBIDDEN = [
     ("graphc.cli", "class C:\n    from rich.progress import Progress", "inside a function"),
     ("graphc.dtypes", "def f():\n    import networkx", "core"),
     ("graphc.frontend", "import pandas", "not among"),
+    ("graphc.api", "from graphc.nothing import something", "in no module"),
 ]
 
 ALLOWED = [
