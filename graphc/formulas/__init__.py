@@ -1,0 +1,1 @@
+"""Elementary functions as straight-line scalar formulas, written over `graphc.scalar.Scalar`."""
