@@ -96,7 +96,9 @@ def _concat(node: Node) -> Node | None:
 
 def _is_exact(source: DType, target: DType) -> bool:
     """Return whether `target` holds every value of `source`."""
-    return source.kind != "bool" and promote(source, target) is target
+    if source.kind == "bool" or (source.is_integer and source.bits == 64 and target.is_float):
+        return False
+    return promote(source, target) is target
 
 
 def _cast(node: Node) -> Node | None:

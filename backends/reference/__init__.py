@@ -1,0 +1,46 @@
+"""The reference backend: the graph's NumPy meaning, node by node.
+
+The one backend that receives the graph rather than a plan. It is slow and plain, and the oracle of the
+others: `graphc.compile(f, backend="reference")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcValueError
+from graphc.graph import Graph
+from graphc.interpreter import interpret
+from graphc.state import VariableState
+
+
+class ReferenceExecutable:
+    """Interprets a graph; see `graphc.executable.Executable`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.states = tuple(dict.fromkeys(v.attributes["state"] for v in graph.variables))
+
+    def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
+        """Run once; variables are updated after every output is known."""
+        with _locked(self.states):
+            outputs, updates = interpret(self.graph, arguments)
+            for state, value in updates.items():
+                state.assign(value)
+        return tuple(np.array(o) for o in outputs)
+
+    def text(self, stage: str) -> str:
+        """There is nothing below the graph; raises GraphcValueError."""
+        raise GraphcValueError(f"the reference backend has no stage {stage!r}")
+
+
+@contextmanager
+def _locked(states: Sequence[VariableState]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for state in sorted(states, key=id):
+            stack.enter_context(state.lock)
+        yield
