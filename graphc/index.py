@@ -1,13 +1,14 @@
 """Index expressions: integers computed from loop variables, in which kernels address memory.
 
     index ::= term ('+' term)*          term ::= integer | (integer '*')? atom
-    atom  ::= NAME | '%'NAME | '(' index ')' 'floordiv' integer | '(' index ')' 'mod' integer
+    atom  ::= NAME | '%'NAME '{' integer '..' integer '}'
+            | '(' '(' index ')' ('floordiv' | 'mod') integer ')'
 
 An `Index` is quasi-affine: a constant plus integer multiples of *atoms*. An atom is a loop variable
-(with its extent: it runs over 0 … extent-1), a scalar value of the kernel (a gathered index), or the
-quotient or remainder of another index by a positive constant. Construction simplifies with the known
-ranges, so that splitting a loop and putting it together again gives the loop variable back. Indices
-are immutable and compare by structure.
+(with its extent: it runs over 0 … extent-1), a scalar value of the kernel with its inclusive bounds
+(a gathered index), or the quotient or remainder of another index by a positive constant.
+Construction simplifies with the known ranges, so that splitting a loop and putting it together
+again gives the loop variable back. Indices are immutable and compare by structure.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ValueAtom:
     high: int
 
     def __str__(self) -> str:
-        return f"%{self.name}"
+        return f"%{self.name}{{{self.low}..{self.high}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Index:
         return Index(((Mod(rest, divisor), 1),), 0)
 
     def _divide_terms(self, divisor: int) -> tuple[Index, Index]:
-        """Return (whole, rest) with self = whole * divisor + rest, every multiple moved to whole."""
+        """Return (whole, rest), self = whole * divisor + rest, with every multiple in whole."""
         whole = [(a, c // divisor) for a, c in self.terms if c % divisor == 0]
         rest = [(a, c) for a, c in self.terms if c % divisor]
         quotient, remainder = divmod(self.constant, divisor)

@@ -12,36 +12,39 @@
                 | 'store' NAME '[' index,* ']' '=' '%'NAME where?
                 | 'barrier'
     where     ::= 'where' '%'NAME
+    payload   ::= number | '[' number (',' number)* ']'
+    number    ::= integer | float | 'true' | 'false' | '-'? 'inf' | '-'? 'nan'
     loop-kind ::= 'serial' | 'parallel' | 'vector' | 'unrolled' | 'group' | 'item'
     scope     ::= 'register' | 'cache' | 'local'
 
 Meaning
-- A loop runs its body for each value of its variable, 0 to extent-1. Kinds other than serial promise
-  that the iterations are independent (parallel, vector, group, item) or ask for a copy of the body
-  each (unrolled). The meaning of a kernel is that of all its loops run serially.
-- A buffer is dense and row-major. Two buffers of one kernel do not overlap, except that an `out` may
-  be the very same memory as an `in` where the plan says so (then every element is read, in the same
-  innermost iteration, before it is written).
+- A loop runs its body for each value of its variable, 0 to extent-1. Kinds other than serial
+  promise that the iterations are independent (parallel, vector, group, item) or ask for a copy of
+  the body each (unrolled). The meaning of a kernel is that of all its loops run serially.
+- A buffer is dense and row-major. Two buffers of one kernel do not overlap, except that an `out`
+  may be the very same memory as an `in` where the plan says so (then every element is read, in
+  the same innermost iteration, before it is written).
 - `scratch` makes a private array, uninitialised, for one iteration of the loop it stands in (in
   `local` scope: one for the work-group, it must stand directly in a group loop).
-- Values are in static single assignment within the kernel; a value is visible in its block and those
-  inside. A loop carries nothing but memory.
+- Values are in static single assignment within the kernel; a value is visible in its block and
+  those inside. A loop carries nothing but memory.
 - A load `where` a false predicate reads nothing and gives zero; a store `where` false does nothing.
   Indices may be out of bounds only there, or under a guard that does not hold.
 - In a vector loop (innermost but for serial and unrolled loops inside it, extents of which do not
   depend on the lane) a store whose place is the same for all lanes stores a value that is the same
   for all lanes wherever its predicate holds.
 - `barrier` at the top of a kernel waits for all threads (memory written before is seen after);
-  inside a group loop for all work-items of the group. Top-level nests without a barrier between them
-  are independent. In a group loop the body is nests of `item` loops and barriers.
-- Scalar ops are the primitives of `graphc.scalar` and the declared elementwise ops, with their dtypes
-  taken from the operands; integers and floats as in docs/semantics.md.
+  inside a group loop for all work-items of the group. Top-level nests without a barrier between
+  them are independent. In a group loop the body is nests of `item` loops and barriers.
+- Scalar ops are the primitives of `graphc.scalar` and the declared elementwise ops, with their
+  dtypes taken from the operands; integers and floats as in docs/semantics.md.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -97,14 +100,36 @@ class Value:
         return f"%{self.name}"
 
 
+def payload_text(payload: Any) -> str:
+    """Return the payload of a `literal` or a `lookup` as text: equal text is the same constant."""
+    if isinstance(payload, tuple):
+        return f"[{', '.join(map(payload_text, payload))}]"
+    if isinstance(payload, bool):
+        return str(payload).lower()
+    if isinstance(payload, float) and math.isnan(payload):
+        return "nan" if math.copysign(1.0, payload) > 0 else "-nan"
+    return repr(payload)
+
+
 @dataclass(frozen=True, slots=True)
 class Let:
-    """`result = op(operands)`: a primitive (with the payload of `literal`, `lookup`) or a declared op."""
+    """`result = op(operands)`: a primitive or a declared op; `literal` and `lookup` have a payload.
+
+    A name that is both means the primitive; float16 and bfloat16 operands of either are converted
+    to float32 first and a 16-bit result is rounded (but by `convert`, `bitcast`, `select` and the
+    ops that ask for 16-bit elements). Two payloads are equal where their text is: 0.0 is not
+    -0.0, and a NaN is itself.
+    """
 
     result: Value
     op: str
     operands: tuple[Value, ...]
-    payload: Any = None
+    payload: Any = field(default=None, compare=False)
+    _payload_text: str = field(init=False, repr=False, default="")
+
+    def __post_init__(self) -> None:
+        if self.payload is not None:
+            object.__setattr__(self, "_payload_text", payload_text(self.payload))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +203,7 @@ class Kernel:
     body: tuple[Statement, ...]
 
     def __str__(self) -> str:
-        from graphc.kernel_text import print_kernel  # noqa: PLC0415  # the printer knows this class
+        from graphc.kernel_text import print_kernel  # the printer knows this class
 
         return print_kernel(self)
 
