@@ -1,10 +1,10 @@
 """The element types of tensors, and the promotion of one to another.
 
-Twelve types exist, each a single immutable `DType` object compared by identity: `bool_`, four signed
-and four unsigned integers, and four floats. `bfloat16` is stored through the NumPy extension type of
-`ml_dtypes`. float16 and bfloat16 are *stored* in 16 bits and *computed* in float32 (`DType.compute`).
-Promotion follows the Python array API standard (2024.12), completed by NumPy's rule for the mixed
-kinds that the standard leaves open. Nothing here knows about tensors.
+Twelve types exist, each a single immutable `DType` object compared by identity: `bool_`, four
+signed and four unsigned integers, and four floats. `bfloat16` is stored through the NumPy extension
+type of `ml_dtypes`. float16 and bfloat16 are *stored* in 16 bits and *computed* in float32
+(`DType.compute`). Promotion follows the Python array API standard (2024.12), completed by NumPy's
+rule for the mixed kinds that the standard leaves open. Nothing here knows about tensors.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class DType:
 
     @property
     def compute(self) -> DType:
-        """The type in which arithmetic on this one is carried out: float32 for the 16-bit floats."""
+        """The type in which arithmetic is carried out: float32 for the 16-bit floats."""
         return float32 if self.kind == "float" and self.bits == 16 else self
 
 
@@ -95,7 +95,7 @@ DTypeLike: TypeAlias = "DType | str | np.dtype[Any] | type"
 
 
 def as_dtype(like: DTypeLike) -> DType:
-    """Return the `DType` that `like` names: a DType, a name, a NumPy dtype or type, bool, int or float.
+    """Return the `DType` that `like` names: a DType, a name, a NumPy type, bool, int, float.
 
     Python's `int` is int64 and `float` is float32, the default float of graphc.
     Raises GraphcTypeError for anything else, complex numbers and strings included.

@@ -1,8 +1,9 @@
 """The exceptions of graphc: one family, each also the built-in exception a user would expect.
 
-A message says what was asked, what was given (shapes and dtypes), the user's line, where each operand
-was made, and a hint where one is likely. `GraphcError` is the root of all of them; nothing else is
-raised on purpose. Internal contradictions (a compiler fault, never the user's) are `InternalError`.
+A message says what was asked, what was given (shapes and dtypes), the user's line, where each
+operand was made, and a hint where one is likely. `GraphcError` is the root of all of them; nothing
+else is raised on purpose. Internal contradictions (a compiler fault, never the user's) are
+`InternalError`.
 """
 
 from __future__ import annotations

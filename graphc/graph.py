@@ -3,10 +3,11 @@
     graph ::= inputs outputs assignments
     assignment ::= variable ':=' node
 
-A `Graph` is immutable. What no output or assignment reaches is not in it; what an output reaches and is
-a leaf is an input, a variable or a constant. An assignment is one more output: the runtime stores it in
-the variable when the program has run, so within one call a variable always reads as its old value.
-`nodes` is a deterministic topological order. Everything is iterative: depth costs no stack.
+A `Graph` is immutable. What no output or assignment reaches is not in it; what an output reaches
+and is a leaf is an input, a variable or a constant. An assignment is one more output: the runtime
+stores it in the variable when the program has run, so within one call a variable always reads as
+its old value. `nodes` is a deterministic topological order. Everything is iterative: depth costs no
+stack.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from graphc.node import Node, at_line
 
 
 class Graph:
-    """`inputs` and `outputs` are nodes in the caller's order; `assignments` are (variable, value)."""
+    """`inputs` and `outputs` are in the caller's order; `assignments` are (variable, value)."""
 
     def __init__(
         self,
@@ -74,11 +75,11 @@ class Graph:
         return Graph(self.inputs, roots[:count], assignments, self.name)
 
     def rewrite(self, replace: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
-        """Return the graph with each node rebuilt by `replace(node, new_inputs)`, operands first."""
+        """Return the graph, each node rebuilt by `replace(node, new_inputs)`, operands first."""
         return self.with_roots(rewrite(self.roots, replace))
 
     def __str__(self) -> str:
-        from graphc.graph_text import print_graph  # noqa: PLC0415  # the printer knows this class
+        from graphc.graph_text import print_graph  # the printer knows this class
 
         return print_graph(self)
 

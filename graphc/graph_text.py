@@ -12,8 +12,8 @@
 
 A printed graph elides the values of large constants; `print_graph(graph, full=True)` writes every
 bit, and only that text can be parsed. Inputs and variables come back as new ones of the same names
-and types (a variable starts at zero unless its state is given); with these put for the old ones, the
-parsed graph *is* the printed one, node for node, since equal nodes are one.
+and types (a variable starts at zero unless its state is given); with these put for the old ones,
+the parsed graph *is* the printed one, node for node, since equal nodes are one.
 """
 
 from __future__ import annotations
@@ -147,7 +147,9 @@ class _Parser:
     def parameter(self, name: str, type_text: str) -> Node:
         type_ = self.type(type_text)
         own = "" if name.isdigit() else name
-        node = _op("input")(number=fresh_number(), name=own, shape=type_.shape, dtype=type_.dtype)
+        node: Node = _op("input")(
+            number=fresh_number(), name=own, shape=type_.shape, dtype=type_.dtype
+        )
         self.named[name] = node
         return node
 

@@ -38,9 +38,7 @@ def _verify_node(node: Node, seen: set[Node]) -> None:
     except GraphcError as error:
         raise VerificationError(f"{node!r} is ill-typed: {error}", line=str(node.line)) from error
     if expected != node.type:
-        raise VerificationError(
-            f"{node!r} should be of type {expected}", line=str(node.line or "")
-        )
+        raise VerificationError(f"{node!r} should be of type {expected}", line=str(node.line or ""))
     if again is not node:
         raise VerificationError(f"{node!r} is not hash-consed", line=str(node.line or ""))
 

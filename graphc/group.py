@@ -3,9 +3,9 @@
     grouping ::= group*            group ::= member nodes, of which some are outputs
 
 Every computed node that is materialised is an output of exactly one group; a node that is cheap to
-repeat may be a member of several (each computes it for itself). Groups are in an order in which they
-can run. For each edge between computed nodes there is one `Decision` with a reason from `Reason`.
-The pass that makes groups is passes/fuse.py; explanations and drawings read them.
+repeat may be a member of several (each computes it for itself). Groups are in an order in which
+they can run. For each edge between computed nodes there is one `Decision` with a reason from
+`Reason`. The pass that makes groups is passes/fuse.py; explanations and drawings read them.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Nodes: the uses of ops in a graph.
 
 A `Node` is immutable and hash-consed: building a node that is structurally equal to a living one
-returns that one, so equality is identity and common subexpressions never exist. Inputs and variables
-differ by the number in their attributes. The user's line is recorded but takes no part in identity.
-Attributes are hashable Python values: integers, floats, strings, booleans, dtypes, tuples of them, and
-`ArrayData` for constants and
-`VariableState` for variables. Nothing here recurses over the graph.
+returns that one, so equality is identity and common subexpressions never exist. Inputs and
+variables differ by the number in their attributes. The user's line is recorded but takes no part in
+identity. Attributes are hashable Python values: integers, floats, strings, booleans, dtypes, tuples
+of them, and `ArrayData` for constants and `VariableState` for variables. Nothing here recurses over
+the graph.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ _numbers = itertools.count(1)
 _line_override = threading.local()
 
 
-class at_line:  # noqa: N801  # reads as a statement: `with at_line(node.line):`
-    """Give every node built inside the block the line `line` (a pass builds for the user's line)."""
+class at_line:  # reads as a statement: `with at_line(node.line):`
+    """Give every node built inside the block the line `line` (passes build for the user)."""
 
     def __init__(self, line: SourceLine | None) -> None:
         self.line = line
@@ -155,7 +155,7 @@ def constant_value(node: Node) -> np.ndarray[Any, Any]:
 
 
 def scalar_value(node: Node) -> Any:
-    """Return the Python number of a scalar constant, seen through broadcasts; None if it is none."""
+    """Return the number of a scalar constant, seen through broadcasts; None if it is none."""
     while node.op.name == "broadcast_to":
         node = node.inputs[0]
     if is_constant(node) and constant_value(node).size == 1:

@@ -1,8 +1,9 @@
 """What an operation is: one declaration from which everything else about it is derived.
 
-An `Op` states its operands and attributes, its type rule, its meaning in NumPy (the *reference*), its
-derivative, its algebra, and one *lowering*: how a single element of the result is computed. There are
-nine kinds of lowering and no others, so passes and backends dispatch on the kind, never on a name:
+An `Op` states its operands and attributes, its type rule, its meaning in NumPy (the *reference*),
+its derivative, its algebra, and one *lowering*: how a single element of the result is computed.
+There are eleven kinds of lowering and no others, so passes and backends dispatch on the kind, never
+on a name:
 
     Leaf          input, variable, constant: nothing is computed
     Elementwise   a scalar formula of the elements at the same place
@@ -66,7 +67,7 @@ class FromIndex:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`source(node, indices)` gives the place in the only operand that the place `indices` shows."""
+    """`source(node, indices)` gives the place in the only operand that `indices` shows."""
 
     source: Callable[[Node, Indices], Indices]
 
@@ -87,8 +88,9 @@ class Reduction:
     """Elements combined over the attribute `axes` (sorted, not negative, removed from the shape).
 
     `combine` names a binary elementwise op, applied in the operand's compute dtype and rounded once
-    at the end; the order is `graphc.reduction_order`, a function of the shape alone. `identity(dtype)`
-    is an exact identity of it; `empty(dtype)`, by default the same, is the result over no elements.
+    at the end; the order is `graphc.reduction_order`, a function of the shape alone.
+    `identity(dtype)` is an exact identity of it; `empty(dtype)`, by default the same, is the result
+    over no elements.
     """
 
     combine: str
@@ -110,8 +112,8 @@ class Selection:
 class Contraction:
     """Attributes `lhs`, `rhs`, `out` label the axes with letters, each at most once an operand.
 
-    A label of the operands that is not in `out` is summed over and stands in both. Float products are
-    accumulated by fused multiply-adds in the compute dtype, starting from 0.0, k ascending in
+    A label of the operands that is not in `out` is summed over and stands in both. Float products
+    are accumulated by fused multiply-adds in the compute dtype, starting from 0.0, k ascending in
     row-major order of the summed labels as they stand in `lhs`; integers wrap.
     """
 
@@ -123,7 +125,7 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """scatter_add(data, indices, updates, axis), the converse of Gather; adds in row-major order."""
+    """scatter_add(data, indices, updates, axis), the converse of Gather; row-major order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ class Op:
     type_rule   type_rule(*operand_types, **attributes) -> TensorType; raises GraphcError on misuse
     reference   reference(*arrays, result=TensorType, **attributes) -> array, spelled in NumPy
     lowering    see the module's docstring
-    derivative  derivative(node, cotangent) -> one cotangent or None for each operand, built as nodes
+    derivative  derivative(node, cotangent) -> a cotangent or None for each operand, as nodes
     dtypes      the kinds of dtype it accepts, for tests and documentation
     """
 
@@ -208,7 +210,7 @@ class Op:
 
     def __call__(self, *operands: Node, **attributes: Any) -> Node:
         """Return the node of this op over `operands`; raises what the type rule raises."""
-        from graphc.node import make_node  # noqa: PLC0415  # node.py needs this module first
+        from graphc.node import make_node  # node.py needs this module first
 
         return make_node(self, operands, attributes)
 

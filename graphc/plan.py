@@ -3,11 +3,12 @@
     plan   ::= launch*                      launch ::= kernel place* barrier?
     place  ::= ('argument' | 'output' | 'variable' | 'constant') number | 'arena' offset | 'status'
 
-`argument i` is the caller's i-th input, `output i` the i-th result, `variable i` and `constant i` index
-the plan's own lists. `arena` places are byte offsets, multiples of 64, into one block of `arena_bytes`
-that a call owns while it runs. `status` is one int32, zero at the start of a call: a kernel that finds
-an input out of bounds stores 1 + the number of the failed check there (see `checks`), and the caller
-raises it. Launches run in order; `barrier` says that a launch must wait for all launches before it.
+`argument i` is the caller's i-th input, `output i` the i-th result, `variable i` and `constant i`
+index the plan's own lists. `arena` places are byte offsets, multiples of 64, into one block of
+`arena_bytes` that a call owns while it runs. `status` is one int32, zero at the start of a call: a
+kernel that finds an input out of bounds stores 1 + the number of the failed check there (see
+`checks`), and the caller raises it. Launches run in order; `barrier` says that a launch must wait
+for all launches before it.
 """
 
 from __future__ import annotations

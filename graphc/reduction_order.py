@@ -1,11 +1,12 @@
 """The order in which a reduction combines its elements: a function of the shape, of nothing else.
 
 The elements of one result are numbered 0 … K-1 in row-major order of the reduced axes. If the last
-axis of the operand is among them, element k goes to lane k mod L; each lane combines its elements in
-ascending order, starting from the identity; at last the lanes are combined as a tree, lane l with lane
-l + s for s = L/2, L/4, … 1. Otherwise (the last axis is kept) there is one lane. Sums of more than
-BLOCK elements a lane are formed in blocks of BLOCK elements, each from the identity, and the block
-results combined in ascending order, so that the error grows with BLOCK + K / BLOCK rather than with K.
+axis of the operand is among them, element k goes to lane k mod L; each lane combines its elements
+in ascending order, starting from the identity; at last the lanes are combined as a tree, lane l
+with lane l + s for s = L/2, L/4, … 1. Otherwise (the last axis is kept) there is one lane. Sums of
+more than BLOCK elements a lane are formed in blocks of BLOCK elements, each from the identity, and
+the block results combined in ascending order, so that the error grows with BLOCK + K / BLOCK rather
+than with K.
 
 Since nothing else decides it, results have the same bits for every vector width, every number of
 threads, fused or not, on every backend.

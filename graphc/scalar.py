@@ -6,13 +6,13 @@
 
 A *formula* is a Python function over `Scalar` handles; `trace` runs it once and records a
 `ScalarProgram`, a list of instructions in static single assignment. LLVM, OpenCL and the NumPy
-interpreter each hold one table, a row per primitive, and nothing else about arithmetic. A formula may
-`call` another declared op; emitters make a function of each op they meet.
+interpreter each hold one table, a row per primitive, and nothing else about arithmetic. A formula
+may `call` another declared op; emitters make a function of each op they meet.
 
-What always holds: operands of one arithmetic instruction have one dtype; there is no branch, no trap
-and no contraction (`multiply` then `add` rounds twice; only `fma` rounds once); float16 and bfloat16
-do not occur in arithmetic (the kernel converts to float32 first), but may be bitcast, converted and
-selected. Subnormals and signed zeros are kept.
+What always holds: operands of one arithmetic instruction have one dtype; there is no branch, no
+trap and no contraction (`multiply` then `add` rounds twice; only `fma` rounds once); float16 and
+bfloat16 do not occur in arithmetic (the kernel converts to float32 first), but may be bitcast,
+converted and selected. Subnormals and signed zeros are kept.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class ScalarProgram:
-    """A traced formula: `parameters` are the dtypes of its arguments, `result` the value it returns."""
+    """A traced formula: `parameters` are the dtypes of its arguments, `result` its value."""
 
     name: str
     parameters: tuple[DType, ...]
@@ -216,10 +216,10 @@ class Scalar:
         return self._binary("shr", other)
 
     def __eq__(self, other: object) -> Scalar:  # type: ignore[override]  # records a comparison
-        return self._binary("eq", other)  # type: ignore[arg-type]
+        return self._binary("eq", other)  # type: ignore[arg-type]  # object, by Python's protocol
 
     def __ne__(self, other: object) -> Scalar:  # type: ignore[override]  # records a comparison
-        return self._binary("ne", other)  # type: ignore[arg-type]
+        return self._binary("ne", other)  # type: ignore[arg-type]  # object, by Python's protocol
 
     def __lt__(self, other: Scalar | Number) -> Scalar:
         return self._binary("lt", other)
@@ -344,6 +344,4 @@ def trace(name: str, formula: Formula, parameters: Sequence[DType]) -> ScalarPro
     recorder = Recorder(parameters)
     arguments = [Scalar(recorder, i, d) for i, d in enumerate(recorder.parameters)]
     result = formula(*arguments)
-    return ScalarProgram(
-        name, recorder.parameters, tuple(recorder.instructions), result.number
-    )
+    return ScalarProgram(name, recorder.parameters, tuple(recorder.instructions), result.number)

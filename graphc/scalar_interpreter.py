@@ -1,9 +1,9 @@
 """The NumPy meaning of scalar programs: one table, a row per primitive of `graphc.scalar`.
 
-This is the definition that the code generators are tested against, so it is exact where hardware is:
-integers wrap, `fma` rounds once, conversions saturate and round once, NaN and -0.0 survive. Nothing
-here warns or traps, on any input; a division by zero or a shift past the width, which a formula must
-guard, gives an unspecified value. It is not fast, and it does not allocate for speed.
+This is the definition that the code generators are tested against, so it is exact where hardware
+is: integers wrap, `fma` rounds once, conversions saturate and round once, NaN and -0.0 survive.
+Nothing here warns or traps, on any input; a division by zero or a shift past the width, which a
+formula must guard, gives an unspecified value. It is not fast, and it does not allocate for speed.
 """
 
 from __future__ import annotations

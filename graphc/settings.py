@@ -1,10 +1,10 @@
-"""What the environment tells graphc. The only module that reads it; each setting is read when asked.
+"""What the environment tells graphc. The only module that reads it, each time it is asked.
 
-    GRAPHC_CPU           compile for a lesser CPU: x86-64-v2, x86-64-v3, x86-64-v4 or an LLVM name
-    GRAPHC_NUM_THREADS   threads of the team (else OMP_NUM_THREADS, else the cores we may use)
-    GRAPHC_VERIFY=1      run the verifier between all passes
-    GRAPHC_DEBUG=1…4     print to stderr: 1 stages and times, 2 groups, 3 kernels, 4 LLVM IR
-    GRAPHC_DUMP=dir      write every stage of every compilation as text files into this directory
+GRAPHC_CPU           compile for a lesser CPU: x86-64-v2, x86-64-v3, x86-64-v4 or an LLVM name
+GRAPHC_NUM_THREADS   threads of the team (else OMP_NUM_THREADS, else the cores we may use)
+GRAPHC_VERIFY=1      run the verifier between all passes
+GRAPHC_DEBUG=1…4     print to stderr: 1 stages and times, 2 groups, 3 kernels, 4 LLVM IR
+GRAPHC_DUMP=dir      write every stage of every compilation as text files into this directory
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where in the user's own code something was written.
 
-A `SourceLine` is the innermost stack frame outside the graphc package when a node is built. It is two
-small fields; the text of the line is read only when somebody asks. Nodes keep the line of their first
-maker, and it takes no part in their identity.
+A `SourceLine` is the innermost stack frame outside the graphc package when a node is built. It is
+two small fields; the text of the line is read only when somebody asks. Nodes keep the line of their
+first maker, and it takes no part in their identity.
 """
 
 from __future__ import annotations

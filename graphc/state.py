@@ -2,8 +2,8 @@
 
 A `VariableState` is the attribute of a `variable` node and its identity. Its value lives in a host
 array, dense and 64-byte aligned, whose address never changes. A backend whose memory is elsewhere
-may hold a newer copy (`lend`); whoever wants the host array asks for it by `host()` and gets it up to
-date. `lock` serialises the programs that use the variable; read or write the value under it.
+may hold a newer copy (`lend`); whoever wants the host array asks for it by `host()` and gets it up
+to date. `lock` serialises the programs that use the variable; read or write the value under it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Compute while compiling what depends on constants alone. Exact.
 
-Requires a verified graph; guarantees the same bits as computing at run time: elements go through the
-same scalar formulas as in the kernels, interpreted with NumPy, and views only move them. Sums and
-products of many elements are left to the kernels, whose order of summation they must follow; so are
-results that would take more memory than their operands beyond `LARGEST_GROWTH` bytes. An elementwise
-op whose operands are all uniform (one number broadcast) is folded on that number.
+Requires a verified graph; guarantees the same bits as computing at run time: elements go through
+the same scalar formulas as in the kernels, interpreted with NumPy, and views only move them. Sums
+and products of many elements are left to the kernels, whose order of summation they must follow; so
+are results that would take more memory than their operands beyond `LARGEST_GROWTH` bytes. An
+elementwise op whose operands are all uniform (one number broadcast) is folded on that number.
 """
 
 from __future__ import annotations

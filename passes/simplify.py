@@ -9,9 +9,10 @@ The law for rules. A rule is one equation, left to right, such that
 3. it has one direction: no sequence of rules leads back, so rewriting ends. The canonical form has
    constants on the right of commutative ops, and subtraction rather than addition of a negative.
 
-Rules that hold in real arithmetic only are in REASSOCIATING and run on request. Laws which ops declare
-(`Algebra`: identity, absorbing element, idempotence, involution, commutativity) are applied by one
-rule each to every op. Rules about views are in `passes/simplify_views.py`, since they compute shapes.
+Rules that hold in real arithmetic only are in REASSOCIATING and run on request. Laws which ops
+declare (`Algebra`: identity, absorbing element, idempotence, involution, commutativity) are applied
+by one rule each to every op. Rules about views are in `passes/simplify_views.py`, since they
+compute shapes.
 
     rule    ::= pattern '->' pattern ('for' kind+)?      kind ::= 'float' | 'integer' | 'bool'
     pattern ::= NAME          any node; equal names, equal nodes; `k…` matches constants only

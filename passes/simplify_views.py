@@ -1,8 +1,8 @@
 """The equations of views, casts and reductions, whose right sides compute shapes.
 
-They follow the law for rules in passes/simplify.py: a view of a view is one view, a view that changes
-nothing is its operand, and a reduction over extents of one is a reshape. One function an op, found by
-the op's name in `RULES`.
+They follow the law for rules in passes/simplify.py: a view of a view is one view, a view that
+changes nothing is its operand, and a reduction over extents of one is a reshape. One function an
+op, found by the op's name in `RULES`.
 """
 
 from __future__ import annotations

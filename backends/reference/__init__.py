@@ -1,7 +1,7 @@
 """The reference backend: the graph's NumPy meaning, node by node.
 
-The one backend that receives the graph rather than a plan. It is slow and plain, and the oracle of the
-others: `graphc.compile(f, backend="reference")`.
+The one backend that receives the graph rather than a plan. It is slow and plain, and the oracle of
+the others: `graphc.compile(f, backend="reference")`.
 """
 
 from __future__ import annotations
