@@ -1,0 +1,167 @@
+"""Programs: compiled graphs, ready to call, that show every stage they went through.
+
+A `Program` checks its arguments (shape and dtype exactly; any strides, alignment or byte order;
+never written to), runs its executable, and keeps what the compiler knew: `.graph` as traced,
+`.optimised`, `.grouping`, `.kernels`, `.plan`. It knows no backend and no pass; `graphc.api` puts
+it together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc.dtypes import as_dtype
+from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
+from graphc.executable import Executable
+from graphc.graph import Graph
+from graphc.group import Grouping
+from graphc.kernel import Kernel
+from graphc.node import Node
+from graphc.plan import Plan
+from graphc.tensor_type import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What the compiler made on the way; the last three are None on the reference backend."""
+
+    graph: Graph
+    optimised: Graph
+    grouping: Grouping | None = None
+    plan: Plan | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Program:
+    """A compiled graph. Call it with one array for each input; it returns a list of arrays."""
+
+    def __init__(self, executable: Executable, stages: Stages, backend: str) -> None:
+        self._run = executable.run
+        self._executable, self.stages, self.backend = executable, stages, backend
+        self.inputs = stages.graph.inputs
+        self._types = tuple(node.type for node in self.inputs)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph as it was traced."""
+        return self.stages.graph
+
+    @property
+    def optimised(self) -> Graph:
+        """The graph after all graph passes."""
+        return self.stages.optimised
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The distinct kernels, in order of first use; none on the reference backend."""
+        return self.stages.plan.kernels if self.stages.plan is not None else ()
+
+    def __call__(self, *arguments: Any) -> list[np.ndarray[Any, Any]]:
+        """Run once. Raises GraphcTypeError or ShapeError where an argument does not fit its input.
+
+        An argument is an array or anything NumPy makes one of; Python numbers take the input's
+        dtype.
+        """
+        if len(arguments) != len(self._types):
+            raise GraphcTypeError(
+                f"{self.graph.name} takes {len(self._types)} arguments, not {len(arguments)}"
+            )
+        return list(self._run([self._check(i, a) for i, a in enumerate(arguments)]))
+
+    def _check(self, position: int, argument: Any) -> np.ndarray[Any, Any]:
+        type_ = self._types[position]
+        array: np.ndarray[Any, Any] = argument
+        if type(argument) is not np.ndarray:
+            array = as_argument(argument, type_)
+        if array.dtype != type_.dtype.numpy or array.shape != type_.shape:
+            array = _fit(array, type_, self.inputs[position])
+        if not array.flags.c_contiguous or not array.flags.aligned:
+            array = np.array(array, order="C", copy=True)
+        return array
+
+    def text(self, stage: str = "graph") -> str:
+        """Return a stage as text: "graph", "optimised", "groups", "kernels", "plan", or one of the
+        backend's ("llvm", "asm", "opencl"). Raises GraphcValueError for any other name."""
+        makers: dict[str, Callable[[], str]] = {
+            "graph": lambda: str(self.graph),
+            "optimised": lambda: str(self.optimised),
+            "groups": self.explain,
+            "kernels": lambda: "\n\n".join(map(str, self.kernels)),
+        }
+        return makers[stage]() if stage in makers else self._executable.text(stage)
+
+    def explain(self) -> str:
+        """Return what was fused, why, what was not and why, with bytes moved and operations."""
+        from graphc.explain import explain  # rarely needed
+
+        return explain(self.stages)
+
+    def draw(self, path: str | os.PathLike[str], *, groups: bool = True) -> None:
+        """Write a picture of the graph; the suffix (.svg, .dot, .png, .pdf) says which kind.
+
+        `groups` draws the optimised graph with its fusion groups; without, the graph as traced.
+        """
+        from graphc.draw import draw_graph  # imports graphviz
+
+        shown = self.stages.grouping if groups else None
+        draw_graph(self.optimised if shown else self.graph, path, grouping=shown)
+
+    def _repr_svg_(self) -> str:
+        from graphc.draw import render_svg  # imports graphviz
+
+        return render_svg(self.optimised, grouping=self.stages.grouping)
+
+    def __repr__(self) -> str:
+        types = ", ".join(map(str, self._types))
+        return f"<program {self.graph.name}({types}), {len(self.kernels)} kernels, {self.backend}>"
+
+
+def as_argument(argument: Any, type_: TensorType | None = None) -> np.ndarray[Any, Any]:
+    """Return what the user passed as an array; Python numbers take the dtype of `type_`.
+
+    Raises GraphcTypeError for what NumPy can only hold as objects, strings or records.
+    """
+    if isinstance(argument, bool | int | float) and type_ is not None and type_.shape == ():
+        return _python_number(argument, type_)
+    try:
+        array = np.asarray(argument)
+    except (TypeError, ValueError) as error:
+        raise GraphcTypeError(f"{type(argument).__name__} is no array: {error}") from None
+    as_dtype(array.dtype)  # refuses objects, strings, complex numbers and records
+    return array
+
+
+def _python_number(number: bool | int | float, type_: TensorType) -> np.ndarray[Any, Any]:
+    kind = {bool: "bool", int: "int", float: "float"}[type(number)]
+    ranks = {"bool": 0, "int": 1, "uint": 1, "float": 2}
+    if ranks[kind] > ranks[type_.dtype.kind]:
+        raise GraphcTypeError(f"the number {number!r} does not fit {type_.dtype}")
+    try:
+        return np.array(number, type_.dtype.numpy)
+    except OverflowError:
+        raise GraphcValueError(f"the number {number!r} does not fit {type_.dtype}") from None
+
+
+def _fit(array: np.ndarray[Any, Any], type_: TensorType, node: Node) -> np.ndarray[Any, Any]:
+    """Return `array` in native byte order, or raise because it is not of the type."""
+    name = node.attributes["name"] or "the input"
+    if array.dtype.newbyteorder("=") != type_.dtype.numpy:
+        raise GraphcTypeError(
+            f"{name} takes {type_}, but an array of {array.dtype} was given",
+            line=str(node.line or ""),
+            hint=f"pass array.astype({type_.dtype.name!r})",
+        )
+    if array.shape != type_.shape:
+        raise ShapeError(
+            f"{name} takes {type_}, but an array of shape {array.shape} was given",
+            line=str(node.line or ""),
+            hint="compile a function instead of a graph to have one program a shape"
+            if array.ndim == len(type_.shape)
+            else "",
+        )
+    return array.astype(type_.dtype.numpy)
