@@ -1,0 +1,213 @@
+"""Hyperbolic functions and their inverses, for float32 and float64.
+
+tanh of float32 is a float32 formula without a division: one odd polynomial near 0, beyond it
+1 - e q(e) with e = exp(-2 |x|). Everything else computes in float64, and float32 rounds once.
+With |x| = n log(2) + r, sinh and cosh are sums of cosh(r) and sinh(r) with the exact weights
+(2**n - 2**-n) / 2 and (2**n + 2**-n) / 2. The inverses are log(1 + u) of a double word u. The
+polynomials are minimax (Remez exchange in 50-digit arithmetic).
+
+Always: the sign of zero is kept, subnormals are exact, NaN gives NaN, and no step traps.
+"""
+
+from __future__ import annotations
+
+import math
+
+from graphc import dtypes
+from graphc.formulas.argument_reduction import nearest
+from graphc.formulas.double_word import (
+    DoubleWord,
+    fast_two_sum,
+    quotient,
+    two_product,
+    two_sum,
+)
+from graphc.formulas.logarithm_of_double_word import log1p
+from graphc.scalar import Scalar, copysign, fma, polynomial, select, sqrt
+
+_LOG2_HIGH = float.fromhex("0x1.62e42feep-1")  # 32 bits, so that n * high is exact
+_LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
+
+# (sinh(r) / r - 1) / r**2 and (cosh(r) - 1) / r**2 in r**2, |r| <= log(2) / 2, with the relative
+# errors of the results: 2**-65 and 2**-67 for float64, 2**-37 and 2**-34 for float32
+_SINH = {
+    dtypes.float64: (
+        0.16666666666666666, 0.008333333333334428, 0.00019841269837066162,
+        2.755732627239451e-06, 2.504673507455443e-08, 1.7594031297590375e-10,
+    ),
+    dtypes.float32: (0.16666666754078407, 0.00833328908131249, 0.0001990488500724395),
+}  # fmt: skip
+_COSH = {
+    dtypes.float64: (
+        0.5, 0.041666666666666685, 0.0013888888888873283,
+        2.4801587349193216e-05, 2.75572518381681e-07, 2.0921779222776976e-09,
+    ),
+    dtypes.float32: (0.500000007913701, 0.04166626707437173, 0.0013946230132286903),
+}  # fmt: skip
+_SMALL = 2.0**-28  # below it every odd function here is its argument in float64
+_LARGE = 2.0**60  # above it asinh and acosh are log(2 x) in float64
+
+
+def sinh(x: Scalar) -> Scalar:
+    """Return the hyperbolic sine."""
+    if x.dtype is dtypes.float32:
+        return copysign(_of_float32(x)[0], x)
+    magnitude = abs(x)
+    high, low = _double_words(_at_most(magnitude, 710.5))[0]
+    return select(magnitude < _SMALL, x, copysign((high + low) * 2.0, x))
+
+
+def cosh(x: Scalar) -> Scalar:
+    """Return the hyperbolic cosine."""
+    if x.dtype is dtypes.float32:
+        return _of_float32(x)[1]
+    high, low = _double_words(_at_most(abs(x), 710.5))[1]
+    return (high + low) * 2.0
+
+
+def tanh(x: Scalar) -> Scalar:
+    """Return the hyperbolic tangent."""
+    if x.dtype is dtypes.float32:
+        return _tanh_of_float32(x)
+    magnitude = abs(x)
+    ratio = quotient(*_double_words(_at_most(magnitude, 22.0)))[0]
+    return select(magnitude < _SMALL, x, copysign(ratio, x))
+
+
+def asinh(x: Scalar) -> Scalar:
+    """Return the inverse hyperbolic sine."""
+    if x.dtype is dtypes.float32:
+        wide = abs(x).convert(dtypes.float64)
+        result = log1p(wide + (sqrt(fma(wide, wide, 1.0)) - 1.0), None, dtypes.float32)
+        result = copysign(result.convert(dtypes.float32), x)
+        return select((2.0**-20 <= abs(x)) & (abs(x) < math.inf), result, x)
+    magnitude = abs(x)
+    root, correction = _square_root(magnitude, 1.0)
+    high, low = two_sum(magnitude, root - 1.0)
+    result = copysign(_log1p_or_log2x(magnitude, high, low + correction), x)
+    return select((magnitude >= _SMALL) & (magnitude < math.inf), result, x)
+
+
+def acosh(x: Scalar) -> Scalar:
+    """Return the inverse hyperbolic cosine; NaN below 1."""
+    if x.dtype is dtypes.float32:
+        wide = x.convert(dtypes.float64)
+        beyond = wide - 1.0
+        result = log1p(beyond + sqrt(beyond * (wide + 1.0)), None, dtypes.float32)
+        result = result.convert(dtypes.float32)
+    else:
+        root, correction = _square_root(x, -1.0)
+        high, low = two_sum(root, x - 1.0)
+        result = select(x == 1.0, 0.0, _log1p_or_log2x(x, high, low + correction))
+    return select(x < 1.0, math.nan, select(x < math.inf, result, x))
+
+
+def atanh(x: Scalar) -> Scalar:
+    """Return the inverse hyperbolic tangent; infinite at 1 and -1, NaN beyond."""
+    magnitude = abs(x)
+    wide = magnitude.convert(dtypes.float64)
+    if x.dtype is dtypes.float32:
+        odds = log1p((wide + wide) / (1.0 - wide), None, dtypes.float32)
+    else:
+        ratio = quotient((wide + wide, wide.literal(0.0)), two_sum(wide.literal(1.0), -wide))
+        odds = log1p(*ratio, dtypes.float64)
+    result = copysign((odds * 0.5).convert(x.dtype), x)
+    result = select(magnitude < 1.0, result, copysign(x.literal(math.inf), x))
+    result = select(magnitude > 1.0, math.nan, result)
+    return select(magnitude >= _SMALL, result, x)
+
+
+# tanh of float32. Near 0: (tanh(x) / x - 1) / x**2 in x**2, |x| < 0.85, relative error 2**-26.9.
+_SPLIT = 0.85
+_TANH_NEAR = (
+    -0.3333326578140259, 0.13331478834152222, -0.05379641801118851,
+    0.021120993420481682, -0.007142750080674887, 0.0014401653315871954,
+)  # fmt: skip
+# exp(r) = 1 + r + r**2 p(r) for |r| <= log(2) / 2, relative error 2**-28
+_EXPONENTIAL = (
+    1.0, 1.0, 0.4999999403953552, 0.16666516661643982,
+    0.041668135672807693, 0.008369041606783867, 0.001382637768983841,
+)  # fmt: skip
+# 2 / (1 + e) for e = exp(-2 |x|), |x| >= 0.85, error of the tangent 2**-29.8
+_TANH_FAR = (
+    1.9999996423721313, -1.9999617338180542, 1.9986286163330078,
+    -1.9771192073822021, 1.8018333911895752, -1.0995748043060303,
+)  # fmt: skip
+_SHIFTER = 1.5 * 2.0**23 + 127.0  # the float32s near it are the integers; 127 is the exponent's bias
+
+
+def _tanh_of_float32(x: Scalar) -> Scalar:
+    magnitude, square = abs(x), x * x
+    near = fma(x * square, polynomial(square, _TANH_NEAR), x)
+    clamped = _at_most(magnitude, 10.0)
+    shifted = fma(clamped, -2.0 / math.log(2.0), _SHIFTER)
+    power = (shifted.bitcast(dtypes.uint32) << 23).bitcast(dtypes.float32)
+    reduced = fma(shifted - _SHIFTER, -math.log(2.0), clamped * -2.0)
+    decay = polynomial(reduced, _EXPONENTIAL) * power
+    far = fma(decay, -polynomial(decay, _TANH_FAR), 1.0)
+    return select(magnitude < _SPLIT, near, copysign(far, x))
+
+
+def _at_most(x: Scalar, limit: float) -> Scalar:
+    """Return min(x, limit), and NaN for NaN."""
+    return select(x > limit, limit, x)
+
+
+def _of_float32(x: Scalar) -> DoubleWord:
+    """Return sinh(|x|) and cosh(x) of float32 `x`."""
+    magnitude = _at_most(abs(x), 200.0).convert(dtypes.float64)
+    whole, word = nearest(magnitude * (1.0 / math.log(2.0)))
+    reduced = fma(whole, -math.log(2.0), magnitude)
+    large, small = _power(word + 1022), _power(1022 - word)
+    square = reduced * reduced
+    odd = fma(square * reduced, polynomial(square, _SINH[x.dtype]), reduced)
+    even = fma(square, polynomial(square, _COSH[x.dtype]), 1.0)
+    difference, total = large - small, large + small
+    sine, cosine = fma(difference, even, total * odd), fma(total, even, difference * odd)
+    return sine.convert(x.dtype), cosine.convert(x.dtype)
+
+
+def _power(biased: Scalar) -> Scalar:
+    """Return two to the power whose biased exponent is in the low eleven bits of `biased`."""
+    return (biased << 52).bitcast(dtypes.float64)
+
+
+def _double_words(x: Scalar) -> tuple[DoubleWord, DoubleWord]:
+    """Return halves of sinh(x) and cosh(x) of float64 `x` in [0, 710.5] as double words."""
+    whole, word = nearest(x * (1.0 / math.log(2.0)))
+    rough, correction = fma(whole, -_LOG2_HIGH, x), whole * _LOG2_LOW
+    high = rough - correction
+    low = (rough - high) - correction
+    large = _power(word + 1021)
+    small = select(whole < 64.0, _power(1021 - word), 0.0)
+    square = high * high
+    odd = fma(square * high, polynomial(square, _SINH[x.dtype]), low)
+    even = fma(high, low, square * polynomial(square, _COSH[x.dtype]))
+    difference, total = fast_two_sum(large, -small), fast_two_sum(large, small)
+    sine = _combine(difference, total, high, odd, even)
+    return sine, _combine(total, difference, high, odd, even)
+
+
+def _combine(
+    even_weight: DoubleWord, odd_weight: DoubleWord, high: Scalar, odd: Scalar, even: Scalar
+) -> DoubleWord:
+    """Return even_weight * (1 + even) + odd_weight * (high + odd)."""
+    product, error = two_product(odd_weight[0], high)
+    leading, rest = fast_two_sum(even_weight[0], product)
+    tail = fma(even_weight[0], even, fma(odd_weight[0], odd, error))
+    return fast_two_sum(leading, rest + (tail + even_weight[1]))
+
+
+def _square_root(x: Scalar, addend: float) -> DoubleWord:
+    """Return the square root of x * x + addend as a double word; it may be NaN where that is 0."""
+    product, error = two_product(x, x)
+    square, rest = two_sum(product, addend)
+    root = sqrt(square)
+    return root, (fma(-root, root, square) + (rest + error)) * (0.5 / root)
+
+
+def _log1p_or_log2x(x: Scalar, high: Scalar, low: Scalar) -> Scalar:
+    """Return log(1 + high + low), or log(2 x) where x is so large that x**2 may overflow."""
+    is_large = x > _LARGE
+    result = log1p(select(is_large, x * 0.25, high), select(is_large, 0.0, low), dtypes.float64)
+    return select(is_large, result + 3.0 * math.log(2.0), result)
