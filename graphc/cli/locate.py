@@ -1,0 +1,97 @@
+"""Find what `FILE.py:NAME` names: load the file as a module and turn the object into a program."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import pathlib
+import re
+import sys
+from types import ModuleType
+from typing import Any
+
+import graphc
+from graphc.cli import UsageError
+from graphc.errors import GraphcError
+from graphc.program import Program
+from graphc.tensor_type import TensorType, tensor_type
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name an object of a file, and the types to compile a function for."""
+    parser.add_argument("target", metavar="FILE.py:NAME", help="a program, function or tensor")
+    parser.add_argument(
+        "--input",
+        dest="types",
+        metavar="TYPE",
+        action="append",
+        default=[],
+        help="for a function that was not called yet: the type of an argument, as float32[64,784]",
+    )
+
+
+def load_program(target: str, types: list[str]) -> Program:
+    """Return the program that `target` names, compiled for `types` if it is a function.
+
+    Raises UsageError where the file or the name is not there or the object is none of ours.
+    """
+    found = _load_object(target)
+    if isinstance(found, Program):
+        return found
+    if isinstance(found, graphc.CompiledFunction):
+        return _program_of(found, [parse_type(t) for t in types], target)
+    if isinstance(found, graphc.Tensor):
+        return graphc.compile([found])
+    raise UsageError(
+        f"{target} is a {type(found).__name__}, no program, compiled function or tensor"
+    )
+
+
+def _program_of(
+    function: graphc.CompiledFunction[Any, Any], types: list[TensorType], target: str
+) -> Program:
+    if types:
+        return function.program(*types)
+    if not function.programs:
+        raise UsageError(
+            f"{target} was not called in the file: name its arguments' types with --input"
+        )
+    return function.programs[-1]
+
+
+def parse_type(text: str) -> TensorType:
+    """Return the type that `float32[64,784]` names; raises UsageError."""
+    match = re.fullmatch(r"(\w+)\[([\d,\s]*)\]", text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no type; write it as float32[64,784]")
+    try:
+        return tensor_type([int(e) for e in match[2].split(",") if e.strip()], match[1])
+    except GraphcError as error:
+        raise UsageError(f"{text!r} is no type: {error.message}") from None
+
+
+def _load_object(target: str) -> Any:
+    file, colon, name = target.rpartition(":")
+    if not colon or not name or not file:
+        raise UsageError(f"{target!r} is not of the form FILE.py:NAME")
+    path = pathlib.Path(file)
+    if not path.is_file():
+        raise UsageError(f"there is no file {file}")
+    module = _load_module(path)
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"{file} holds no {name}")
+        found = getattr(found, part)
+    return found
+
+
+def _load_module(path: pathlib.Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module

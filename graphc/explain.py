@@ -1,0 +1,114 @@
+"""What the compiler did, and why, as text: groups, reasons for every edge, bytes and operations.
+
+Bytes are those a kernel must move between itself and memory: every element read once and every
+result written once, whatever the caches do. Operations count one for each elementwise op, each
+combining step and each multiply-add (as two) for every element computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from graphc.graph import Graph
+from graphc.graph_text import node_names
+from graphc.group import Decision, Group
+from graphc.node import Node
+from graphc.op import Contraction, Elementwise, Reduction, Scatter, Selection
+from graphc.program import Stages
+
+
+def explain(stages: Stages) -> str:
+    """Return the report of one compilation."""
+    if stages.grouping is None:
+        return "the reference backend computes node by node: nothing is fused"
+    names = node_names(stages.optimised)
+    lines = [_headline(stages)]
+    for index, group in enumerate(stages.grouping.groups):
+        inside = [d for d in stages.grouping.decisions if d.consumer in set(group.members)]
+        lines += ["", *_explain_group(index, group, inside, names)]
+    return "\n".join(lines)
+
+
+def _headline(stages: Stages) -> str:
+    assert stages.grouping is not None
+    groups = stages.grouping.groups
+    counts = [
+        f"{len(stages.graph.nodes)} nodes traced, {len(stages.optimised.nodes)} after passes",
+        f"{len(groups)} groups",
+        f"{_bytes(sum(map(bytes_moved, groups)))} moved",
+        f"{_count(sum(map(operations, groups)))} operations",
+    ]
+    if stages.plan is not None:
+        counts.insert(2, f"{len(stages.plan.kernels)} distinct kernels")
+        counts.append(f"arena {_bytes(stages.plan.arena_bytes)}")
+    return f"{stages.graph.name}: " + ", ".join(counts)
+
+
+def _explain_group(
+    index: int, group: Group, decisions: Iterable[Decision], names: dict[Node, str]
+) -> list[str]:
+    head = f"group {index} {group.name}: {_bytes(bytes_moved(group))} moved, "
+    lines = [head + f"{_count(operations(group))} operations"]
+    lines.append("  reads   " + _listing(group.inputs, names))
+    lines.append("  writes  " + _listing(group.outputs, names))
+    source = sorted({str(n.line) for n in group.outputs if n.line})
+    lines += [f"  from    {line}" for line in source]
+    for d in decisions:
+        edge = f"%{names[d.producer]} {d.producer.op.name} -> %{names[d.consumer]}"
+        lines.append(f"  {edge} {d.consumer.op.name}: {d.reason.value}")
+    return lines
+
+
+def _listing(nodes: Iterable[Node], names: dict[Node, str]) -> str:
+    return ", ".join(f"%{names[n]} {n.op.name} {n.type}" for n in nodes) or "nothing"
+
+
+def bytes_moved(group: Group) -> int:
+    """Return the bytes a group reads and writes, each element once."""
+    return sum(n.type.nbytes for n in (*group.inputs, *group.outputs))
+
+
+def operations(group: Group) -> int:
+    """Return the scalar operations of a group, each element computed once."""
+    return sum(node_operations(node) for node in group.members)
+
+
+def graph_operations(graph: Graph) -> int:
+    """Return the scalar operations of a graph, each node computed once."""
+    return sum(node_operations(node) for node in graph.nodes)
+
+
+def node_operations(node: Node) -> int:
+    """Return the scalar operations that computing `node` takes."""
+    lowering = node.op.lowering
+    if isinstance(lowering, Elementwise):
+        return node.type.size
+    if isinstance(lowering, Reduction | Selection):
+        return node.inputs[0].type.size
+    if isinstance(lowering, Scatter):
+        return node.inputs[2].type.size
+    if isinstance(lowering, Contraction):
+        return 2 * node.type.size * _summed_size(node)
+    return 0
+
+
+def _summed_size(node: Node) -> int:
+    labels, out = node.attributes["lhs"], node.attributes["out"]
+    extents = zip(labels, node.inputs[0].shape, strict=True)
+    return math.prod(extent for label, extent in extents if label not in out)
+
+
+def _bytes(count: int) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.4g} {unit}"
+        count /= 1024  # type: ignore[assignment]  # from here on a float
+    return f"{count} B"
+
+
+def _count(count: int) -> str:
+    for power, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= power:
+            return f"{count / power:.4g}{suffix}"
+    return str(count)
