@@ -33,12 +33,27 @@ class _Constants:
     highest: float  # exp overflows from here on, and 2**(n - 1) does not
     lowest: float  # exp is below half the least subnormal from here down
     tail: tuple[float, ...]  # q(r) = (exp(r) - 1 - r) / r**2
+    fine_tail: tuple[float, ...]  # the same, for expm1
     binary: tuple[float, ...]  # (2**f - 1) / f
 
     @property
     def shifter(self) -> float:
         return 1.5 * 2.0**self.mantissa
 
+
+_TAIL64 = (
+    0.5,
+    0.16666666666666682,
+    0.04166666666666609,
+    0.008333333333316918,
+    0.0013888888889117212,
+    0.00019841269896680742,
+    2.4801586924708828e-05,
+    2.7557234559126833e-06,
+    2.755758270946096e-07,
+    2.5112144336751788e-08,
+    2.0826561691334225e-09,
+)
 
 _CONSTANTS = {
     dtypes.float32: _Constants(
@@ -56,6 +71,14 @@ _CONSTANTS = {
             0.04166839271783829,
             0.008368778973817825,
             0.0013814456760883331,
+        ),
+        fine_tail=(
+            0.5,
+            0.1666666567325592,
+            0.04166629537940025,
+            0.008333497680723667,
+            0.0013944758102297783,
+            0.00019790275837294757,
         ),
         binary=(
             0.6931471824645996,
@@ -76,19 +99,8 @@ _CONSTANTS = {
         low=float.fromhex("0x1.abc9e3b39803fp-56"),
         highest=710.0,
         lowest=-746.0,
-        tail=(
-            0.5,
-            0.16666666666666682,
-            0.04166666666666609,
-            0.008333333333316918,
-            0.0013888888889117212,
-            0.00019841269896680742,
-            2.4801586924708828e-05,
-            2.7557234559126833e-06,
-            2.755758270946096e-07,
-            2.5112144336751788e-08,
-            2.0826561691334225e-09,
-        ),
+        tail=_TAIL64,
+        fine_tail=_TAIL64,
         binary=(
             0.6931471805599453,
             0.24022650695910072,
@@ -170,7 +182,7 @@ def expm1(x: Scalar) -> Scalar:
     base_error = (power - base) - 0.5
     high = fma(power, r, base)
     high_error = fma(power, r, base - high) + base_error
-    tail = fma(r * r, polynomial(r, constants.tail), fma(r_error, r, r_error))
+    tail = fma(r * r, polynomial(r, constants.fine_tail), fma(r_error, r, r_error))
     result = (high + fma(power, tail, high_error)) * 2.0
     return select(abs(x) < 2.0 ** -(constants.mantissa + 2), x, result)
 

@@ -66,9 +66,13 @@ def test_division_truncates(dtype: DType) -> None:
 
 
 def test_shifts_follow_the_signedness() -> None:
-    assert apply("shr", [np.int32(-8), np.int32(1)], dtypes.int32) == -4
-    assert apply("shr", [np.uint32(2**32 - 8), np.uint32(1)], dtypes.uint32) == 2**31 - 4
-    assert apply("shl", [np.int8(65), np.int8(2)], dtypes.int8) == 4
+    rows = [
+        ("shr", dtypes.int32, -8, 1, -4),
+        ("shr", dtypes.uint32, 2**32 - 8, 1, 2**31 - 4),
+        ("shl", dtypes.int8, 65, 2, 4),
+    ]
+    for name, dtype, value, count, want in rows:
+        assert apply(name, [_array(value, dtype), _array(count, dtype)], dtype) == want
 
 
 @pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64], ids=str)
@@ -247,7 +251,7 @@ def test_evaluate_broadcasts_and_calls() -> None:
         return scalar.sqrt(scalar.call("square", x) + scalar.call("square", y))
 
     program = scalar.trace("distance", distance, [dtypes.float32] * 2)
-    x, y = np.float32([[3.0], [5.0]]), np.float32([4.0, 12.0])
+    x, y = _array([[3.0], [5.0]], dtypes.float32), _array([4.0, 12.0], dtypes.float32)
     result = evaluate(program, x, y, resolve=lambda n, d: scalar.trace(n, square, d))
     want = np.sqrt(x * x + y * y)
     assert result.dtype == np.float32 and result.shape == (2, 2)
