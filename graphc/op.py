@@ -120,12 +120,19 @@ class Contraction:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """take(data, indices, axis): axis `axis` of data is replaced by the axes of indices (int64)."""
+    """take(data, indices, axis): axis `axis` of data is replaced by the axes of indices (int64).
+
+    With `along_axis`, indices has the rank of data and each place of it is looked up on its own.
+    """
+
+    along_axis: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
     """scatter_add(data, indices, updates, axis), the converse of Gather; row-major order."""
+
+    along_axis: bool = False
 
 
 @dataclass(frozen=True, slots=True)
