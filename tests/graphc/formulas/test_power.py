@@ -84,7 +84,8 @@ def test_power_of_special_values(dtype: DType) -> None:
 
 
 def _is_exact(x: float, y: float) -> bool:
-    return abs(x) in (1.0, 2.0, 0.5, 4.0) and abs(y) in (0.0, 1.0, 2.0, 3.0, 4.0)
+    small = abs(x) in (2.0, 0.5, 4.0) and abs(y) in (1.0, 2.0, 3.0, 4.0)
+    return small or abs(x) == 1.0 or y == 0.0
 
 
 def _c99(x: float, y: float) -> float:
