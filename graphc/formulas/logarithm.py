@@ -121,7 +121,7 @@ def reduce(x: Scalar, *, subnormals: bool = True) -> tuple[Scalar, Scalar, Scala
     constants = _CONSTANTS[x.dtype]
     mantissa, word = constants.mantissa, constants.word
     scaled = x
-    offset = least = x.bitcast(word).literal(constants.least)
+    offset = least = x.literal(constants.least, word)
     if subnormals:
         subnormal = x < 2.0 ** (1 - constants.bias)
         scaled = select(subnormal, x * 2.0**mantissa, x)
