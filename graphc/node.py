@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.arithmetic import Arithmetic
 from graphc.dtypes import as_dtype
 from graphc.errors import GraphcError, InternalError
 from graphc.op import Op
@@ -49,7 +50,7 @@ class ArrayData:
         return f"ArrayData({self.array.dtype}{list(self.array.shape)})"
 
 
-class Node:
+class Node(Arithmetic):
     """One use of an op: `op`, `inputs`, `attributes` (a mapping), `type`, `line`."""
 
     __slots__ = ("__weakref__", "attributes", "inputs", "line", "op", "type")

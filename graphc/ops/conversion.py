@@ -1,0 +1,95 @@
+"""`where` and `cast`: elements chosen, elements converted.
+
+A cast to an integer truncates, saturates at the ends of the range and makes NaN 0; between integers it
+wraps; to bool it is `x != 0`; to a float it rounds once, to nearest even.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc import dtypes
+from graphc.arithmetic import zeros_like
+from graphc.dtypes import DType, as_dtype
+from graphc.node import Node
+from graphc.ops.declare import Array, elementwise
+from graphc.ops.type_rules import ALL, where_rule
+from graphc.scalar import Scalar, select
+from graphc.tensor_type import TensorType
+
+
+def _where_pullback(g: Node, y: Node, condition: Node, a: Node, b: Node) -> tuple[Node | None, ...]:
+    zero = zeros_like(g)
+    return None, where(condition, g, zero), where(condition, zero, g)
+
+
+where = elementwise(
+    "where", ("condition", "x", "y"), select, np.where,
+    kinds=ALL, type_rule=where_rule, pullback=_where_pullback, native_16_bit=True,
+    summary="x where the condition holds, else y",
+)  # fmt: skip
+
+
+def _cast_rule(x: TensorType, dtype: DType) -> TensorType:
+    return x.with_dtype(dtype)
+
+
+def _cast_formula(x: Scalar, result: DType) -> Scalar:
+    return x.convert(result)
+
+
+def _cast_reference(x: Array, result: TensorType, dtype: DType) -> Array:
+    source = as_dtype(x.dtype)
+    with np.errstate(all="ignore"):
+        if dtype is dtypes.bool_:
+            return np.asarray(x != 0)
+        if source.is_float and dtype.is_integer:
+            return _to_integer(x.astype(np.float64), dtype)
+        if source is dtypes.bfloat16:
+            x = x.astype(np.float32)
+        return _to_bfloat16(x) if dtype is dtypes.bfloat16 else x.astype(dtype.numpy)
+
+
+def _to_integer(x: Array, dtype: DType) -> Array:
+    """Clip to the floats inside the range first; the end above it may be no float."""
+    limits = np.iinfo(dtype.numpy)
+    above, below = x >= 2.0 ** (dtype.bits - dtype.is_signed), x <= float(limits.min)
+    whole = np.where(np.isnan(x) | above | below, 0.0, x).astype(dtype.numpy)
+    return np.select(
+        [above, below], [dtype.numpy.type(limits.max), dtype.numpy.type(limits.min)], whole
+    )
+
+
+def _to_bfloat16(x: Array) -> Array:
+    """Round to a multiple of the unit in the last place of 8 bits, all of it exact but for that."""
+    if as_dtype(x.dtype).is_integer:
+        x = _keep_leading_bits(x)
+    wide = x.astype(np.float64)
+    _, exponent = np.frexp(wide)
+    unit = np.ldexp(1.0, np.maximum(exponent - 8, -133))
+    rounded = np.where(np.isfinite(wide), np.rint(wide / unit) * unit, wide)
+    return rounded.astype(np.float32).astype(dtypes.bfloat16.numpy)
+
+
+def _keep_leading_bits(x: Array) -> Array:
+    """Replace the bits of integers of 2**53 and above that float64 would round by their odd union."""
+    magnitude = np.where(x < 0, -x.astype(np.uint64), x.astype(np.uint64)).astype(np.uint64)
+    low = magnitude & np.uint64(0xFFF)
+    kept = (magnitude - low + np.where(low > 0, np.uint64(0x800), np.uint64(0))).astype(np.float64)
+    exact = np.where(magnitude < np.uint64(2**53), magnitude.astype(np.float64), kept)
+    return np.where(x < 0, -exact, exact)
+
+
+def _cast_derivative(node: Node, cotangent: Node) -> tuple[Node | None]:
+    source: Any = node.inputs[0].type.dtype
+    return (cast(cotangent, dtype=source) if source.is_float else None,)
+
+
+cast = elementwise(
+    "cast", ("x",), _cast_formula, _cast_reference,
+    kinds=ALL, type_rule=_cast_rule, attributes=("dtype",), takes_result=True, native_16_bit=True,
+    pullback=lambda g, y, x: _cast_derivative(y, g),
+    summary="x converted to another dtype",
+)  # fmt: skip

@@ -1,0 +1,206 @@
+"""Elements read from, or added at, places that are known only when the program runs.
+
+Indices are int64 and count from 0. Out of range, a negative one included, they raise GraphcIndexError
+(`mode="raise"`), or are moved to the nearest end (`mode="clip"`). Additions to one place are carried
+out in row-major order of the updates, each rounded to the dtype.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphc import dtypes
+from graphc.arithmetic import zeros_like
+from graphc.errors import GraphcIndexError, GraphcTypeError, ShapeError
+from graphc.node import Node
+from graphc.op import Gather, Op, Scatter
+from graphc.ops.declare import Array
+from graphc.ops.type_rules import ALL, NUMERIC, check_axis, check_kind, check_mode, check_same
+from graphc.tensor_type import Shape, TensorType
+
+
+def _check(name: str, data: TensorType, indices: TensorType, axis: int, mode: str) -> None:
+    check_axis(name, axis, data.rank)
+    check_mode(name, mode)
+    if indices.dtype is not dtypes.int64:
+        raise GraphcTypeError(
+            f"{name} takes indices of dtype int64, not {indices.dtype}", hint="cast them"
+        )
+
+
+def _check_source(name: str, data: TensorType, axis: int, taken: TensorType) -> TensorType:
+    if data.shape[axis] == 0 and taken.size:
+        raise GraphcIndexError(f"{name}: axis {axis} of {data.shape} has no elements")
+    return taken
+
+
+def _resolve(name: str, indices: Array, extent: int, mode: str) -> Array:
+    """Return indices in range, clipped if the mode says so; raises GraphcIndexError."""
+    outside = (indices < 0) | (indices >= extent)
+    if mode == "raise" and outside.any():
+        raise GraphcIndexError(
+            f"{name}: index {indices[outside].flat[0]} is out of bounds for extent {extent}"
+        )
+    return np.clip(indices, 0, max(extent - 1, 0))
+
+
+# --- along a whole axis --------------------------------------------------------------------------
+
+
+def _taken_shape(data: TensorType, indices: TensorType, axis: int) -> Shape:
+    return data.shape[:axis] + indices.shape + data.shape[axis + 1 :]
+
+
+def _take_rule(data: TensorType, indices: TensorType, axis: int, mode: str) -> TensorType:
+    _check("take", data, indices, axis, mode)
+    return _check_source("take", data, axis, data.with_shape(_taken_shape(data, indices, axis)))
+
+
+def _take_reference(data: Array, indices: Array, result: TensorType, axis: int, mode: str) -> Array:
+    inside = _resolve("take", indices, data.shape[axis], mode)
+    return np.take(data, inside, axis=axis) if result.size else np.empty(result.shape, data.dtype)
+
+
+def _take_derivative(node: Node, cotangent: Node) -> tuple[Node, None]:
+    data, indices = node.inputs
+    return scatter_add(zeros_like(data), indices, cotangent, **node.attributes), None
+
+
+def _scatter_rule(
+    data: TensorType, indices: TensorType, updates: TensorType, axis: int, mode: str
+) -> TensorType:
+    _check("scatter_add", data, indices, axis, mode)
+    check_kind("scatter_add", data.dtype, NUMERIC)
+    check_same("scatter_add (updates)", data.with_shape(_taken_shape(data, indices, axis)), updates)
+    _check_source("scatter_add", data, axis, updates)
+    return data
+
+
+def _scatter_reference(
+    data: Array, indices: Array, updates: Array, result: TensorType, axis: int, mode: str
+) -> Array:
+    inside = _resolve("scatter_add", indices, data.shape[axis], mode)
+    grown = data.copy()
+    with np.errstate(all="ignore"):
+        if updates.size:
+            np.add.at(grown, (*(slice(None),) * axis, inside), updates)
+    return grown
+
+
+def _scatter_derivative(node: Node, cotangent: Node) -> tuple[Node, None, Node]:
+    return cotangent, None, take(cotangent, node.inputs[1], **node.attributes)
+
+
+take = Op(
+    name="take",
+    operands=("data", "indices"),
+    attributes=("axis", "mode"),
+    type_rule=_take_rule,
+    reference=_take_reference,
+    lowering=Gather(),
+    derivative=_take_derivative,
+    kinds=ALL,
+    summary="data with one axis replaced by the axes of indices into it",
+)
+scatter_add = Op(
+    name="scatter_add",
+    operands=("data", "indices", "updates"),
+    attributes=("axis", "mode"),
+    type_rule=_scatter_rule,
+    reference=_scatter_reference,
+    lowering=Scatter(),
+    derivative=_scatter_derivative,
+    kinds=NUMERIC,
+    summary="data with updates added where take would read",
+)
+
+# --- along one axis, place by place --------------------------------------------------------------
+
+
+def _along_shape(name: str, data: TensorType, indices: TensorType, axis: int) -> Shape:
+    expected = list(data.shape)
+    if indices.rank == data.rank:
+        expected[axis] = indices.shape[axis]
+    if tuple(expected) != indices.shape:
+        raise ShapeError(
+            f"{name}: indices of shape {indices.shape} for data of shape {data.shape}; "
+            f"they may differ along axis {axis} only"
+        )
+    return indices.shape
+
+
+def _take_along_rule(data: TensorType, indices: TensorType, axis: int, mode: str) -> TensorType:
+    _check("take_along_axis", data, indices, axis, mode)
+    shape = _along_shape("take_along_axis", data, indices, axis)
+    return _check_source("take_along_axis", data, axis, data.with_shape(shape))
+
+
+def _places(indices: Array, axis: int) -> tuple[Array, ...]:
+    places = list(np.indices(indices.shape, sparse=True))
+    places[axis] = indices
+    return tuple(places)
+
+
+def _take_along_reference(
+    data: Array, indices: Array, result: TensorType, axis: int, mode: str
+) -> Array:
+    inside = _resolve("take_along_axis", indices, data.shape[axis], mode)
+    return data[_places(inside, axis)] if result.size else np.empty(result.shape, data.dtype)
+
+
+def _take_along_derivative(node: Node, cotangent: Node) -> tuple[Node, None]:
+    data, indices = node.inputs
+    zeros = zeros_like(data)
+    return scatter_add_along_axis(zeros, indices, cotangent, **node.attributes), None
+
+
+def _scatter_along_rule(
+    data: TensorType, indices: TensorType, updates: TensorType, axis: int, mode: str
+) -> TensorType:
+    name = "scatter_add_along_axis"
+    _check(name, data, indices, axis, mode)
+    check_kind(name, data.dtype, NUMERIC)
+    check_same(
+        f"{name} (updates)", data.with_shape(_along_shape(name, data, indices, axis)), updates
+    )
+    _check_source(name, data, axis, updates)
+    return data
+
+
+def _scatter_along_reference(
+    data: Array, indices: Array, updates: Array, result: TensorType, axis: int, mode: str
+) -> Array:
+    inside = _resolve("scatter_add_along_axis", indices, data.shape[axis], mode)
+    grown = data.copy()
+    with np.errstate(all="ignore"):
+        if updates.size:
+            np.add.at(grown, _places(inside, axis), updates)
+    return grown
+
+
+def _scatter_along_derivative(node: Node, cotangent: Node) -> tuple[Node, None, Node]:
+    return cotangent, None, take_along_axis(cotangent, node.inputs[1], **node.attributes)
+
+
+take_along_axis = Op(
+    name="take_along_axis",
+    operands=("data", "indices"),
+    attributes=("axis", "mode"),
+    type_rule=_take_along_rule,
+    reference=_take_along_reference,
+    lowering=Gather(),
+    derivative=_take_along_derivative,
+    kinds=ALL,
+    summary="for each place the element of data at the index given there, along one axis",
+)
+scatter_add_along_axis = Op(
+    name="scatter_add_along_axis",
+    operands=("data", "indices", "updates"),
+    attributes=("axis", "mode"),
+    type_rule=_scatter_along_rule,
+    reference=_scatter_along_reference,
+    lowering=Scatter(),
+    derivative=_scatter_along_derivative,
+    kinds=NUMERIC,
+    summary="data with updates added where take_along_axis would read",
+)
