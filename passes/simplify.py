@@ -14,7 +14,7 @@ declare (`Algebra`: identity, absorbing element, idempotence, involution, commut
 by one rule each to every op. Rules about views are in `passes/simplify_views.py`, since they
 compute shapes.
 
-    rule    ::= pattern '->' pattern ('for' kind+)?      kind ::= 'float' | 'integer' | 'bool'
+    rule    ::= pattern '->' pattern ('for' kind+)?      kind ::= a key of KINDS
     pattern ::= NAME          any node; equal names, equal nodes; `k…` matches constants only
               | number        that number everywhere, the sign of a zero included
               | op '(' pattern,* ')'
@@ -54,7 +54,7 @@ EXACT = """
     divide(negative(x), negative(y)) -> divide(x, y)            for float
     square(negative(x)) -> square(x)                            for float integer
     square(abs(x)) -> square(x)                                 for float integer
-    abs(negative(x)) -> abs(x)                                  for float integer
+    abs(negative(x)) -> abs(x)                                  for float signed
     abs(abs(x)) -> abs(x)                                       for float integer
     abs(square(x)) -> square(x)                                 for float
     maximum(x, maximum(x, y)) -> maximum(x, y)                  for float integer
@@ -80,6 +80,12 @@ REASSOCIATING = """
     log(exp(x)) -> x                                            for float
 """
 
+KINDS = {
+    "float": ("float",),
+    "integer": ("int", "uint"),
+    "signed": ("int",),
+    "bool": ("bool",),
+}
 Bindings: TypeAlias = dict[str, Node]
 
 
@@ -109,7 +115,7 @@ def parse_rule(text: str) -> Rule:
     left, right = (ast.parse(side.strip(), mode="eval").body for side in equation.split("->"))
     if not isinstance(left, ast.Call):
         raise InternalError(f"the left side of a rule is an op: {text}")
-    names = [{"integer": ("int", "uint")}.get(k, (k,)) for k in kinds.split()]
+    names = [KINDS[k] for k in kinds.split()]
     return Rule(text.strip(), left, right, frozenset(k for group in names for k in group))
 
 
