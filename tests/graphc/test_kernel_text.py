@@ -1,0 +1,117 @@
+"""Kernels as text: what is printed is read back, and what cannot be read names its line."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from graphc import dtypes
+from graphc.errors import ParseError
+from graphc.index import FloorDiv, LoopVariable, Mod, as_index
+from graphc.kernel import Kernel, Let, Value
+from graphc.kernel_text import parse_kernel, print_kernel
+
+EVERYTHING = """\
+kernel everything(x: float32[3, 5] in, y: bfloat16[] out, s: int32[1] inout) {
+  scratch panel : float64[16, 2] cache
+  for i < 3 parallel {
+    %p = literal() true : bool
+    for j < 5 vector {
+      %a = load x[i, ((j + 3) mod 5)] where %p : float32
+      %q = index(3*i + -2*((4*j + i + 3) floordiv 5) + -7) : int64
+      %t = lookup(%q) [1.0, -2.5e-10, nan] : float32
+      if j < %q{-1..4} + i + 1 and 3 < i {
+        scratch w : float32[] register
+        store w[] = %a where %p
+      }
+    }
+  }
+  barrier
+  for g < 0 group {
+    scratch tile : int8[4] local
+    for l < 64 item {
+      for u < 1 unrolled {
+      }
+      for v < 2 serial {
+        %z = literal() 0 : int64
+        %f = add(%z, %z) : int64
+      }
+    }
+  }
+}
+"""
+
+
+def test_text_is_read_back_as_it_was() -> None:
+    kernel = parse_kernel(EVERYTHING)
+    assert print_kernel(kernel) == EVERYTHING
+    assert str(kernel) == EVERYTHING
+    assert parse_kernel(str(kernel)) == kernel
+
+
+@pytest.mark.parametrize(
+    "number",
+    [0.0, -0.0, 0.1, 1e-45, 5e-324, 1.5e300, 1e16, -math.inf, math.inf, math.nan, -math.nan]
+    + [True, False, 0, -7, 2**63, -(2**63)],  # noqa: RUF005  # the formatter makes it a column
+)
+def test_constants_are_exact(number: float) -> None:
+    kernel = parse_kernel("kernel k() { %a = literal() 1.0 : float64 }")
+    (let,) = kernel.body
+    assert isinstance(let, Let)
+    changed = kernel.with_body((Let(let.result, "literal", (), number),))
+    again = parse_kernel(str(changed))
+    (read,) = again.body
+    assert isinstance(read, Let)
+    assert type(read.payload) is type(number)
+    assert repr(read.payload) == repr(number)
+    assert math.copysign(1, read.payload) == math.copysign(1, number)
+    assert again == changed
+
+
+def test_constants_that_differ_in_sign_or_kind_make_different_kernels() -> None:
+    value = Value("a", dtypes.float32)
+    numbers = (0.0, -0.0, 0, False, math.nan, -math.nan, (0.0,), (-0.0,))
+    kernels = {Kernel("k", (), (Let(value, "literal", (), number),)) for number in numbers}
+    assert len(kernels) == len(numbers)
+    not_a_number = float(np.float32("nan"))
+    assert Let(value, "literal", (), not_a_number) == Let(value, "literal", (), math.nan)
+
+
+def test_indices_are_read_as_they_are_written() -> None:
+    kernel = parse_kernel("kernel k(x: int8[9] in) { for i < 9 serial {} }")
+    i = LoopVariable("i", 9)
+    for index in (
+        as_index(i) * -3 + 4,
+        (as_index(i) + 5) // 2 * 7 + as_index(i),
+        ((as_index(i) * 5 + 3) // 4) % 3,
+        as_index(0),
+        as_index(-2),
+    ):
+        text = str(kernel).replace("{\n  }", "{ %a = load x[" + str(index) + "] : int8 }")
+        loop = parse_kernel(text).body[0]
+        assert loop.body[0].indices == (index,)  # type: ignore[union-attr]  # a load in a loop
+    assert isinstance(((as_index(i) + 5) // 2).terms[0][0], FloorDiv)
+    assert isinstance(((as_index(i) + 5) % 2).terms[0][0], Mod)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kernel", "line 1: expected the kernel's name, found the end"),
+        ("kernel k() {\n  for i < 3 sideways {}\n}", "line 2: expected a loop kind, found 'sidew"),
+        ("kernel k(\nx: float31[] in) {}", "line 2: expected a dtype, found 'float31'"),
+        ("kernel k(x: int8[] in) {\n\n  %a = load x[i] : int8 }", "line 3: expected a loop var"),
+        ("kernel k() {\n  %a = neg(%b) : int8 }", "line 2: expected a value that is known here"),
+        ("kernel k() {\n  %a = literal() 1..2 : int8 }", "line 2: expected ':', found '..'"),
+        ("kernel k() {\n  jump\n}", "line 2: expected a statement, found 'jump'"),
+        ("kernel k() {} }", "line 1: expected the end"),
+        ("kernel k() { for i < 3 serial { if ((i) mod 0) < 1 {} } }", "a positive divisor"),
+        ("kernel k() { §", "expected a statement"),
+    ],
+)
+def test_bad_text_names_its_line(text: str, message: str) -> None:
+    with pytest.raises(ParseError, match="line") as caught:
+        parse_kernel(text)
+    assert message in str(caught.value)
