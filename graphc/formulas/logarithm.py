@@ -6,7 +6,8 @@ For float32 g is f**2 times a minimax polynomial, without a division; for float6
 FreeBSD's e_log.c, a polynomial in s = f / (2 + f) (both by Remez exchange in 50-digit arithmetic).
 
 Always: NaN and negative values give NaN, zeros give -inf; no step traps; but for logaddexp the
-float32 formulas use float32 alone. Subnormal arguments are scaled first and lose nothing.
+float32 formulas use float32 alone. Subnormal arguments are scaled first and lose nothing. The
+errors named are measured as in `graphc.formulas.exponential`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 from graphc import dtypes
 from graphc.dtypes import DType
+from graphc.formulas.double_word import two_product
 from graphc.formulas.exponential import exp
 from graphc.scalar import Scalar, copysign, fma, polynomial, select
 
@@ -140,16 +142,15 @@ def _small_integer(k: Scalar, dtype: DType) -> Scalar:
     return (k + 0x4338000000000000).bitcast(dtype) - shifter
 
 
-def _remainder(f: Scalar) -> tuple[Scalar, Scalar, Scalar | None]:
-    """Return a, b and c with log(1 + f) - f = a b + c."""
+def _remainder(f: Scalar) -> tuple[Scalar, Scalar, tuple[Scalar, ...]]:
+    """Return a, b and terms, the smallest first, with log(1 + f) - f = a b + the sum of terms."""
     series = _CONSTANTS[f.dtype].series
-    square = f * f
     if f.dtype is dtypes.float32:
-        return square, polynomial(f, series), None
+        return f * f, polynomial(f, series), ()
     s = f / (f + 2.0)
     z = s * s
-    half_square = square * 0.5
-    return s, fma(z, polynomial(z, series), half_square), -half_square
+    half_square, error = two_product(f * -0.5, f)
+    return s, fma(z, polynomial(z, series), -half_square), (error, half_square)
 
 
 def _sum(k: Scalar, f: Scalar, base: _Base, correction: Scalar | None = None) -> Scalar:
@@ -157,7 +158,7 @@ def _sum(k: Scalar, f: Scalar, base: _Base, correction: Scalar | None = None) ->
 
     The two largest terms are added without error; the rest is small against their sum.
     """
-    a, b, c = _remainder(f)
+    a, b, terms = _remainder(f)
     high = f if base.high == 1.0 else f * base.high
     total = fma(k, base.two_short, high)
     low = fma(k, base.two_short, -total) + high
@@ -165,8 +166,9 @@ def _sum(k: Scalar, f: Scalar, base: _Base, correction: Scalar | None = None) ->
     if base.high != 1.0:
         low = fma(f, base.high, -high) + fma(f, base.low, low)
         a = a * base.high
-    for small in (c, correction):
-        low = low if small is None else fma(small, base.high, low)
+    for term in (*terms, correction):
+        if term is not None:
+            low = low + term if base.high == 1.0 else fma(term, base.high, low)
     return total + fma(a, b, low)
 
 
@@ -183,7 +185,7 @@ def _logarithm(x: Scalar, name: str) -> Scalar:
 
 
 def log(x: Scalar) -> Scalar:
-    """Return the natural logarithm."""
+    """Return the natural logarithm. Greatest error found: float32 0.876 ULP, float64 0.848."""
     if x.dtype is dtypes.float64:
         return _logarithm(x, "e")
     _, k, f = reduce(x)
@@ -192,12 +194,15 @@ def log(x: Scalar) -> Scalar:
 
 
 def log2(x: Scalar) -> Scalar:
-    """Return the logarithm to base 2, exact for powers of two."""
+    """Return the logarithm to base 2, exact for powers of two.
+
+    Greatest error found: float32 0.993 ULP, float64 0.895.
+    """
     return _logarithm(x, "2")
 
 
 def log10(x: Scalar) -> Scalar:
-    """Return the logarithm to base 10."""
+    """Return the logarithm to base 10. Greatest error found: float32 0.976 ULP, float64 0.879."""
     return _logarithm(x, "10")
 
 
@@ -205,7 +210,8 @@ def log1p(x: Scalar) -> Scalar:
     """Return log(1 + x) without cancellation; -0.0 stays.
 
     The rounding error c of 1 + x is carried: log(1 + x + c) = log(1 + x) + c / (1 + x), where
-    1 / (1 + f) is near enough to 1 - f + f**2.
+    1 / (1 + f) is near enough to 1 - f + f**2. Greatest error found: float32 0.954 ULP, float64
+    0.866.
     """
     constants = _CONSTANTS[x.dtype]
     total = x + 1.0
@@ -219,7 +225,12 @@ def log1p(x: Scalar) -> Scalar:
 
 
 def logaddexp(x: Scalar, y: Scalar) -> Scalar:
-    """Return log(e**x + e**y); float32 is computed in float64 and rounded once."""
+    """Return log(e**x + e**y), the larger plus log1p(exp(-|x - y|)).
+
+    float32 is computed in float64 and rounded once. Greatest error found in random pairs with a
+    result of magnitude 1/4 or more: float32 0.501 ULP, float64 1.82. Nearer to the curve
+    e**x + e**y = 1 the two terms cancel and the error is below 2**-52, in float32 before rounding.
+    """
     if x.dtype is dtypes.float32:
         wide = logaddexp(x.convert(dtypes.float64), y.convert(dtypes.float64))
         return wide.convert(dtypes.float32)

@@ -13,7 +13,7 @@ import math
 
 from graphc import dtypes
 from graphc.formulas import exponential, logarithm
-from graphc.formulas.double_double import fast_two_sum, two_product
+from graphc.formulas.double_word import fast_two_sum, two_product
 from graphc.scalar import Scalar, copysign, fma, polynomial, select, sqrt, trunc
 
 # Remez exchange in 50-digit arithmetic; relative errors 2**-38.0, 2**-34.3 and 2**-66.3.
@@ -56,7 +56,11 @@ _LOG2_E = (float.fromhex("0x1.71547652b82fep+0"), float.fromhex("0x1.777d0ffda0d
 
 
 def power(x: Scalar, y: Scalar) -> Scalar:
-    """Return x**y; NaN for a finite negative x and a finite y that is not an integer."""
+    """Return x**y; NaN for a finite negative x and a finite y that is not an integer.
+
+    Greatest error found in random pairs whose powers fill the range: float32 0.503 ULP in 3 million,
+    float64 1.14 in 4 million.
+    """
     if x.dtype is dtypes.float32:
         wide, exponent = x.convert(dtypes.float64), y.convert(dtypes.float64)
         magnitude = _magnitude_for_float32(abs(wide), exponent).convert(dtypes.float32)
@@ -128,7 +132,8 @@ def hypot(x: Scalar, y: Scalar) -> Scalar:
     """Return the square root of x**2 + y**2; infinite where either is, even beside NaN.
 
     float32 is computed in float64, where the squares are exact; float64 is scaled by a power of two
-    where the squares would overflow or underflow.
+    where the squares would overflow or underflow. Greatest error found: float32 0.501 ULP in 3
+    million pairs, float64 1.18 in 4 million.
     """
     if x.dtype is dtypes.float32:
         wide, other = x.convert(dtypes.float64), y.convert(dtypes.float64)
