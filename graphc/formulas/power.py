@@ -58,8 +58,8 @@ _LOG2_E = (float.fromhex("0x1.71547652b82fep+0"), float.fromhex("0x1.777d0ffda0d
 def power(x: Scalar, y: Scalar) -> Scalar:
     """Return x**y; NaN for a finite negative x and a finite y that is not an integer.
 
-    Greatest error found in random pairs whose powers fill the range: float32 0.503 ULP in 3 million,
-    float64 1.14 in 4 million.
+    Greatest error found in random pairs whose powers fill the range: float32 0.503 ULP in 3
+    million, float64 1.14 in 4 million.
     """
     if x.dtype is dtypes.float32:
         wide, exponent = x.convert(dtypes.float64), y.convert(dtypes.float64)
