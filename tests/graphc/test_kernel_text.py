@@ -13,6 +13,8 @@ from graphc.index import FloorDiv, LoopVariable, Mod, as_index
 from graphc.kernel import Kernel, Let, Value
 from graphc.kernel_text import parse_kernel, print_kernel
 
+FLOATS = (0.0, -0.0, 0.1, 1e-45, 5e-324, 1.5e300, 1e16, math.inf, -math.inf, math.nan, -math.nan)
+
 EVERYTHING = """\
 kernel everything(x: float32[3, 5] in, y: bfloat16[] out, s: int32[1] inout) {
   scratch panel : float64[16, 2] cache
@@ -53,8 +55,7 @@ def test_text_is_read_back_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     "number",
-    [0.0, -0.0, 0.1, 1e-45, 5e-324, 1.5e300, 1e16, -math.inf, math.inf, math.nan, -math.nan]
-    + [True, False, 0, -7, 2**63, -(2**63)],  # noqa: RUF005  # the formatter makes it a column
+    [*FLOATS, True, False, 0, -7, 2**63, -(2**63)],
 )
 def test_constants_are_exact(number: float) -> None:
     kernel = parse_kernel("kernel k() { %a = literal() 1.0 : float64 }")
