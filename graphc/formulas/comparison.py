@@ -1,8 +1,8 @@
 """Order of elements: maximum, minimum, what argmax and argmin call better, and kinds of floats.
 
-NaN propagates through maximum and minimum, and is the best element of argmax and argmin, as in NumPy.
-Of two zeros the maximum is +0.0 unless both are -0.0, the minimum -0.0 unless both are +0.0 (IEEE
-754-2019, maximum and minimum).
+NaN propagates through maximum and minimum, and is the best element of argmax and argmin, as in
+NumPy. Of two zeros the maximum is +0.0 unless both are -0.0, the minimum -0.0 unless both are +0.0
+(IEEE 754-2019, maximum and minimum).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Division of floats with a whole quotient: floor_divide and remainder, as Python and NumPy define them.
+"""Division of floats with a whole quotient: floor_divide and remainder, as Python and NumPy define
+them.
 
 Both rest on the exact remainder of truncated division (C's fmod), found by long division: each step
 shifts the rest by the width of the mantissa and takes off a whole multiple of the divisor with one

@@ -1,7 +1,7 @@
 """Arithmetic of integers where the machine's own would trap or is undefined.
 
-Division by zero gives 0 with remainder 0; INT_MIN // -1 wraps to INT_MIN with remainder 0. A count of
-a shift that is negative or not below the width moves every bit out. Everything else wraps.
+Division by zero gives 0 with remainder 0; INT_MIN // -1 wraps to INT_MIN with remainder 0. A count
+of a shift that is negative or not below the width moves every bit out. Everything else wraps.
 """
 
 from __future__ import annotations

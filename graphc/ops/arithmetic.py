@@ -1,8 +1,9 @@
-"""Arithmetic: sums, products, quotients, powers of two operands, signs, and the larger and the smaller.
+"""Arithmetic: sums, products, quotients, powers of two operands, signs, and the larger and the
+smaller.
 
 Integers wrap. Division of integers by zero gives 0, with remainder 0; INT_MIN // -1 is INT_MIN. NaN
-propagates through maximum and minimum, and +0.0 is larger than -0.0. At a tie each of the two operands
-of maximum and minimum gets half of the cotangent.
+propagates through maximum and minimum, and +0.0 is larger than -0.0. At a tie each of the two
+operands of maximum and minimum gets half of the cotangent.
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ _Pair = tuple[Node | None, Node | None]
 
 
 def _floor_divide(x: Scalar, y: Scalar) -> Scalar:
-    return (integers if x.dtype.is_integer else division).floor_divide(x, y)
+    if x.dtype.is_integer:
+        return integers.floor_divide(x, y)
+    return division.floor_divide(x, y)
 
 
 def _remainder(x: Scalar, y: Scalar) -> Scalar:
-    return (integers if x.dtype.is_integer else division).remainder(x, y)
+    if x.dtype.is_integer:
+        return integers.remainder(x, y)
+    return division.remainder(x, y)
 
 
 def _maximum(x: Array, y: Array) -> Array:

@@ -1,7 +1,7 @@
 """`where` and `cast`: elements chosen, elements converted.
 
-A cast to an integer truncates, saturates at the ends of the range and makes NaN 0; between integers it
-wraps; to bool it is `x != 0`; to a float it rounds once, to nearest even.
+A cast to an integer truncates, saturates at the ends of the range and makes NaN 0; between integers
+it wraps; to bool it is `x != 0`; to a float it rounds once, to nearest even.
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ def _to_integer(x: Array, dtype: DType) -> Array:
     limits = np.iinfo(dtype.numpy)
     above, below = x >= 2.0 ** (dtype.bits - dtype.is_signed), x <= float(limits.min)
     whole = np.where(np.isnan(x) | above | below, 0.0, x).astype(dtype.numpy)
-    return np.select(
-        [above, below], [dtype.numpy.type(limits.max), dtype.numpy.type(limits.min)], whole
-    )
+    highest, lowest = dtype.numpy.type(limits.max), dtype.numpy.type(limits.min)
+    return np.select([above, below], [highest, lowest], whole)
 
 
 def _to_bfloat16(x: Array) -> Array:
@@ -74,7 +73,7 @@ def _to_bfloat16(x: Array) -> Array:
 
 
 def _keep_leading_bits(x: Array) -> Array:
-    """Replace the bits of integers of 2**53 and above that float64 would round by their odd union."""
+    """Convert integers to float64; from 2**53 on, low bits become one that says they are not 0."""
     magnitude = np.where(x < 0, -x.astype(np.uint64), x.astype(np.uint64)).astype(np.uint64)
     low = magnitude & np.uint64(0xFFF)
     kept = (magnitude - low + np.where(low > 0, np.uint64(0x800), np.uint64(0))).astype(np.float64)

@@ -1,9 +1,10 @@
 """How elementwise ops are declared: `elementwise` fills in what nearly all of them share.
 
-The reference is written for the compute dtype and wrapped here: 16-bit floats are converted to float32
-before it and its result is rounded back, as a kernel does. A *pullback* is the derivative written with
-operators: `pullback(cotangent, result, *operands)` gives the cotangent of the only operand, or a tuple
-of them; None says that the result does not depend on the operand, or only in steps.
+The reference is written for the compute dtype and wrapped here: 16-bit floats are converted to
+float32 before it and its result is rounded back, as a kernel does. A *pullback* is the derivative
+written with operators: `pullback(cotangent, result, *operands)` gives the cotangent of the only
+operand, or a tuple of them; None says that the result does not depend on the operand, or only in
+steps.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from graphc.scalar import Formula
 from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
-Pullback: TypeAlias = "Callable[..., Node | None | tuple[Node | None, ...]]"
+Pullback: TypeAlias = "Callable[..., Node | tuple[Node | None, ...] | None]"
 Derivative: TypeAlias = "Callable[[Node, Node], Sequence[Node | None]]"
 
 UNARY = ("x",)
@@ -31,7 +32,7 @@ POSITIVE = Domain(0.1, 3.0)
 NOT_ZERO = Domain(smooth_away_from=(0.0,))
 
 
-def elementwise(
+def elementwise(  # noqa: PLR0913  # one keyword for each thing that an op may declare
     name: str,
     operands: tuple[str, ...],
     formula: Formula,

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphc import scalar
 from graphc.arithmetic import filled, zeros_like
-from graphc.formulas import exponential, integers, logarithm
+from graphc.formulas import error_function, exponential, integers, logarithm
 from graphc.formulas import power as power_formulas
 from graphc.node import Node
 from graphc.op import Algebra, Domain, Op
@@ -63,12 +63,6 @@ def _sigmoid_reference(x: Array) -> Array:
     return np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))
 
 
-def _late_erf(x: Scalar) -> Scalar:
-    from graphc.formulas.error_function import erf as formula
-
-    return formula(x)
-
-
 def _unary(
     name: str,
     formula: Formula,
@@ -110,7 +104,7 @@ sigmoid = _unary(
     "1 / (1 + e**-x)",
 )  # fmt: skip
 erf = _unary(
-    "erf", _late_erf, np.vectorize(math.erf, otypes=[np.float64]),
+    "erf", error_function.erf, np.vectorize(math.erf, otypes=[np.float64]),
     lambda g, r, x: g * (2 / math.sqrt(math.pi)) * exp(-(x * x)),
     "the error function",
 )  # fmt: skip

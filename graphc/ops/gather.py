@@ -1,11 +1,13 @@
 """Elements read from, or added at, places that are known only when the program runs.
 
-Indices are int64 and count from 0. Out of range, a negative one included, they raise GraphcIndexError
-(`mode="raise"`), or are moved to the nearest end (`mode="clip"`). Additions to one place are carried
-out in row-major order of the updates, each rounded to the dtype.
+Indices are int64 and count from 0. Out of range, a negative one included, they raise
+GraphcIndexError (`mode="raise"`), or are moved to the nearest end (`mode="clip"`). Additions to one
+place are carried out in row-major order of the updates, each rounded to the dtype.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +63,10 @@ def _take_reference(data: Array, indices: Array, result: TensorType, axis: int, 
     return np.take(data, inside, axis=axis) if result.size else np.empty(result.shape, data.dtype)
 
 
+def _whole_axes(axis: int, indices: Array) -> Any:
+    return (*(slice(None),) * axis, indices)
+
+
 def _take_derivative(node: Node, cotangent: Node) -> tuple[Node, None]:
     data, indices = node.inputs
     return scatter_add(zeros_like(data), indices, cotangent, **node.attributes), None
@@ -83,7 +89,7 @@ def _scatter_reference(
     grown = data.copy()
     with np.errstate(all="ignore"):
         if updates.size:
-            np.add.at(grown, (*(slice(None),) * axis, inside), updates)
+            np.add.at(grown, _whole_axes(axis, inside), updates)
     return grown
 
 
@@ -136,7 +142,7 @@ def _take_along_rule(data: TensorType, indices: TensorType, axis: int, mode: str
 
 
 def _places(indices: Array, axis: int) -> tuple[Array, ...]:
-    places = list(np.indices(indices.shape, sparse=True))
+    places: list[Array] = list(np.indices(indices.shape, sparse=True))
     places[axis] = indices
     return tuple(places)
 

@@ -1,6 +1,7 @@
 """The leaves: values that are given, and `iota`, which counts.
 
-`input` and `variable` have no reference of their own: an interpreter binds inputs and reads variables.
+`input` and `variable` have no reference of their own: an interpreter binds inputs and reads
+variables.
 """
 
 from __future__ import annotations

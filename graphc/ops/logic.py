@@ -1,7 +1,7 @@
 """Logic of bool, and the bits of bool and integers.
 
-A shift by a count that is negative or not below the width moves every bit out: the result is 0, or of
-a right shift of a negative number -1.
+A shift by a count that is negative or not below the width moves every bit out: the result is 0, or
+of a right shift of a negative number -1.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from graphc.ops.conversion import cast, where
 from graphc.ops.declare import Array
 from graphc.ops.type_rules import BOOL, NUMERIC, TypeRule, check_axes, check_axis, check_kind
 from graphc.ops.views import broadcast_to, cut, pad, permute_dims, reshaped
-from graphc.tensor_type import Shape, TensorType
+from graphc.tensor_type import TensorType
 
 Axes = tuple[int, ...]
 
@@ -75,7 +75,7 @@ def _prod_derivative(node: Node, cotangent: Node) -> tuple[Node]:
     """Multiply by the product of the other elements, formed without division (zeros are safe)."""
     operand, axes = node.inputs[0], node.attributes["axes"]
     kept = tuple(a for a in range(len(operand.shape)) if a not in axes)
-    order = (*kept, *axes)
+    order: Axes = (*kept, *axes)
     moved = permute_dims(operand, axes=order)
     rows = reshaped(moved, (math.prod(node.shape), math.prod(operand.shape[a] for a in axes)))
     others = reshaped(_running(rows, before=True) * _running(rows, before=False), moved.shape)
@@ -213,10 +213,10 @@ def _place_rule(name: str) -> TypeRule:
     def rule(x: TensorType, axis: int) -> TensorType:
         check_kind(name, x.dtype, NUMERIC)
         check_axis(name, axis, x.rank)
-        shape: Shape = x.shape[:axis] + x.shape[axis + 1 :]
-        if x.shape[axis] == 0 and math.prod(shape):
+        result = TensorType(x.shape[:axis] + x.shape[axis + 1 :], dtypes.int64)
+        if result.size and not x.size:
             raise ShapeError(f"{name} of no elements: axis {axis} of {x.shape}")
-        return TensorType(shape, dtypes.int64)
+        return result
 
     return rule
 
@@ -239,7 +239,7 @@ argmax = Op(
     reference=_place(np.argmax),
     lowering=Selection(comparison.is_greater),
     kinds=NUMERIC,
-    summary="the place of the first greatest element along an axis; of the first NaN if there is one",
+    summary="the place of the first greatest element along an axis; NaN is the greatest",
 )
 argmin = Op(
     name="argmin",
@@ -249,5 +249,5 @@ argmin = Op(
     reference=_place(np.argmin),
     lowering=Selection(comparison.is_less),
     kinds=NUMERIC,
-    summary="the place of the first least element along an axis; of the first NaN if there is one",
+    summary="the place of the first least element along an axis; NaN is the least",
 )

@@ -10,14 +10,14 @@ from collections.abc import Callable
 import numpy as np
 
 from graphc.arithmetic import filled
-from graphc.formulas import hyperbolic
+from graphc.formulas import hyperbolic, inverse_trigonometric
 from graphc.formulas import trigonometric as circular
 from graphc.node import Node
 from graphc.op import Domain, Op
 from graphc.ops.declare import FLAT, NOT_ZERO, UNARY, Array, elementwise
 from graphc.ops.exponential import hypot, sqrt
 from graphc.ops.type_rules import FLOAT
-from graphc.scalar import Formula, Scalar
+from graphc.scalar import Formula
 
 
 def _unary(
@@ -34,30 +34,6 @@ def _unary(
     )  # fmt: skip
 
 
-def _late_asin(x: Scalar) -> Scalar:
-    from graphc.formulas.inverse_trigonometric import asin as formula
-
-    return formula(x)
-
-
-def _late_acos(x: Scalar) -> Scalar:
-    from graphc.formulas.inverse_trigonometric import acos as formula
-
-    return formula(x)
-
-
-def _late_atan2(y: Scalar, x: Scalar) -> Scalar:
-    from graphc.formulas.inverse_trigonometric import atan2 as formula
-
-    return formula(y, x)
-
-
-def _late_atan(x: Scalar) -> Scalar:
-    from graphc.formulas.inverse_trigonometric import atan as formula
-
-    return formula(x)
-
-
 def _atan2_pullback(g: Node, r: Node, y: Node, x: Node) -> tuple[Node, Node]:
     """Divide by the radius twice; its square would overflow."""
     radius = hypot(y, x)
@@ -69,31 +45,31 @@ def _one_over_hypot(g: Node, r: Node, x: Node) -> Node:
 
 
 sin = _unary("sin", circular.sin, np.sin, lambda g, r, x: g * cos(x), "the sine")
-cos = _unary("cos", circular.cos, np.cos, lambda g, r, x: -g * sin(x), "the cosine")
+cos: Op = _unary("cos", circular.cos, np.cos, lambda g, r, x: -g * sin(x), "the cosine")
 tan = _unary(
     "tan", circular.tan, np.tan, lambda g, r, x: g * (1 + r * r), "the tangent", Domain(-1.2, 1.2)
 )
 asin = _unary(
-    "asin", _late_asin, np.arcsin,
+    "asin", inverse_trigonometric.asin, np.arcsin,
     lambda g, r, x: g / sqrt((1 - x) * (1 + x)),
     "the inverse sine, in [-pi/2, pi/2]", Domain(-0.9, 0.9),
 )  # fmt: skip
 acos = _unary(
-    "acos", _late_acos, np.arccos,
+    "acos", inverse_trigonometric.acos, np.arccos,
     lambda g, r, x: -g / sqrt((1 - x) * (1 + x)),
     "the inverse cosine, in [0, pi]", Domain(-0.9, 0.9),
 )  # fmt: skip
 atan = _unary(
-    "atan", _late_atan, np.arctan, lambda g, r, x: g / (1 + x * x),
+    "atan", inverse_trigonometric.atan, np.arctan, lambda g, r, x: g / (1 + x * x),
     "the inverse tangent, in [-pi/2, pi/2]",
 )  # fmt: skip
 atan2 = elementwise(
-    "atan2", ("y", "x"), _late_atan2, np.arctan2,
+    "atan2", ("y", "x"), inverse_trigonometric.atan2, np.arctan2,
     kinds=FLOAT, pullback=_atan2_pullback, domain=NOT_ZERO, in_float64=True,
     summary="the angle of the point (x, y), in [-pi, pi]",
 )  # fmt: skip
 sinh = _unary("sinh", hyperbolic.sinh, np.sinh, lambda g, r, x: g * cosh(x), "the hyperbolic sine")
-cosh = _unary(
+cosh: Op = _unary(
     "cosh", hyperbolic.cosh, np.cosh, lambda g, r, x: g * sinh(x), "the hyperbolic cosine"
 )
 tanh = _unary(

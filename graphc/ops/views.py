@@ -1,4 +1,5 @@
-"""Views: every element of the result is an element of the operand (or the padding) at another place.
+"""Views: every element of the result is an element of the operand (or the padding) at another
+place.
 
 Their lowerings are index maps, so they cost nothing of their own.
 """
@@ -172,11 +173,10 @@ def _slice_derivative(node: Node, cotangent: Node) -> tuple[Node]:
 def _forwards(node: Node, step: _Triple) -> Node:
     if builtins.all(k > 0 for k in step):
         return node
-    turned = [
-        (n - 1, -1, -1) if k < 0 else (0, n, 1) for n, k in zip(node.shape, step, strict=True)
-    ]
-    start, stop, steps = zip(*turned, strict=True)
-    return slice_(node, start=start, stop=stop, step=steps)
+    pairs = tuple(zip(node.shape, step, strict=True))
+    start = tuple(n - 1 if k < 0 else 0 for n, k in pairs)
+    stop = tuple(-1 if k < 0 else n for n, k in pairs)
+    return slice_(node, start=start, stop=stop, step=tuple(-1 if k < 0 else 1 for k in step))
 
 
 def _spread(node: Node, step: _Triple) -> Node:
@@ -188,9 +188,8 @@ def _spread(node: Node, step: _Triple) -> Node:
     gaps = tuple(e for k in step for e in (0, k - 1))
     wide = padded(columns, (0,) * len(gaps), gaps)
     merged = reshaped(wide, tuple(n * k for n, k in zip(shape, step, strict=True)))
-    return cut(
-        merged, (0,) * len(shape), tuple((n - 1) * k + 1 for n, k in zip(shape, step, strict=True))
-    )
+    used = tuple((n - 1) * k + 1 for n, k in zip(shape, step, strict=True))
+    return cut(merged, (0,) * len(shape), used)
 
 
 def cut(node: Node, start: Shape, shape: Shape) -> Node:

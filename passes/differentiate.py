@@ -1,0 +1,97 @@
+"""Reverse-mode differentiation, from graph to graph.
+
+`gradients` walks back from the outputs, hands each node's cotangent to its op's declared derivative
+and adds up what arrives at an operand. The result is an ordinary graph, so it can be differentiated
+again. Requires nothing; guarantees that every gradient has the type of the node it belongs to, that
+backward nodes carry the user's line of their forward node, and that cotangents are added in one
+order, that of the users from the last to the first. Integers and bool have no cotangents. Exact: it
+changes no node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.arithmetic import zeros_like
+from graphc.errors import GraphcTypeError, GraphcValueError, InternalError
+from graphc.graph import topological_order
+from graphc.node import Node, at_line
+
+
+def gradients(
+    outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node]
+) -> tuple[Node, ...]:
+    """Return, for each node of `wrt`, the sum over outputs of cotangent times derivative.
+
+    outputs     float nodes
+    cotangents  one node for each output, of its type
+    wrt         float nodes, inner nodes of the graph included; zeros where no output depends on one
+
+    Raises GraphcTypeError where a node is no float, or an op on the way from `wrt` to an output has
+    no derivative (it names the user's line), and GraphcValueError where types do not agree.
+    """
+    _check(outputs, cotangents, wrt)
+    order = topological_order(outputs)
+    dependent = _dependent(order, wrt)
+    arrived: dict[Node, Node] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        _accumulate(arrived, output, cotangent)
+    for node in reversed(order):
+        if node in arrived and any(i in dependent for i in node.inputs):
+            _pull_back(node, arrived, dependent)
+    return tuple(arrived[node] if node in arrived else _zeros(node) for node in wrt)
+
+
+def _check(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node]) -> None:
+    if len(outputs) != len(cotangents):
+        raise GraphcValueError(f"{len(outputs)} outputs, but {len(cotangents)} cotangents")
+    for node in (*outputs, *wrt):
+        if not node.type.dtype.is_float:
+            raise GraphcTypeError(
+                f"only floats have a derivative, but {node.op.name} is {node.type}",
+                line=str(node.line or ""),
+                hint="cast it to a float before using it",
+            )
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        if output.type != cotangent.type:
+            raise GraphcValueError(
+                f"the cotangent of a {output.type} is a {output.type}, not a {cotangent.type}"
+            )
+
+
+def _dependent(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
+    """Return the float nodes of `order` that are in `wrt` or computed from one that is."""
+    dependent = set(wrt)
+    for node in order:
+        if node.type.dtype.is_float and any(i in dependent for i in node.inputs):
+            dependent.add(node)
+    return dependent
+
+
+def _pull_back(node: Node, arrived: dict[Node, Node], dependent: set[Node]) -> None:
+    """Hand the cotangent of `node` on to those of its operands that depend on `wrt`."""
+    if node.op.derivative is None:
+        raise GraphcTypeError(
+            f"{node.op.name} has no derivative",
+            notes=tuple(f"operand {i}: {o.type}" for i, o in enumerate(node.inputs)),
+            line=str(node.line or ""),
+            hint="stop_gradient treats its operand as a constant",
+        )
+    with at_line(node.line):
+        pulled = node.op.derivative(node, arrived[node])
+        if len(pulled) != len(node.inputs):
+            raise InternalError(f"the derivative of {node.op.name} gives {len(pulled)} cotangents")
+        for operand, cotangent in zip(node.inputs, pulled, strict=True):
+            if cotangent is not None and operand in dependent:
+                _accumulate(arrived, operand, cotangent)
+
+
+def _accumulate(arrived: dict[Node, Node], node: Node, cotangent: Node) -> None:
+    if cotangent.type != node.type:
+        raise InternalError(f"a {node.type} ({node.op.name}) got the cotangent {cotangent.type}")
+    arrived[node] = arrived[node] + cotangent if node in arrived else cotangent
+
+
+def _zeros(node: Node) -> Node:
+    with at_line(node.line):
+        return zeros_like(node)
