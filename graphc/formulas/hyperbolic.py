@@ -80,7 +80,7 @@ def asinh(x: Scalar) -> Scalar:
         wide = abs(x).convert(dtypes.float64)
         result = log1p(wide + (sqrt(fma(wide, wide, 1.0)) - 1.0), None, dtypes.float32)
         result = copysign(result.convert(dtypes.float32), x)
-        return select((2.0**-20 <= abs(x)) & (abs(x) < math.inf), result, x)
+        return select((abs(x) >= 2.0**-20) & (abs(x) < math.inf), result, x)
     magnitude = abs(x)
     root, correction = _square_root(magnitude, 1.0)
     high, low = two_sum(magnitude, root - 1.0)
@@ -133,19 +133,20 @@ _TANH_FAR = (
     1.9999996423721313, -1.9999617338180542, 1.9986286163330078,
     -1.9771192073822021, 1.8018333911895752, -1.0995748043060303,
 )  # fmt: skip
-_SHIFTER = 1.5 * 2.0**23 + 127.0  # the float32s near it are the integers; 127 is the exponent's bias
+# the float32s near it are the integers, and its low bits hold the bias of the exponent
+_SHIFTER = 1.5 * 2.0**23 + 127.0
 
 
 def _tanh_of_float32(x: Scalar) -> Scalar:
     magnitude, square = abs(x), x * x
-    near = fma(x * square, polynomial(square, _TANH_NEAR), x)
+    near = fma(magnitude * square, polynomial(square, _TANH_NEAR), magnitude)
     clamped = _at_most(magnitude, 10.0)
     shifted = fma(clamped, -2.0 / math.log(2.0), _SHIFTER)
     power = (shifted.bitcast(dtypes.uint32) << 23).bitcast(dtypes.float32)
     reduced = fma(shifted - _SHIFTER, -math.log(2.0), clamped * -2.0)
     decay = polynomial(reduced, _EXPONENTIAL) * power
     far = fma(decay, -polynomial(decay, _TANH_FAR), 1.0)
-    return select(magnitude < _SPLIT, near, copysign(far, x))
+    return copysign(select(magnitude < _SPLIT, near, far), x)
 
 
 def _at_most(x: Scalar, limit: float) -> Scalar:

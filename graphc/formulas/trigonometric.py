@@ -2,8 +2,8 @@
 
 float32 computes in float64 and rounds once: the reduced angle is f half turns with |f| <= 1/2, and
 sin(pi f) is one odd polynomial. float64 reduces modulo pi/2 to a double word and evaluates sine and
-cosine within pi/4 of 0; the quadrant selects. The polynomials are minimax (Remez exchange in 50-digit
-arithmetic, coefficients rounded one after the other).
+cosine within pi/4 of 0; the quadrant selects. The polynomials are minimax (Remez exchange in
+50-digit arithmetic, coefficients rounded one after the other).
 
 Always: the sign of zero is kept; infinities and NaN give NaN; no branch, no division but the
 tangent's one.
@@ -46,11 +46,8 @@ def sin(x: Scalar) -> Scalar:
     """
     if x.dtype is dtypes.float32:
         return select(x == 0.0, x, _sine_of_float32(x, 0.0))
-    quadrant, high, low = quarter_turns(x)
-    result = _sine_or_cosine(quadrant, high, low)
-    negative = (x.bitcast(dtypes.uint64) >> 63) << 63
-    result = (result.bitcast(dtypes.uint64) ^ negative).bitcast(dtypes.float64)
-    return select(abs(x) < _TINY, x, result)
+    result = _sine_or_cosine(*quarter_turns(x))
+    return select(abs(x) < _TINY, x, _negate(result, _sign_bit(x)))
 
 
 def cos(x: Scalar) -> Scalar:
@@ -71,9 +68,7 @@ def tan(x: Scalar) -> Scalar:
     numerator = select(odd, -cosine[0], sine[0]), select(odd, -cosine[1], sine[1])
     denominator = select(odd, sine[0], cosine[0]), select(odd, sine[1], cosine[1])
     tangent = quotient(numerator, denominator)[0]
-    negative = (x.bitcast(dtypes.uint64) >> 63) << 63
-    tangent = (tangent.bitcast(dtypes.uint64) ^ negative).bitcast(dtypes.float64)
-    return select(abs(x) < _TINY, x, tangent)
+    return select(abs(x) < _TINY, x, _negate(tangent, _sign_bit(x)))
 
 
 def _sine_of_float32(x: Scalar, offset: float) -> Scalar:
@@ -83,8 +78,7 @@ def _sine_of_float32(x: Scalar, offset: float) -> Scalar:
     whole, parity = nearest(total + offset if offset else total)
     turns = (first - (whole - offset if offset else whole)) + second + third + fourth
     sine = turns * polynomial(turns * turns, _SINE_OF_HALF_TURNS)
-    signed = sine.bitcast(dtypes.uint64) ^ (parity << 63)
-    return signed.bitcast(dtypes.float64).convert(dtypes.float32)
+    return _negate(sine, parity).convert(dtypes.float32)
 
 
 def _tangent_of_float32(x: Scalar) -> Scalar:
@@ -112,5 +106,13 @@ def _cosine(high: Scalar, low: Scalar) -> DoubleWord:
 
 def _sine_or_cosine(quadrant: Scalar, high: Scalar, low: Scalar) -> Scalar:
     odd = (quadrant & 1) == 1
-    result = select(odd, _cosine(high, low)[0], _sine(high, low)[0]).bitcast(dtypes.uint64)
-    return (result ^ ((quadrant >> 1) << 63)).bitcast(dtypes.float64)
+    return _negate(select(odd, _cosine(high, low)[0], _sine(high, low)[0]), quadrant >> 1)
+
+
+def _negate(x: Scalar, parity: Scalar) -> Scalar:
+    """Return float64 x, negated where the uint64 `parity` is odd."""
+    return (x.bitcast(dtypes.uint64) ^ (parity << 63)).bitcast(dtypes.float64)
+
+
+def _sign_bit(x: Scalar) -> Scalar:
+    return x.bitcast(dtypes.uint64) >> 63
