@@ -79,7 +79,8 @@ def apply_formula(node: Node, arrays: list[np.ndarray[Any, Any]]) -> np.ndarray[
         return _run(node.op, given, node.type.dtype, arrays)
     widened = [a.astype(d.compute.numpy) for a, d in zip(arrays, given, strict=True)]
     result = _run(node.op, [d.compute for d in given], node.type.dtype.compute, widened)
-    return result.astype(node.type.dtype.numpy)
+    with np.errstate(all="ignore"):
+        return result.astype(node.type.dtype.numpy)
 
 
 def _run(

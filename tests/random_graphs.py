@@ -1,7 +1,7 @@
 """Random graphs over the whole op set, from a seed: small, with odd shapes and special values.
 
-`random_graph(seed)` gives a graph of up to 40 nodes and arrays for its inputs. Shapes have extents of
-0, 1, primes and more than a vector; values include NaN, infinities, signed zeros and subnormals.
+`random_graph(seed)` gives a graph of up to 40 nodes and arrays for its inputs. Shapes have extents
+of 0, 1, primes and more than a vector; values include NaN, infinities, signed zeros and subnormals.
 """
 
 from __future__ import annotations

@@ -120,8 +120,7 @@ def test_rule_is_exact_for_every_value(rule: Rule) -> None:
 def test_the_check_finds_wrong_rules(wrong: str) -> None:
     rule = parse_rule(wrong)
     with pytest.raises(AssertionError):
-        for dtype in dtypes_of(rule):
-            exhaust(rule, dtype)
+        exhaust(rule, dtypes_of(rule)[0])
 
 
 @pytest.mark.parametrize("rule", EXACT_RULES + rules(REASSOCIATING), ids=lambda r: r.text)
