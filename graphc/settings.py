@@ -2,6 +2,7 @@
 
 GRAPHC_CPU           compile for a lesser CPU: x86-64-v2, x86-64-v3, x86-64-v4 or an LLVM name
 GRAPHC_NUM_THREADS   threads of the team (else OMP_NUM_THREADS, else the cores we may use)
+GRAPHC_OPENCL_DEVICE the OpenCL device to use: a part of the name of its platform and itself
 GRAPHC_VERIFY=1      run the verifier between all passes
 GRAPHC_DEBUG=1…4     print to stderr: 1 stages and times, 2 groups, 3 kernels, 4 LLVM IR
 GRAPHC_DUMP=dir      write every stage of every compilation as text files into this directory
@@ -29,6 +30,11 @@ def thread_count() -> int | None:
         if text:
             return _positive(name, text.split(",")[0])
     return None
+
+
+def opencl_device() -> str:
+    """Return a part of the name of the OpenCL device to use; empty means the best there is."""
+    return os.environ.get("GRAPHC_OPENCL_DEVICE", "").strip()
 
 
 def verify() -> bool:

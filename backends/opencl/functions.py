@@ -1,0 +1,138 @@
+"""Formulas of declared ops as OpenCL C functions, one for each op and dtypes, and their tables.
+
+A `Library` collects what the kernels of one program call, each function after those that it calls
+itself. It writes a `Let` as C statements too, since kernels and formulas have the same scalar code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc import dtypes
+from graphc.backends.opencl.primitives import (
+    FLOAT64_HELPERS,
+    HELPERS,
+    Features,
+    convert,
+    primitive,
+)
+from graphc.backends.opencl.spelling import C_TYPES, Names, constant
+from graphc.dtypes import DType
+from graphc.errors import BackendError
+from graphc.kernel import payload_text
+from graphc.op import Elementwise, find, scalar_program
+from graphc.scalar import PRIMITIVES, ScalarProgram
+
+_KEEPS_16_BIT = frozenset({"literal", "lookup", "convert", "bitcast", "select"})
+
+_PRAGMAS = "#pragma OPENCL FP_CONTRACT OFF\n"
+_FLOAT64_PRAGMA = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n"
+
+
+class Library:
+    """The functions and tables of one OpenCL program."""
+
+    def __init__(self, features: Features) -> None:
+        self.features = features
+        self._names = Names()
+        self._texts: dict[Any, str] = {}
+
+    def text(self) -> str:
+        """Return the source that goes before the kernels."""
+        head = _PRAGMAS + (_FLOAT64_PRAGMA if self.features.has_float64 else "") + HELPERS
+        head += FLOAT64_HELPERS if self.features.has_float64 else ""
+        return "\n".join([head, *self._texts.values()])
+
+    def let(
+        self,
+        result: str,
+        op: str,
+        operands: Sequence[tuple[str, DType]],
+        dtype: DType,
+        payload: Any,
+    ) -> list[str]:
+        """Return statements that define the variable `result` as a `Let` of a kernel does.
+
+        `operands` are names of variables with their types. 16-bit floats are computed in float32.
+        """
+        if not _converts_16_bit(op) or not any(d.bits == 16 for d in _floats(operands, dtype)):
+            expression = self._expression(op, list(operands), dtype, payload)
+            return [f"const {C_TYPES[dtype]} {result} = {expression};"]
+        lines, wide = [], []
+        for position, (name, given) in enumerate(operands):
+            if given.compute is given:
+                wide.append((name, given))
+                continue
+            wide.append((f"{result}_{position}", dtypes.float32))
+            lines.append(f"const float {wide[-1][0]} = {convert(name, given, dtypes.float32)};")
+        expression = self._expression(op, wide, dtype.compute, payload)
+        if dtype.compute is dtype:
+            return [*lines, f"const {C_TYPES[dtype]} {result} = {expression};"]
+        rounded = convert(f"{result}_f", dtypes.float32, dtype)
+        return [
+            *lines,
+            f"const float {result}_f = {expression};",
+            f"const ushort {result} = {rounded};",
+        ]
+
+    def _expression(
+        self, op: str, operands: list[tuple[str, DType]], dtype: DType, payload: Any
+    ) -> str:
+        self._require(*(d for _, d in operands), dtype)
+        names = [n for n, _ in operands]
+        if op == "literal":
+            return constant(payload, dtype)
+        if op == "lookup":
+            return f"{self._table(payload, dtype)}[{names[0]}]"
+        given = [d for _, d in operands]
+        if op in PRIMITIVES:
+            return primitive(op, names, given, dtype, self.features)
+        return f"{self._function(op, tuple(given), dtype)}({', '.join(names)})"
+
+    def _require(self, *used: DType) -> None:
+        if dtypes.float64 in used and not self.features.has_float64:
+            raise BackendError(
+                "the program uses float64, which the OpenCL device lacks (cl_khr_fp64)",
+                hint="compute in float32, or compile for the CPU",
+            )
+
+    def _table(self, payload: tuple[Any, ...], dtype: DType) -> str:
+        key = ("table", dtype, payload_text(payload))
+        name = self._names(key, "graphc_table")
+        entries = ", ".join(constant(entry, dtype) for entry in payload)
+        declaration = f"__constant {C_TYPES[dtype]} {name}[{len(payload)}] = {{{entries}}};\n"
+        self._texts.setdefault(key, declaration)
+        return name
+
+    def _function(self, op: str, parameters: tuple[DType, ...], result: DType) -> str:
+        key = (op, parameters, result)
+        name = self._names(key, "_".join(["graphc", op, *map(str, dict.fromkeys(parameters))]))
+        if key not in self._texts:
+            text = self._definition(name, scalar_program(op, parameters, result))
+            self._texts[key] = text  # after the functions that it calls
+        return name
+
+    def _definition(self, name: str, program: ScalarProgram) -> str:
+        count = len(program.parameters)
+        result = program.dtype_of(program.result)
+        parameters = ", ".join(f"{C_TYPES[d]} v{i}" for i, d in enumerate(program.parameters))
+        lines = [f"{C_TYPES[result]} {name}({parameters}) {{"]
+        for number, instruction in enumerate(program.instructions, count):
+            operands = [(f"v{o}", program.dtype_of(o)) for o in instruction.operands]
+            dtype = instruction.dtype
+            expression = self._expression(instruction.name, operands, dtype, instruction.payload)
+            lines.append(f"  const {C_TYPES[dtype]} v{number} = {expression};")
+        return "\n".join([*lines, f"  return v{program.result};", "}\n"])
+
+
+def _floats(operands: Sequence[tuple[str, DType]], dtype: DType) -> list[DType]:
+    return [d for d in (*(d for _, d in operands), dtype) if d.is_float]
+
+
+def _converts_16_bit(op: str) -> bool:
+    if op in PRIMITIVES:
+        return op not in _KEEPS_16_BIT
+    declared = find(op)
+    lowering = declared.lowering if declared else None
+    return not (isinstance(lowering, Elementwise) and lowering.native_16_bit)

@@ -1,0 +1,208 @@
+"""Programs on an OpenCL device.
+
+Constants are uploaded once; variables live on the device, where all programs share one copy, and go
+back to the host only when somebody asks for their value; inputs are uploaded and outputs downloaded
+at each call. The arena is one block. A call holds the locks of its variables, then that of the
+device: calls on one device run one after the other.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.backends.opencl.device import Device
+from graphc.backends.opencl.emit import Part, emit_kernel
+from graphc.backends.opencl.functions import Library
+from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
+from graphc.kernel import Kernel
+from graphc.plan import Launch, Plan, Space
+from graphc.state import VariableState, aligned_empty
+
+if TYPE_CHECKING:
+    import pyopencl
+
+
+@dataclass
+class _Copy:
+    """A variable's value on a device; it is up to date where `version` is the state's."""
+
+    buffer: pyopencl.Buffer
+    version: int = -1
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A kernel with its arguments, its number of work-items and of those in a group."""
+
+    kernel: pyopencl.Kernel
+    items: tuple[int, ...]
+    group: tuple[int, ...]
+
+
+_COPIES: weakref.WeakKeyDictionary[VariableState, dict[Device, _Copy]] = weakref.WeakKeyDictionary()
+_COPIES_LOCK = threading.Lock()
+
+
+def _copy_of(state: VariableState, device: Device) -> _Copy:
+    """Return the copy of a variable that all programs on `device` share."""
+    with _COPIES_LOCK:
+        copies = _COPIES.setdefault(state, {})
+        if device not in copies:
+            copies[device] = _Copy(device.allocate(state.type.nbytes))
+        return copies[device]
+
+
+class OpenCLExecutable:
+    """A plan on a device; see `graphc.executable.Executable`."""
+
+    def __init__(self, plan: Plan, device: Device) -> None:
+        self.plan, self.device = plan, device
+        self.source, parts = emit_plan(plan, device)
+        program = device.build(self.source)
+        self._inputs = [device.allocate(t.nbytes) for t in plan.inputs]
+        self._outputs = [device.allocate(t.nbytes) for t in plan.outputs]
+        self._copies = [_copy_of(state, device) for state in plan.variables]
+        self._status = device.allocate(4)
+        self._memory: dict[Space, list[pyopencl.Buffer]] = {
+            Space.ARGUMENT: self._inputs,
+            Space.OUTPUT: self._outputs,
+            Space.VARIABLE: [copy.buffer for copy in self._copies],
+            Space.CONSTANT: [_uploaded(array, device) for array in plan.constants],
+            Space.ARENA: [device.allocate(plan.arena_bytes)],
+            Space.STATUS: [self._status],
+        }
+        self._runs = [
+            self._bound(program, launch, part)
+            for launch in plan.launches
+            for part in parts[launch.kernel]
+        ]
+
+    def _bound(self, program: pyopencl.Program, launch: Launch, part: Part) -> _Run:
+        """Return a kernel with its arguments set: they are the same for every call."""
+        import pyopencl as cl
+
+        kernel = cl.Kernel(program, part.function)
+        for position, number in enumerate(part.buffers):
+            place, itemsize = (
+                launch.places[number],
+                launch.kernel.buffers[number].type.dtype.itemsize,
+            )
+            is_arena = place.space is Space.ARENA
+            kernel.set_arg(2 * position, self._memory[place.space][0 if is_arena else place.at])
+            skip = place.at // itemsize if is_arena else 0
+            kernel.set_arg(2 * position + 1, np.uint64(skip))
+        return _Run(kernel, (part.groups * part.items,), (part.items,))
+
+    def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
+        """Run once; see the protocol. Raises GraphcIndexError where a check fails."""
+        outputs = tuple(aligned_empty(type_) for type_ in self.plan.outputs)
+        with _locked(self.plan.variables):
+            stale = [
+                (copy, state, state.host())
+                for copy, state in zip(self._copies, self.plan.variables, strict=True)
+                if copy.version != state.version
+            ]
+            with self.device.lock:
+                for copy, state, value in stale:
+                    self.device.upload(copy.buffer, value)
+                    copy.version = state.version
+                for buffer, array in zip(self._inputs, arguments, strict=True):
+                    self.device.upload(buffer, array)
+                failed = self._enqueue()
+                for output, buffer in zip(outputs, self._outputs, strict=True):
+                    self.device.download(output, buffer)
+            self._lend_written()
+        if failed:
+            check = self.plan.checks[failed - 1]
+            raise GraphcIndexError(check.message, line=str(check.line or ""))
+        return outputs
+
+    def _enqueue(self) -> int:
+        """Run all kernels and return the status."""
+        import pyopencl as cl
+
+        queue, status = self.device.queue, np.zeros(1, np.int32)
+        if self.plan.checks:
+            self.device.upload(self._status, status)
+        for run in self._runs:
+            cl.enqueue_nd_range_kernel(queue, run.kernel, run.items, run.group)
+        if self.plan.checks:
+            self.device.download(status, self._status)
+        return int(status[0])
+
+    def _lend_written(self) -> None:
+        """Say that the device has the newest values of what the program assigns."""
+        for number in self.plan.written:
+            copy, state = self._copies[number], self.plan.variables[number]
+            state.touch()
+            copy.version = state.version
+            state.lend(partial(_fetch, self.device, copy.buffer))
+
+    def text(self, stage: str) -> str:
+        """Return the OpenCL C source ("opencl"); raises GraphcValueError for another stage."""
+        if stage != "opencl":
+            raise GraphcValueError(
+                f"the OpenCL backend has no stage {stage!r}", hint="try 'opencl'"
+            )
+        return self.source
+
+
+def _fetch(device: Device, buffer: pyopencl.Buffer, array: np.ndarray[Any, Any]) -> None:
+    with device.lock:
+        device.download(array, buffer)
+
+
+def _uploaded(array: np.ndarray[Any, Any], device: Device) -> pyopencl.Buffer:
+    buffer = device.allocate(array.nbytes)
+    with device.lock:
+        device.upload(buffer, np.ascontiguousarray(array))
+    return buffer
+
+
+def emit_plan(plan: Plan, device: Device) -> tuple[str, dict[Kernel, tuple[Part, ...]]]:
+    """Return the source of a whole program and the parts of each of its kernels.
+
+    Raises BackendError where a kernel needs what the device has not.
+    """
+    library = Library(device.features)
+    texts: list[str] = []
+    parts: dict[Kernel, tuple[Part, ...]] = {}
+    for number, kernel in enumerate(plan.kernels):
+        text, parts[kernel] = emit_kernel(
+            kernel, library, f"k{number}", device.group_items, _status_buffers(plan, kernel)
+        )
+        texts.append(text)
+        needed = max((part.local_bytes for part in parts[kernel]), default=0)
+        if needed > device.local_bytes:
+            raise BackendError(
+                f"kernel {kernel.name} needs {needed} bytes of local memory, "
+                f"and {device.name} has {device.local_bytes}"
+            )
+    return "\n".join([library.text(), *texts]), parts
+
+
+def _status_buffers(plan: Plan, kernel: Kernel) -> frozenset[str]:
+    return frozenset(
+        buffer.name
+        for launch in plan.launches
+        if launch.kernel == kernel
+        for buffer, place in zip(kernel.buffers, launch.places, strict=True)
+        if place.space is Space.STATUS
+    )
+
+
+@contextmanager
+def _locked(states: Sequence[VariableState]) -> Iterator[None]:
+    """Hold the locks of variables, always taken in one order."""
+    with ExitStack() as stack:
+        for state in sorted(states, key=id):
+            stack.enter_context(state.lock)
+        yield
