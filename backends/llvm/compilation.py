@@ -1,0 +1,99 @@
+"""From the text of a module to code that runs: parse, verify, optimise lightly, emit, link.
+
+The emitter writes vectors, hoists and shares by itself, so few passes are left to run. Every module is
+verified before any pass sees it, because LLVM's answer to a malformed one is to abort the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from graphc.backends.llvm.machine import Machine
+from graphc.errors import InternalError
+
+_jit_lock = threading.Lock()
+_jits: list[Any] = []
+_numbers = itertools.count()
+
+
+class Code:
+    """Linked machine code. It is unloaded when this object goes."""
+
+    def __init__(self, tracker: Any) -> None:
+        self._tracker = tracker
+
+    def address(self, name: str) -> int:
+        """Return the address of an exported function."""
+        return int(self._tracker[name])
+
+    def keep_forever(self) -> None:
+        """Never unload this code, not even when the interpreter ends (threads stand in it)."""
+        _make_immortal(self._tracker)
+
+
+def _make_immortal(thing: Any) -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def optimise(text: str, machine: Machine) -> Any:
+    """Return the verified and optimised module; raises InternalError where the text is malformed."""
+    module = _parse(text, machine)
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    builder = llvm.create_pass_builder(machine.handle, options)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, builder)
+    return module
+
+
+def _parse(text: str, machine: Machine) -> Any:
+    context = llvm.create_context()
+    try:
+        module = llvm.parse_assembly(text, context)
+        module.triple = machine.handle.triple
+        module.data_layout = str(machine.handle.target_data)
+        module.verify()
+    except RuntimeError as error:
+        raise InternalError(f"LLVM refuses the code of a kernel: {error}") from None
+    return module
+
+
+def assembly(text: str, machine: Machine) -> str:
+    """Return the assembly of a module."""
+    return str(machine.handle.emit_assembly(optimise(text, machine)))
+
+
+def compile_module(
+    text: str, machine: Machine, exports: tuple[str, ...], imports: Mapping[str, int]
+) -> Code:
+    """Compile and link a module; `imports` gives the addresses of the functions it declares."""
+    image = machine.handle.emit_object(optimise(text, machine))
+    return _link(image, exports, imports)
+
+
+def _link(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) -> Code:
+    builder = llvm.JITLibraryBuilder().add_object_img(image)
+    for name in exports:
+        builder.export_symbol(name)
+    for name, address in imports.items():
+        builder.import_symbol(name, address)
+    with _jit_lock:
+        return Code(builder.link(_jit(), f"graphc.{next(_numbers)}"))
+
+
+def _jit() -> Any:
+    """Return the process's linker. It is never disposed of: code may outlive every Python object."""
+    if not _jits:
+        jit = llvm.create_lljit_compiler(use_jit_link=True)
+        _make_immortal(jit)
+        _jits.append(jit)
+    return _jits[0]

@@ -1,0 +1,350 @@
+"""Kernels in LLVM IR: one function each, written statement by statement.
+
+    define void @kernel(ptr buffer…, ptr workspace, ptr team, i64 thread, i64 threads)
+
+All threads of a team call the function; each runs its share of the outermost parallel loop of every
+top-level nest, and thread 0 runs nests that have none. A kernel whose top level has memory of its own
+is run by thread 0 alone. Vector loops become vectors of exactly their extent: every statement inside is
+carried out in all lanes, guards that differ by lane become masks. Unrolled loops are copied here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graphc.backends.llvm import memory, operations, primitives, spelling
+from graphc.backends.llvm.addresses import Environment
+from graphc.backends.llvm.memory import Storage
+from graphc.backends.llvm.module import Module
+from graphc.backends.llvm.operations import Operand
+from graphc.backends.llvm.writer import Writer
+from graphc.errors import InternalError
+from graphc.index import Index, LoopVariable
+from graphc.kernel import (
+    Access,
+    Barrier,
+    Buffer,
+    Guard,
+    IndexValue,
+    Kernel,
+    Let,
+    Load,
+    Loop,
+    LoopKind,
+    Scratch,
+    Statement,
+    Store,
+    statements,
+)
+
+# Scratch arrays up to this size are on the stack, where LLVM can put them into registers.
+STACK_BYTES = 8192
+_MOST_LANES = 64
+_MOST_COPIES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class BufferFacts:
+    """What the plan proves of one buffer of a kernel in every launch of it."""
+
+    is_alone: bool  # no other buffer of the launch is the same memory
+    alignment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A kernel as it stands in a module: the function's name and the workspace a thread needs."""
+
+    function: str
+    workspace_bytes: int
+
+
+def write_kernel(
+    module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str
+) -> Written:
+    """Add the function of `kernel` to `module`; `facts` has an entry for each buffer."""
+    emitter = _Emitter(module, kernel)
+    emitter.top_level(kernel.body)
+    function = spelling.quoted(name)
+    parameters = [
+        f"ptr {_attributes(f)}{emitter.storages[b.name].address}"
+        for b, f in zip(kernel.buffers, facts, strict=True)
+    ]
+    parameters += ["ptr %workspace", "ptr %team", "i64 %thread", "i64 %threads"]
+    head = f"define internal void {function}({', '.join(parameters)}) noinline nounwind"
+    module.add(function, f"{head} {{\n{emitter.writer.text()}\n}}")
+    return Written(function, emitter.workspace_bytes)
+
+
+def is_divisible(kernel: Kernel) -> bool:
+    """Return whether several threads can share the work of `kernel`."""
+    return not _is_whole(kernel.body) and any(_is_parallel(s) for s in statements(kernel.body))
+
+
+def _is_parallel(statement: Statement) -> bool:
+    return isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL
+
+
+def _is_whole(body: tuple[Statement, ...]) -> bool:
+    """Whether the top level holds scratch memory, so that one thread must do everything."""
+    pending = list(body)
+    while pending:
+        statement = pending.pop()
+        if isinstance(statement, Scratch):
+            return True
+        if isinstance(statement, Guard):
+            pending.extend(statement.body)
+    return False
+
+
+def _attributes(facts: BufferFacts) -> str:
+    return ("noalias " if facts.is_alone else "") + f"align {facts.alignment} "
+
+
+class _Emitter:
+    """Writes the body of one kernel."""
+
+    def __init__(self, module: Module, kernel: Kernel) -> None:
+        self.module, self.writer = module, Writer()
+        self.environment = Environment(self.writer)
+        self.storages = {b.name: _storage(b, i) for i, b in enumerate(kernel.buffers)}
+        self.workspace_bytes = 0
+        self.mask = ""  # of the guards in the vector loop around; empty for all lanes
+        self.within = 0  # the depth of the innermost guard
+        self.is_shared = not _is_whole(kernel.body)
+
+    # --- the top level: what each thread does -----------------------------------------------------
+
+    def top_level(self, body: tuple[Statement, ...]) -> None:
+        """Write the whole kernel."""
+        if self.is_shared:
+            self._shared(body)
+        else:
+            self._alone(body)
+
+    def _alone(self, body: tuple[Statement, ...]) -> None:
+        """Write statements that thread 0 runs for all."""
+        with self._guarded(self.writer.pure("icmp eq i64 %thread, 0")):
+            self._block(body)
+
+    def _shared(self, body: tuple[Statement, ...]) -> None:
+        for statement in body:
+            if isinstance(statement, Barrier):
+                self.writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
+            elif isinstance(statement, Guard):
+                with self._guarded(self._condition(statement)):
+                    self._shared(statement.body)
+            elif _is_parallel(statement):
+                assert isinstance(statement, Loop)
+                self._divided(statement)
+            elif isinstance(statement, Loop | Store):
+                self._alone((statement,))
+            else:
+                self._statement(statement)
+
+    def _divided(self, loop: Loop) -> None:
+        """Write a loop of which each thread runs a contiguous share, the same for every kernel."""
+        extent = loop.variable.extent
+        if extent <= 1:
+            self._alone((loop,))
+            return
+        begin = self._share("%thread", extent)
+        end = self._share(self.writer.pure("add i64 %thread, 1"), extent)
+        with self.writer.loop(begin, end, _hint(loop), maybe_empty=True) as variable:
+            with self._inside(loop.variable, variable):
+                self._block(loop.body)
+
+    def _share(self, thread: str, extent: int) -> str:
+        scaled = self.writer.pure(f"mul i64 {thread}, {extent}")
+        return self.writer.pure(f"udiv i64 {scaled}, %threads")
+
+    # --- statements -------------------------------------------------------------------------------
+
+    def _block(self, body: tuple[Statement, ...]) -> None:
+        for statement in body:
+            self._statement(statement)
+
+    def _statement(self, statement: Statement) -> None:
+        write = _STATEMENTS.get(type(statement))
+        if write is None:
+            raise InternalError(f"{type(statement).__name__} stands inside a loop")
+        write(self, statement)
+
+    def _let(self, let: Let) -> None:
+        operands = tuple(self.environment.value(o.name) for o in let.operands)
+        if let.op in primitives.TRAPPING and self.mask:
+            operands = (operands[0], self._divisor(operands[1]))
+        result = operations.write(
+            self.writer, self.module, let.op, operands, let.result.dtype, let.payload
+        )
+        self.environment.values[let.result.name] = result
+
+    def _divisor(self, divisor: Operand) -> Operand:
+        """Return a divisor that is 1 in the lanes that are masked out: their division may not trap."""
+        lanes = self.environment.lanes
+        type_, text = spelling.register(divisor.dtype, lanes), self._spread(divisor)
+        one = spelling.literal(divisor.dtype, 1, lanes)
+        chosen = f"select <{lanes} x i1> {self.mask}, {type_} {text}, {type_} {one}"
+        return Operand(self.writer.pure(chosen), divisor.dtype, lanes)
+
+    def _spread(self, operand: Operand) -> str:
+        return operations.spread(self.writer, operand, self.environment.lanes)
+
+    def _index_value(self, statement: IndexValue) -> None:
+        environment, dtype = self.environment, statement.result.dtype
+        if environment.is_varying(statement.index):
+            text = environment.vector(statement.index, dtype.bits)
+            result = Operand(text, dtype, environment.lanes)
+        else:
+            text = environment.scalar(statement.index)
+            if text.startswith("%") and dtype.bits < 64:
+                text = self.writer.pure(f"trunc i64 {text} to i{dtype.bits}")
+            elif not text.startswith("%"):
+                text = spelling.number(dtype.bits, int(text), 1)
+            result = Operand(text, dtype)
+        environment.values[statement.result.name] = result
+
+    def _load(self, statement: Load) -> None:
+        place = self._place(statement.buffer, statement.indices, statement)
+        self.environment.values[statement.result.name] = memory.load(self.environment, place)
+
+    def _store(self, statement: Store) -> None:
+        place = self._place(statement.buffer, statement.indices, statement)
+        memory.store(self.environment, place, self.environment.value(statement.value.name))
+
+    def _place(
+        self, buffer: str, indices: tuple[Index, ...], statement: Load | Store
+    ) -> memory.Place:
+        where = statement.where and self.environment.value(statement.where.name)
+        return memory.make_place(
+            self.environment, self.storages[buffer], indices, where, self.mask, self.within
+        )
+
+    def _scratch(self, statement: Scratch) -> None:
+        lanes, type_ = self.environment.lanes, statement.type
+        element, count = spelling.memory(type_.dtype), type_.size * lanes
+        size = count * type_.dtype.itemsize
+        if size <= STACK_BYTES:
+            address = self.writer.allocate(element, max(count, 1))
+        else:
+            address = self.writer.pure(
+                f"getelementptr i8, ptr %workspace, i64 {self.workspace_bytes}"
+            )
+            self.workspace_bytes += -(-size // 64) * 64
+        if lanes > 1:
+            # masked lanes of it are read and computed with: they must not be undefined
+            self.writer.line(
+                f"call void @llvm.memset.p0.i64(ptr {address}, i8 0, i64 {size}, i1 false)"
+            )
+        self.storages[statement.name] = Storage(address, type_, lanes, is_private=True)
+
+    def _barrier(self, _: Barrier) -> None:
+        """One thread alone has nobody to wait for; barriers of the team stand at the top level."""
+
+    # --- loops and guards -------------------------------------------------------------------------
+
+    def _loop(self, loop: Loop) -> None:
+        extent = loop.variable.extent
+        if extent == 0:
+            return
+        if extent == 1:
+            with self._inside(loop.variable, 0):
+                self._block(loop.body)
+        elif loop.kind is LoopKind.UNROLLED and extent <= _MOST_COPIES:
+            for value in range(extent):
+                with self._inside(loop.variable, value):
+                    self._block(loop.body)
+        elif loop.kind is LoopKind.VECTOR and self._is_vectorisable(extent):
+            self._vector(loop)
+        else:
+            with self.writer.loop("0", str(extent), _hint(loop), maybe_empty=False) as variable:
+                with self._inside(loop.variable, variable):
+                    self._block(loop.body)
+
+    def _is_vectorisable(self, extent: int) -> bool:
+        is_power = extent & (extent - 1) == 0
+        return self.environment.lane is None and is_power and extent <= _MOST_LANES
+
+    def _vector(self, loop: Loop) -> None:
+        self.environment.lane = loop.variable
+        with self._inside(loop.variable, 0):
+            self._block(loop.body)
+        self.environment.lane = None
+
+    @contextlib.contextmanager
+    def _inside(self, variable: LoopVariable, value: int | str) -> Iterator[None]:
+        """Give the loop variable its value for what is written inside."""
+        outer = self.environment.variables.get(variable.name)
+        self.environment.variables[variable.name] = value
+        yield
+        if outer is not None:
+            self.environment.variables[variable.name] = outer
+
+    def _guard(self, guard: Guard) -> None:
+        varying = [c for c in guard.conditions if self._varies(c)]
+        uniform = [c for c in guard.conditions if not self._varies(c)]
+        with self._guarded(self._all_hold(uniform)):
+            outer = self.mask
+            for condition in varying:
+                self._narrow(self._lane_condition(*condition))
+            self._block(guard.body)
+            self.mask = outer
+
+    def _varies(self, condition: tuple[Index, Index]) -> bool:
+        return any(self.environment.is_varying(index) for index in condition)
+
+    def _narrow(self, mask: str) -> None:
+        lanes = self.environment.lanes
+        both = f"and <{lanes} x i1> {self.mask}, {mask}"
+        self.mask = self.writer.pure(both) if self.mask else mask
+
+    def _lane_condition(self, left: Index, right: Index) -> str:
+        environment, lanes = self.environment, self.environment.lanes
+        bits = environment.narrow_bits(left, right)
+        sides = [environment.vector(index, bits) for index in (left, right)]
+        return self.writer.pure(f"icmp slt <{lanes} x i{bits}> {sides[0]}, {sides[1]}")
+
+    def _condition(self, guard: Guard) -> str:
+        return self._all_hold(list(guard.conditions))
+
+    def _all_hold(self, conditions: list[tuple[Index, Index]]) -> str:
+        """Return whether uniform conditions hold, an i1; empty for no conditions."""
+        result = ""
+        for left, right in conditions:
+            sides = self.environment.scalar(left), self.environment.scalar(right)
+            holds = self.writer.pure(f"icmp slt i64 {sides[0]}, {sides[1]}")
+            result = self.writer.pure(f"and i1 {result}, {holds}") if result else holds
+        return result
+
+    @contextlib.contextmanager
+    def _guarded(self, condition: str) -> Iterator[None]:
+        if not condition:
+            yield
+            return
+        with self.writer.guarded(condition):
+            outer, self.within = self.within, self.writer.depth
+            yield
+            self.within = outer
+
+
+def _storage(buffer: Buffer, number: int) -> Storage:
+    safe = "".join(c if c.isalnum() else "_" for c in buffer.name)
+    return Storage(f"%{safe}.b{number}", buffer.type, is_read_only=buffer.access is Access.IN)
+
+
+def _hint(loop: Loop) -> str:
+    return "".join(c if c.isalnum() else "_" for c in loop.variable.name)
+
+
+_STATEMENTS = {
+    Let: _Emitter._let,
+    Load: _Emitter._load,
+    IndexValue: _Emitter._index_value,
+    Store: _Emitter._store,
+    Scratch: _Emitter._scratch,
+    Loop: _Emitter._loop,
+    Guard: _Emitter._guard,
+    Barrier: _Emitter._barrier,
+}

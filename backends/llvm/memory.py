@@ -1,0 +1,314 @@
+"""Loads and stores in LLVM IR.
+
+Outside vector loops an access is a scalar one. Inside, every lane accesses memory: the stride of the
+place by lane chooses a scalar access (0), a vector one (1), a reversed one (-1), or a gather or scatter
+(all others). A *mask*, the lanes for which guards and `where` hold, makes it masked. A place where
+nothing may be read is never touched: a load that is not wanted reads zeros from a constant instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.backends.llvm import helpers, spelling
+from graphc.backends.llvm.addresses import Environment
+from graphc.backends.llvm.module import ZEROS
+from graphc.backends.llvm.operations import Operand, spread
+from graphc.backends.llvm.writer import Writer
+from graphc.dtypes import DType, bool_
+from graphc.index import Index, linearise
+from graphc.tensor_type import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """An array of the kernel: its address, and how many lanes each of its elements has.
+
+    `lanes` above 1 is a scratch array that every lane of a vector loop has for itself, lane by lane
+    within each element. `is_read_only` says that the kernel writes it nowhere.
+    """
+
+    address: str
+    type: TensorType
+    lanes: int = 1
+    is_read_only: bool = False
+    is_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one access goes: an element offset of an array, and under which conditions.
+
+    `mask` holds one bit a lane, empty for all; `condition` is an i1 for all lanes, empty for true.
+    `has_zeros` says that lanes outside the mask read as zero, not as anything: they are used.
+    `within` is the depth of the innermost guard: loads do not leave it.
+    """
+
+    storage: Storage
+    offset: Index
+    mask: str
+    condition: str
+    has_zeros: bool
+    within: int
+
+    @property
+    def dtype(self) -> DType:
+        return self.storage.type.dtype
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the known bounds put the place inside the array, whatever holds or does not."""
+        low, high = self.offset.bounds
+        return 0 <= low and high < self.storage.type.size and not self.offset.values
+
+
+def make_place(
+    environment: Environment, storage: Storage, indices: tuple[Index, ...], where: Operand | None,
+    mask: str, within: int,
+) -> Place:  # fmt: skip
+    """Return the place of an access under the guards' `mask` and its own `where`."""
+    offset = linearise(indices, storage.type.shape)
+    if where is None:
+        return Place(storage, offset, mask, "", False, within)
+    if where.lanes == 1:
+        return Place(storage, offset, mask, where.text, False, within)
+    if mask:
+        both = f"and <{where.lanes} x i1> {mask}, {where.text}"
+        return Place(storage, offset, environment.writer.pure(both), "", True, within)
+    return Place(storage, offset, where.text, "", True, within)
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+def _address(environment: Environment, place: Place, shift: int = 0) -> str:
+    """Return the address of the place in lane 0, moved by `shift` elements."""
+    writer, element = environment.writer, spelling.memory(place.dtype)
+    variable, constant = environment.base(place.offset * place.storage.lanes)
+    address = place.storage.address
+    if variable:
+        address = writer.pure(f"getelementptr {element}, ptr {address}, i64 {variable}")
+    if constant + shift:
+        address = writer.pure(f"getelementptr {element}, ptr {address}, i64 {constant + shift}")
+    return address
+
+
+def _addresses(environment: Environment, place: Place) -> str:
+    """Return the addresses of the place in all lanes."""
+    lanes, per_element = environment.lanes, place.storage.lanes
+    offsets = environment.vector(place.offset * per_element, 64)
+    if per_element > 1:
+        steps = spelling.ramp(64, lanes)
+        offsets = environment.writer.pure(f"add <{lanes} x i64> {offsets}, {steps}")
+    element, base = spelling.memory(place.dtype), place.storage.address
+    text = f"getelementptr {element}, ptr {base}, <{lanes} x i64> {offsets}"
+    return environment.writer.pure(text)
+
+
+def _stride(environment: Environment, place: Place) -> int | None:
+    """Return the stride by lane in elements of memory."""
+    stride = environment.stride(place.offset)
+    if place.storage.lanes > 1:
+        return 1 if stride == 0 else None
+    return stride
+
+
+def _alignment(dtype: DType) -> int:
+    return dtype.itemsize
+
+
+# --- loads ----------------------------------------------------------------------------------------
+
+
+def load(environment: Environment, place: Place) -> Operand:
+    """Write a load and return its value; uniform if the place is the same for all lanes."""
+    lanes, stride = environment.lanes, _stride(environment, place)
+    if lanes == 1 or stride == 0:
+        return _load_uniform(environment, place)
+    if stride == 1 and _is_plain(place):
+        loaded = _read(environment, place, _address(environment, place), lanes)
+    elif stride == 1:
+        loaded = _read_masked(environment, place, _address(environment, place), place.mask)
+    elif stride == -1:
+        loaded = _load_reversed(environment, place)
+    else:
+        mask = _full_mask(environment.writer, place, lanes)
+        element = spelling.memory(place.dtype)
+        addresses = _addresses(environment, place)
+        loaded = helpers.gather(environment.writer, element, lanes, addresses, mask)
+    value = helpers.from_memory(environment.writer, place.dtype, lanes, loaded)
+    return Operand(_zero_elsewhere(environment, place, value, stride), place.dtype, lanes)
+
+
+def _is_plain(place: Place) -> bool:
+    """Whether all lanes may be read whatever the mask (what is then read is not used)."""
+    return not place.mask or (place.storage.is_private and place.is_inside)
+
+
+def _zero_elsewhere(environment: Environment, place: Place, value: str, stride: int | None) -> str:
+    """Give zero in the lanes of a plain read that the mask leaves out."""
+    if not (stride in (1, -1) and place.has_zeros and _is_plain(place)):
+        return value
+    type_, mask = spelling.register(place.dtype, environment.lanes), f"<{environment.lanes} x i1>"
+    zero = spelling.literal(place.dtype, 0, environment.lanes)
+    return environment.writer.pure(f"select {mask} {place.mask}, {type_} {value}, {type_} {zero}")
+
+
+def _load_uniform(environment: Environment, place: Place) -> Operand:
+    writer, lanes = environment.writer, environment.lanes
+    wanted = place.condition
+    if place.mask:
+        some = helpers.is_any(writer, place.mask, lanes)
+        wanted = writer.pure(f"and i1 {wanted}, {some}") if wanted else some
+    address = _address(environment, place)
+    loaded = _read(environment, place, _choose(writer, wanted, address), 1)
+    value = Operand(helpers.from_memory(writer, place.dtype, 1, loaded), place.dtype)
+    if not place.has_zeros:
+        return value
+    type_, text = spelling.register(place.dtype, lanes), spread(writer, value, lanes)
+    zero = spelling.literal(place.dtype, 0, lanes)
+    chosen = writer.pure(f"select <{lanes} x i1> {place.mask}, {type_} {text}, {type_} {zero}")
+    return Operand(chosen, place.dtype, lanes)
+
+
+def _choose(writer: Writer, wanted: str, address: str) -> str:
+    """Return `address`, or that of zeros if `wanted` is given and does not hold."""
+    if not wanted:
+        return address
+    return writer.pure(f"select i1 {wanted}, ptr {address}, ptr {ZEROS}")
+
+
+def _read(environment: Environment, place: Place, address: str, lanes: int) -> str:
+    if place.condition and lanes > 1:
+        address = _choose(environment.writer, place.condition, address)
+    element = spelling.memory(place.dtype, lanes)
+    text = f"load {element}, ptr {address}, align {_alignment(place.dtype)}"
+    if place.storage.is_read_only:
+        return environment.writer.pure(text, within=place.within)
+    return environment.writer.emit(text)
+
+
+def _read_masked(environment: Environment, place: Place, address: str, mask: str) -> str:
+    lanes, element = environment.lanes, spelling.memory(place.dtype)
+    address = _choose(environment.writer, place.condition, address)
+    type_ = spelling.vector(element, lanes)
+    return environment.writer.emit(
+        f"call {type_} @llvm.masked.load.{spelling.suffix(element, lanes)}.p0("
+        f"ptr align {_alignment(place.dtype)} {address}, <{lanes} x i1> {mask}, "
+        f"{type_} zeroinitializer)"
+    )
+
+
+def _load_reversed(environment: Environment, place: Place) -> str:
+    writer, lanes = environment.writer, environment.lanes
+    element = spelling.memory(place.dtype)
+    address = _address(environment, place, 1 - lanes)
+    if _is_plain(place):
+        loaded = _read(environment, place, address, lanes)
+    else:
+        mask = _reverse(writer, "i1", place.mask, lanes)
+        loaded = _read_masked(environment, place, address, mask)
+    return _reverse(writer, element, loaded, lanes)
+
+
+def _reverse(writer: Writer, element: str, value: str, lanes: int) -> str:
+    order = ", ".join(f"i32 {lane}" for lane in reversed(range(lanes)))
+    type_ = spelling.vector(element, lanes)
+    return writer.pure(f"shufflevector {type_} {value}, {type_} poison, <{lanes} x i32> <{order}>")
+
+
+def _full_mask(writer: Writer, place: Place, lanes: int) -> str:
+    """Return the mask and the condition as one mask; empty for all lanes."""
+    if not place.condition:
+        return place.mask
+    condition = spread(writer, Operand(place.condition, bool_), lanes)
+    return writer.pure(f"and <{lanes} x i1> {place.mask}, {condition}") if place.mask else condition
+
+
+# --- stores ---------------------------------------------------------------------------------------
+
+
+def store(environment: Environment, place: Place, value: Operand) -> None:
+    """Write a store. Lanes that share a place store one value, that of a lane that is not masked."""
+    stride = _stride(environment, place)
+    if environment.lanes == 1 or stride == 0:
+        _store_uniform(environment, place, value)
+        return
+    lanes, writer = environment.lanes, environment.writer
+    text = helpers.to_memory(writer, place.dtype, lanes, spread(writer, value, lanes))
+    if stride not in (1, -1):
+        _scatter(environment, place, text)
+        return
+    address, mask = _address(environment, place, 0 if stride == 1 else 1 - lanes), place.mask
+    if stride == -1:
+        text = _reverse(writer, spelling.memory(place.dtype), text, lanes)
+        mask = _reverse(writer, "i1", mask, lanes) if mask else ""
+    if place.condition:
+        with writer.guarded(place.condition):
+            _store_vector(environment, place, address, text, mask)
+    else:
+        _store_vector(environment, place, address, text, mask)
+
+
+def _store_vector(
+    environment: Environment, place: Place, address: str, text: str, mask: str
+) -> None:
+    writer, lanes = environment.writer, environment.lanes
+    element, alignment = spelling.memory(place.dtype), _alignment(place.dtype)
+    type_ = spelling.vector(element, lanes)
+    if mask and not (place.storage.is_private and place.is_inside):
+        writer.line(
+            f"call void @llvm.masked.store.{spelling.suffix(element, lanes)}.p0("
+            f"{type_} {text}, ptr align {alignment} {address}, <{lanes} x i1> {mask})"
+        )
+        return
+    if mask:
+        old = writer.emit(f"load {type_}, ptr {address}, align {alignment}")
+        text = writer.emit(f"select <{lanes} x i1> {mask}, {type_} {text}, {type_} {old}")
+    writer.line(f"store {type_} {text}, ptr {address}, align {alignment}")
+
+
+def _store_uniform(environment: Environment, place: Place, value: Operand) -> None:
+    writer, wanted = environment.writer, place.condition
+    if place.mask:
+        some = helpers.is_any(writer, place.mask, environment.lanes)
+        wanted = writer.pure(f"and i1 {wanted}, {some}") if wanted else some
+    if wanted:
+        with writer.guarded(wanted):
+            _store_scalar(environment, place, value)
+    else:
+        _store_scalar(environment, place, value)
+
+
+def _store_scalar(environment: Environment, place: Place, value: Operand) -> None:
+    writer, text = environment.writer, value.text
+    if value.lanes > 1:
+        text = _one_lane(environment, place, value)
+    text = helpers.to_memory(writer, place.dtype, 1, text)
+    element = spelling.memory(place.dtype)
+    address = _address(environment, place)
+    writer.line(f"store {element} {text}, ptr {address}, align {_alignment(place.dtype)}")
+
+
+def _one_lane(environment: Environment, place: Place, value: Operand) -> str:
+    """Return a varying value in the first lane that the mask leaves in."""
+    writer, lanes = environment.writer, environment.lanes
+    lane = "0"
+    if place.mask:
+        word = f"i{lanes}"
+        bits = writer.pure(f"bitcast <{lanes} x i1> {place.mask} to {word}")
+        lane = writer.pure(f"call {word} @llvm.cttz.{word}({word} {bits}, i1 true)")
+    type_ = spelling.register(value.dtype, lanes)
+    return writer.pure(f"extractelement {type_} {value.text}, i{lanes} {lane}")
+
+
+def _scatter(environment: Environment, place: Place, text: str) -> None:
+    writer, lanes = environment.writer, environment.lanes
+    element = spelling.memory(place.dtype)
+    addresses = _addresses(environment, place)
+    mask = _full_mask(writer, place, lanes) or spelling.splat("i1", "true", lanes)
+    writer.line(
+        f"call void @llvm.masked.scatter.{spelling.suffix(element, lanes)}.v{lanes}p0("
+        f"<{lanes} x {element}> {text}, <{lanes} x ptr> align {_alignment(place.dtype)} "
+        f"{addresses}, <{lanes} x i1> {mask})"
+    )

@@ -1,0 +1,68 @@
+"""One LLVM module while it is written: its functions, its tables of constants, and what the CPU can do.
+
+Functions are asked for by name and written once: the declared ops that kernels use (one for each
+combination of dtypes and lanes), and the few helpers that a CPU without an instruction needs. Intrinsics
+need no declaration: LLVM knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.backends.llvm import spelling
+from graphc.dtypes import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What code generation must know of the CPU: has it fused multiply-add, and half conversions?"""
+
+    fma: bool
+    half: bool
+
+
+ZEROS = "@graphc.zeros"
+_ZEROS = f"{ZEROS} = private unnamed_addr constant [512 x i8] zeroinitializer, align 64"
+
+
+class Module:
+    """Collects the parts of a module; `text` puts them together."""
+
+    def __init__(self, features: Features) -> None:
+        self.features = features
+        self._parts: dict[str, str] = {ZEROS: _ZEROS}
+
+    def add(self, name: str, text: str) -> None:
+        """Add a global or a function under a name that is new."""
+        self._parts[name] = text
+
+    def require(self, name: str, write: Callable[[str], str]) -> str:
+        """Return `name`, having added `write(name)` if the module does not hold it yet."""
+        if name not in self._parts:
+            self._parts[name] = ""
+            self._parts[name] = write(name)
+        return name
+
+    def table(self, dtype: DType, entries: tuple[Any, ...]) -> str:
+        """Return the name of a constant array of `entries`."""
+        element = spelling.memory(dtype)
+        values = ", ".join(f"{element} {_entry(dtype, entry)}" for entry in entries)
+        contents = f"[{len(entries)} x {element}] [{values}]"
+        found = next((n for n, text in self._parts.items() if text.endswith(_data(contents))), None)
+        name = found or f"@table.{len(self._parts)}"
+        return self.require(name, lambda n: f"{n} = private unnamed_addr {_data(contents)}")
+
+    def text(self) -> str:
+        """Return the module as text."""
+        return "\n\n".join(part for part in self._parts.values() if part) + "\n"
+
+
+def _data(contents: str) -> str:
+    return f"constant {contents}, align 64"
+
+
+def _entry(dtype: DType, value: Any) -> str:
+    text = spelling.constant(dtype, value)
+    return {"true": "1", "false": "0"}.get(text, text)

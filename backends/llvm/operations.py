@@ -1,0 +1,85 @@
+"""Scalar operations of kernels: primitives in place, declared ops as internal functions.
+
+Each declared op that a kernel uses becomes one function of the module for its dtypes and lanes, written
+from its scalar formula, and inlined by LLVM where it is called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.backends.llvm import helpers, primitives, spelling
+from graphc.backends.llvm.module import Module
+from graphc.backends.llvm.writer import Writer
+from graphc.dtypes import DType
+from graphc.op import scalar_program
+from graphc.scalar import PRIMITIVES, ScalarProgram
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A value in LLVM IR: its text (a name or a constant), its dtype, and its lanes, 1 if uniform."""
+
+    text: str
+    dtype: DType
+    lanes: int = 1
+
+
+def spread(writer: Writer, operand: Operand, lanes: int) -> str:
+    """Return the text of `operand` in `lanes` lanes."""
+    if operand.lanes == lanes:
+        return operand.text
+    return helpers.splat(writer, spelling.register(operand.dtype), operand.text, lanes)
+
+
+def write(
+    writer: Writer, module: Module, name: str, operands: tuple[Operand, ...], result: DType,
+    payload: Any = None,
+) -> Operand:  # fmt: skip
+    """Write the primitive or declared op `name`; the result is uniform if all operands are."""
+    lanes = max((o.lanes for o in operands), default=1)
+    texts = tuple(spread(writer, o, lanes) for o in operands)
+    given = tuple(o.dtype for o in operands)
+    if name in PRIMITIVES:
+        source = given[0] if given else result
+        site = primitives.Site(writer, module, source, result, lanes, payload)
+        return Operand(primitives.write(name, site, texts), result, lanes)
+    return Operand(_call(writer, module, name, given, texts, result, lanes), result, lanes)
+
+
+def _call(
+    writer: Writer, module: Module, name: str, given: tuple[DType, ...], texts: tuple[str, ...],
+    result: DType, lanes: int,
+) -> str:  # fmt: skip
+    program = scalar_program(name, given, result)
+    function = module.require(
+        _name(program, result, lanes), lambda n: _define(module, n, program, lanes)
+    )
+    arguments = ", ".join(
+        f"{spelling.register(d, lanes)} {t}" for d, t in zip(given, texts, strict=True)
+    )
+    return writer.pure(f"call {spelling.register(result, lanes)} {function}({arguments})")
+
+
+def _name(program: ScalarProgram, result: DType, lanes: int) -> str:
+    """Return `@exp.16xfloat32`, or with several dtypes `@power.8xfloat32,int32`."""
+    kinds = list(dict.fromkeys([*program.parameters, result]))
+    name = f"{program.name}.{lanes}x{','.join(map(str, kinds))}"
+    return spelling.quoted(name)
+
+
+def _define(module: Module, name: str, program: ScalarProgram, lanes: int) -> str:
+    writer = Writer()
+    values = [Operand(f"%p{i}", d, lanes) for i, d in enumerate(program.parameters)]
+    parameters = tuple((spelling.register(v.dtype, lanes), v.text) for v in values)
+    for instruction in program.instructions:
+        operands = tuple(values[o] for o in instruction.operands)
+        value = write(
+            writer, module, instruction.name, operands, instruction.dtype, instruction.payload
+        )
+        values.append(value)
+    result = values[program.result]
+    text = spread(writer, result, lanes)
+    type_ = spelling.register(result.dtype, lanes)
+    return helpers.function(name, type_, parameters, writer, text, "alwaysinline")

@@ -1,0 +1,171 @@
+"""The primitives of `graphc.scalar` in LLVM IR: one table, a row per primitive.
+
+A row is a template for each kind of operand, or a function where one instruction does not do. Every
+instruction means the same in all lanes, on every CPU: no fast-math flag, no contraction, nothing that
+is undefined for an input that a formula may give it, and no intrinsic that some target cannot select.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from graphc.backends.llvm import conversions, helpers, spelling
+from graphc.backends.llvm.module import Module
+from graphc.backends.llvm.writer import Writer
+from graphc.dtypes import DType
+from graphc.errors import InternalError
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a primitive is written: the code around it, the types, and how many lanes there are."""
+
+    writer: Writer
+    module: Module
+    source: DType  # of the first operand, or of the result where there is none
+    result: DType
+    lanes: int
+    payload: Any = None
+
+
+_Function: TypeAlias = Callable[..., str]
+_Row: TypeAlias = "Mapping[str, str] | _Function"
+
+TRAPPING = frozenset({"quotient", "modulus"})
+
+
+def write(name: str, site: Site, operands: tuple[str, ...]) -> str:
+    """Write primitive `name` over `operands`, each of `site.lanes` lanes, and return its result."""
+    row = _ROWS[name]
+    if callable(row):
+        return row(site, *operands)
+    template = row.get(_kind(site.source))
+    if template is None:
+        raise InternalError(f"{name} of {site.source} is not an instruction")
+    element = spelling.register(site.source)
+    text = template.format(
+        *operands,
+        t=spelling.vector(element, site.lanes),
+        c=spelling.vector("i1", site.lanes),
+        s=spelling.suffix(element, site.lanes),
+        zero=spelling.literal(site.source, 0, site.lanes),
+        ones=spelling.splat(element, "true" if element == "i1" else "-1", site.lanes),
+    )
+    return site.writer.emit(text) if name in TRAPPING else site.writer.pure(text)
+
+
+def _kind(dtype: DType) -> str:
+    return "half" if dtype.is_float and dtype.bits == 16 else dtype.kind
+
+
+def _literal(site: Site) -> str:
+    return spelling.literal(site.result, site.payload, site.lanes)
+
+
+def _absolute(site: Site, a: str) -> str:
+    type_ = spelling.register(site.source, site.lanes)
+    if site.source.is_float:
+        suffix = spelling.suffix(spelling.register(site.source), site.lanes)
+        return site.writer.pure(f"call {type_} @llvm.fabs.{suffix}({type_} {a})")
+    zero = spelling.literal(site.source, 0, site.lanes)
+    negated = site.writer.pure(f"sub {type_} {zero}, {a}")
+    negative = site.writer.pure(f"icmp slt {type_} {a}, {zero}")
+    condition = spelling.vector("i1", site.lanes)
+    return site.writer.pure(f"select {condition} {negative}, {type_} {negated}, {type_} {a}")
+
+
+def _fused(site: Site, a: str, b: str, c: str) -> str:
+    function = helpers.fused_multiply_add(site.module, site.source, site.lanes)
+    type_ = spelling.register(site.source, site.lanes)
+    return site.writer.pure(f"call {type_} {function}({type_} {a}, {type_} {b}, {type_} {c})")
+
+
+def _select(site: Site, condition: str, yes: str, no: str) -> str:
+    type_ = spelling.register(site.result, site.lanes)
+    mask = spelling.vector("i1", site.lanes)
+    return site.writer.pure(f"select {mask} {condition}, {type_} {yes}, {type_} {no}")
+
+
+def _convert(site: Site, a: str) -> str:
+    code = conversions.Code(site.writer, site.module.features, site.lanes)
+    return conversions.convert(code, site.source, site.result, a)
+
+
+def _bitcast(site: Site, a: str) -> str:
+    source = spelling.register(site.source, site.lanes)
+    result = spelling.register(site.result, site.lanes)
+    return a if source == result else site.writer.pure(f"bitcast {source} {a} to {result}")
+
+
+def _lookup(site: Site, a: str) -> str:
+    table = site.module.table(site.result, site.payload)
+    element, width = spelling.memory(site.result), spelling.register(site.source, site.lanes)
+    place = site.writer.pure(f"getelementptr {element}, ptr {table}, {width} {_wide(site, a)}")
+    if site.lanes == 1:
+        loaded = site.writer.pure(f"load {element}, ptr {place}")
+    else:
+        loaded = helpers.gather(site.writer, element, site.lanes, place)
+    return helpers.from_memory(site.writer, site.result, site.lanes, loaded)
+
+
+def _wide(site: Site, a: str) -> str:
+    """Return an unsigned index as it can be given to getelementptr, which extends by sign."""
+    if site.source.is_signed:
+        return a
+    raise InternalError("the index of a lookup is signed")
+
+
+_INT, _FLOAT, _BITS = ("int", "uint"), ("float",), ("bool", "int", "uint")
+
+
+def _same(template: str, kinds: tuple[str, ...]) -> dict[str, str]:
+    return dict.fromkeys(kinds, template)
+
+
+def _intrinsic(name: str) -> dict[str, str]:
+    return {"float": f"call {{t}} @llvm.{name}.{{s}}({{t}} {{0}})"}
+
+
+def _compare(predicate: str, unsigned: str, float_: str) -> dict[str, str]:
+    return {
+        "bool": f"icmp {unsigned} {{t}} {{0}}, {{1}}",
+        "uint": f"icmp {unsigned} {{t}} {{0}}, {{1}}",
+        "int": f"icmp {predicate} {{t}} {{0}}, {{1}}",
+        "float": f"fcmp {float_} {{t}} {{0}}, {{1}}",
+    }
+
+
+_ROWS: dict[str, _Row] = {
+    "literal": _literal,
+    "add": {**_same("add {t} {0}, {1}", _INT), "float": "fadd {t} {0}, {1}"},
+    "sub": {**_same("sub {t} {0}, {1}", _INT), "float": "fsub {t} {0}, {1}"},
+    "mul": {**_same("mul {t} {0}, {1}", _INT), "float": "fmul {t} {0}, {1}"},
+    "div": {"float": "fdiv {t} {0}, {1}"},
+    "fma": _fused,
+    "neg": {"int": "sub {t} {zero}, {0}", "float": "fneg {t} {0}"},
+    "abs": _absolute,
+    "sqrt": _intrinsic("sqrt"),
+    "floor": _intrinsic("floor"),
+    "ceil": _intrinsic("ceil"),
+    "trunc": _intrinsic("trunc"),
+    "rint": _intrinsic("rint"),
+    "copysign": {"float": "call {t} @llvm.copysign.{s}({t} {0}, {t} {1})"},
+    "quotient": {"int": "sdiv {t} {0}, {1}", "uint": "udiv {t} {0}, {1}"},
+    "modulus": {"int": "srem {t} {0}, {1}", "uint": "urem {t} {0}, {1}"},
+    "and": _same("and {t} {0}, {1}", _BITS),
+    "or": _same("or {t} {0}, {1}", _BITS),
+    "xor": _same("xor {t} {0}, {1}", _BITS),
+    "not": _same("xor {t} {0}, {ones}", _BITS),
+    "shl": _same("shl {t} {0}, {1}", _INT),
+    "shr": {"int": "ashr {t} {0}, {1}", "uint": "lshr {t} {0}, {1}"},
+    "eq": _compare("eq", "eq", "oeq"),
+    "ne": _compare("ne", "ne", "une"),
+    "lt": _compare("slt", "ult", "olt"),
+    "le": _compare("sle", "ule", "ole"),
+    "select": _select,
+    "convert": _convert,
+    "bitcast": _bitcast,
+    "lookup": _lookup,
+}

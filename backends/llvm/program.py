@@ -1,0 +1,213 @@
+"""A whole plan as one LLVM module: the functions of its kernels and the entry that launches them.
+
+    define void @main(ptr table, ptr team, i64 thread, i64 threads)   every thread of a team runs it
+    define void @run(ptr table, ptr team)                             called once for each call
+
+`table` is an array of addresses, in the order of `Slots`. Kernels that several threads share are called
+by all of them, small ones and those that cannot be divided by thread 0. A barrier stands between two
+launches only if the plan asks for one and some thread could be ahead of another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.backends.llvm import work
+from graphc.backends.llvm.kernels import BufferFacts, Written, is_divisible, write_kernel
+from graphc.backends.llvm.machine import Machine
+from graphc.backends.llvm.module import Module
+from graphc.backends.llvm.writer import Writer
+from graphc.kernel import Kernel
+from graphc.plan import Launch, Place, Plan, Space
+from graphc.tensor_type import TensorType
+
+BARRIER = "graphc.team.barrier"
+DISPATCH = "graphc.team.run"
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Where each kind of memory begins in the table of addresses."""
+
+    output: int
+    variable: int
+    constant: int
+    arena: int
+    status: int
+    workspace: int
+
+    @property
+    def count(self) -> int:
+        """The entries of the table."""
+        return self.workspace + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The text of a plan's module. `threads` is how many of them its work is worth, at most."""
+
+    text: str
+    slots: Slots
+    workspace_bytes: int
+    threads: int
+
+
+def slots_of(plan: Plan) -> Slots:
+    """Return the layout of the table for `plan`; arguments come first."""
+    output = len(plan.inputs)
+    variable = output + len(plan.outputs)
+    constant = variable + len(plan.variables)
+    arena = constant + len(plan.constants)
+    return Slots(output, variable, constant, arena, arena + 1, arena + 2)
+
+
+def write_program(plan: Plan, machine: Machine) -> Program:
+    """Return `plan` as the text of a module for `machine`."""
+    module = Module(machine.code_features)
+    written = {
+        kernel: write_kernel(module, kernel, _facts(plan, kernel), _function_name(number, kernel))
+        for number, kernel in enumerate(plan.kernels)
+    }
+    stride = max((w.workspace_bytes for w in written.values()), default=0)
+    threads = max((_threads_for(kernel) for kernel in plan.kernels), default=1)
+    threads = max(1, min(threads, plan.target.cores))
+    slots = slots_of(plan)
+    module.add("@main", _main(plan, slots, written, stride))
+    module.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
+    module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
+    return Program(module.text(), slots, stride, threads)
+
+
+def _function_name(number: int, kernel: Kernel) -> str:
+    return f"kernel.{number}.{kernel.name}"
+
+
+def _threads_for(kernel: Kernel) -> int:
+    """Return how many threads the work of one launch keeps busy."""
+    if not is_divisible(kernel):
+        return 1
+    return max(1, work.parallel_steps(kernel) // work.STEPS_PER_THREAD)
+
+
+# --- what the plan proves of buffers --------------------------------------------------------------
+
+
+def _facts(plan: Plan, kernel: Kernel) -> tuple[BufferFacts, ...]:
+    launches = [launch for launch in plan.launches if launch.kernel == kernel]
+    return tuple(
+        BufferFacts(
+            all(_is_alone(launch, i) for launch in launches),
+            min(_alignment(launch, i) for launch in launches),
+        )
+        for i in range(len(kernel.buffers))
+    )
+
+
+def _is_alone(launch: Launch, number: int) -> bool:
+    place, type_ = launch.places[number], launch.kernel.buffers[number].type
+    others = zip(launch.places, launch.kernel.buffers, strict=True)
+    return not any(
+        _overlap(place, type_, other, buffer.type)
+        for i, (other, buffer) in enumerate(others)
+        if i != number
+    )
+
+
+def _overlap(a: Place, a_type: TensorType, b: Place, b_type: TensorType) -> bool:
+    if a.space is not b.space:
+        return False
+    if a.space is not Space.ARENA:
+        return a.at == b.at
+    return a.at < b.at + b_type.nbytes and b.at < a.at + a_type.nbytes
+
+
+def _alignment(launch: Launch, number: int) -> int:
+    if launch.places[number].space is not Space.ARGUMENT:
+        return 64
+    return launch.kernel.buffers[number].type.dtype.itemsize
+
+
+# --- the entry ------------------------------------------------------------------------------------
+
+
+def _main(plan: Plan, slots: Slots, written: dict[Kernel, Written], stride: int) -> str:
+    writer, ahead, anything = Writer(), False, False
+    is_first = writer.pure("icmp eq i64 %thread, 0")
+    base = writer.pure(f"load ptr, ptr {_slot(writer, slots.workspace)}")
+    offset = writer.pure(f"mul i64 %thread, {stride}")
+    workspace = writer.pure(f"getelementptr i8, ptr {base}, i64 {offset}")
+    for launch in plan.launches:
+        is_shared = _threads_for(launch.kernel) > 1
+        if launch.barrier and anything and (ahead or is_shared):
+            writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
+            ahead = False
+        addresses = [f"ptr {_address(writer, slots, place)}" for place in launch.places]
+        call = f"call void {written[launch.kernel].function}({', '.join(addresses)}"
+        call += "," if addresses else ""
+        if is_shared:
+            writer.line(f"{call} ptr {workspace}, ptr %team, i64 %thread, i64 %threads)")
+        else:
+            with writer.guarded(is_first):
+                writer.line(f"{call} ptr {workspace}, ptr %team, i64 0, i64 1)")
+        ahead, anything = ahead or is_shared, True
+    return _MAIN.format(body=writer.text())
+
+
+def _slot(writer: Writer, number: int) -> str:
+    return writer.pure(f"getelementptr ptr, ptr %table, i64 {number}")
+
+
+def _address(writer: Writer, slots: Slots, place: Place) -> str:
+    first = {
+        Space.ARGUMENT: 0,
+        Space.OUTPUT: slots.output,
+        Space.VARIABLE: slots.variable,
+        Space.CONSTANT: slots.constant,
+        Space.ARENA: slots.arena,
+        Space.STATUS: slots.status,
+    }[place.space]
+    is_arena = place.space is Space.ARENA
+    slot = _slot(writer, first if is_arena or place.space is Space.STATUS else first + place.at)
+    address = writer.pure(f"load ptr, ptr {slot}")
+    if not is_arena or place.at == 0:
+        return address
+    return writer.pure(f"getelementptr i8, ptr {address}, i64 {place.at}")
+
+
+_MAIN = """\
+define internal void @main(ptr noalias readonly %table, ptr %team, i64 %thread, i64 %threads) nounwind {{
+{body}
+}}"""
+
+_RUN_ALONE = """\
+define void @run(ptr %table, ptr %team) nounwind {
+  call void @main(ptr %table, ptr null, i64 0, i64 1)
+  ret void
+}"""
+
+_RUN_TEAM = f"""\
+declare void @{DISPATCH}(ptr, ptr, ptr, i64)
+
+define void @run(ptr %table, ptr %team) nounwind {{{{
+  call void @{DISPATCH}(ptr %team, ptr @main, ptr %table, i64 {{threads}})
+  ret void
+}}}}"""
+
+_NO_BARRIER = """\
+define internal void @graphc.barrier(ptr %team, i64 %threads) alwaysinline nounwind {
+  ret void
+}"""
+
+_TEAM_BARRIER = f"""\
+declare void @{BARRIER}(ptr, i64)
+
+define internal void @graphc.barrier(ptr %team, i64 %threads) alwaysinline nounwind {{
+entry:
+  %many = icmp sgt i64 %threads, 1
+  br i1 %many, label %wait, label %done
+wait:
+  call void @{BARRIER}(ptr %team, i64 %threads)
+  br label %done
+done:
+  ret void
+}}"""

@@ -1,0 +1,32 @@
+"""How much work a kernel is: an estimate that decides whether waking threads is worth it.
+
+A *step* is one statement carried out once, for a vector of elements if it stands in a vector loop.
+"""
+
+from __future__ import annotations
+
+from graphc.kernel import Guard, Kernel, Let, Loop, LoopKind, Statement
+from graphc.scalar import PRIMITIVES
+
+# About ten microseconds of one core: waking a thread and waiting for it costs about as much.
+STEPS_PER_THREAD = 16_384
+_CALL_STEPS = 16  # a declared op is a formula of about so many instructions
+
+
+def parallel_steps(kernel: Kernel) -> int:
+    """Return the steps inside the parallel loops at the top level of `kernel`."""
+    return sum(
+        _steps(statement)
+        for statement in kernel.body
+        if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL
+    )
+
+
+def _steps(statement: Statement) -> int:
+    if isinstance(statement, Loop):
+        inner = sum(map(_steps, statement.body))
+        copies = -(-statement.variable.extent // 8)
+        return inner * (copies if statement.kind is LoopKind.VECTOR else statement.variable.extent)
+    if isinstance(statement, Guard):
+        return sum(map(_steps, statement.body))
+    return _CALL_STEPS if isinstance(statement, Let) and statement.op not in PRIMITIVES else 1
