@@ -1,0 +1,335 @@
+"""Sample operands for every declared op, made from its declaration and from one table of shapes.
+
+`cases(op, dtype)` yields the same cases in every run: special values in all combinations, random
+values from the op's domain in odd and empty shapes, and for floats random bit patterns. `dtype` is
+that of the data operands; conditions are bool and indices int64. Whatever indices are out of range
+are so in mode "clip" only. `as_graph` makes a one-node graph of a case.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import ml_dtypes  # noqa: F401  # registers bfloat16 with NumPy
+import numpy as np
+
+from graphc import dtypes, ops
+from graphc.dtypes import DType
+from graphc.graph import Graph
+from graphc.node import fresh_number
+from graphc.op import Domain, Op
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+Shape: TypeAlias = tuple[int, ...]
+
+SPECIAL_FLOATS = (
+    0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 2.0, 2.5, -2.5, 3.0, -3.0, 7.0, 0.1, -0.3, 10.25,
+    88.0, -87.5, 127.0, 128.0, 255.0, -129.0, 32768.0, 65504.0, 1e-3, 1e-45, -1e-45, 1e-40, 2.0**-126,
+    1e-30, 1e30, -1e30, 3e38, -3e38, 2.0**31, -(2.0**31), 2.0**63, -(2.0**63), 2.0**64,
+    np.inf, -np.inf, np.nan, -np.nan,
+)  # fmt: skip
+SPECIAL_DOUBLES = (5e-324, -5e-324, 1e-310, 1e300, -1e300, 1.7e308, 1 + 2.0**-52, 709.0, -745.0)
+ELEMENTWISE_SHAPES: tuple[Shape, ...] = (
+    (),
+    (1,),
+    (5,),
+    (0,),
+    (3, 4),
+    (2, 0, 3),
+    (7, 13),
+    (2, 3, 33),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Operands and attributes of one use of an op."""
+
+    operands: tuple[Array, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        given = [f"{a.dtype}{list(a.shape)}" for a in self.operands]
+        return ", ".join([*given, *(f"{k}={v}" for k, v in self.attributes.items())])
+
+
+def cases(op: Op, dtype: DType) -> Iterator[Case]:
+    """Yield the cases of `op` for data of `dtype`; none if the op does not take it."""
+    if dtype.kind not in op.kinds or op.name in ("input", "variable", "constant"):
+        return
+    rng = np.random.default_rng(zlib.crc32(f"{op.name} {dtype}".encode()))
+    if op.is_elementwise:
+        yield from _elementwise(op, dtype, rng)
+        return
+    yield from _MAKERS[op.name](op, dtype, rng)
+
+
+def accepted_dtypes(op: Op) -> tuple[DType, ...]:
+    """Return the dtypes that `op` takes."""
+    return tuple(d for d in dtypes.ALL if d.kind in op.kinds)
+
+
+def as_graph(op: Op, case: Case) -> Graph:
+    """Return the graph of one node with an input for each operand."""
+    inputs = [
+        ops.input_(
+            number=fresh_number(), name=f"x{i}", shape=a.shape, dtype=dtypes.as_dtype(a.dtype)
+        )
+        for i, a in enumerate(case.operands)
+    ]
+    return Graph(inputs, [op(*inputs, **case.attributes)])
+
+
+def values(shape: Shape, dtype: DType, rng: np.random.Generator, domain: Domain) -> Array:
+    """Return random values: floats from `domain`, off its kinks; integers and bool of all sizes."""
+    if dtype is dtypes.bool_:
+        return np.asarray(rng.random(shape) < 0.5)
+    if dtype.is_integer:
+        whole = _random_bits(shape, dtype, rng)
+        small = rng.integers(0, 10, shape).astype(dtype.numpy)
+        return np.where(rng.random(shape) < 0.5, whole, small)
+    x = np.asarray(rng.uniform(domain.low, domain.high, shape))
+    for kink in domain.smooth_away_from:
+        near = np.abs(x - kink) < 0.05
+        x = np.where(near, kink + np.where(x < kink, -0.05, 0.05) - 0.01 * (kink - x), x)
+    return x.astype(dtype.numpy)
+
+
+def _random_bits(shape: Shape, dtype: DType, rng: np.random.Generator) -> Array:
+    octets = rng.integers(0, 256, (*shape, dtype.itemsize), np.uint8)
+    return np.asarray(octets.view(dtype.numpy)[..., 0])
+
+
+def specials(dtype: DType) -> Array:
+    """Return the values at which ops of this dtype tend to go wrong."""
+    with np.errstate(all="ignore"):
+        if dtype.is_float:
+            wide = SPECIAL_FLOATS + (SPECIAL_DOUBLES if dtype is dtypes.float64 else ())
+            return np.array(wide).astype(dtype.numpy)
+        if dtype is dtypes.bool_:
+            return np.array([False, True])
+    limits = np.iinfo(dtype.numpy)
+    ends = [limits.min, limits.min + 1, limits.max - 1, limits.max]
+    small = [0, 1, 2, 3, 5, 7, 8, 10, 15, 16, 31, 32, 63, 64, 100]
+    signed = [-1, -2, -3, -7, -8, -64] if dtype.is_signed else []
+    return np.array([*ends, *small, *signed], dtype=dtype.numpy)
+
+
+# --- elementwise ops -----------------------------------------------------------------------------
+
+
+def _elementwise(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for operands in _elementwise_operands(op, dtype, rng):
+        if op.name == "where":
+            yield Case((rng.random(operands[0].shape) < 0.5, *operands[1:]))
+        elif op.name == "cast":
+            yield from (Case(operands, {"dtype": target}) for target in dtypes.ALL)
+        else:
+            yield Case(operands)
+
+
+def _elementwise_operands(
+    op: Op, dtype: DType, rng: np.random.Generator
+) -> Iterator[tuple[Array, ...]]:
+    arity = len(op.operands)
+    grid = np.meshgrid(*[specials(dtype)] * min(arity, 2), indexing="ij")
+    yield tuple(g.ravel() for g in (grid * 2)[:arity])
+    domains = op.domain * arity if len(op.domain) == 1 else op.domain
+    for shape in ELEMENTWISE_SHAPES:
+        yield tuple(values(shape, dtype, rng, d) for d in domains)
+    if dtype.is_float:
+        yield tuple(_random_bits((400,), dtype, rng) for _ in range(arity))
+
+
+# --- the others: shapes of the operands, and attributes ------------------------------------------
+
+_Row: TypeAlias = tuple[tuple[Shape, ...], dict[str, Any]]
+_Maker: TypeAlias = Callable[[Op, DType, np.random.Generator], Iterator[Case]]
+
+
+def _bounds(*triples: tuple[int, int, int]) -> dict[str, Any]:
+    start, stop, step = zip(*triples, strict=True) if triples else ((), (), ())
+    return {"start": start, "stop": stop, "step": step}
+
+
+_ROWS: dict[str, list[_Row]] = {
+    "broadcast_to": [
+        (((3,),), {"shape": (2, 3)}),
+        (((),), {"shape": (4,)}),
+        (((),), {"shape": ()}),
+        (((1, 5),), {"shape": (3, 5)}),
+        (((2, 1, 3),), {"shape": (4, 2, 5, 3)}),
+        (((1,),), {"shape": (0,)}),
+        (((0,),), {"shape": (2, 0)}),
+    ],
+    "reshape": [
+        (((6,),), {"shape": (2, 3)}),
+        (((2, 3),), {"shape": (6,)}),
+        (((4, 3, 5),), {"shape": (6, 10)}),
+        (((3, 4),), {"shape": (4, 3)}),
+        (((1, 1),), {"shape": ()}),
+        (((),), {"shape": (1, 1, 1)}),
+        (((0, 3),), {"shape": (5, 0, 2)}),
+    ],
+    "permute_dims": [
+        (((3, 4),), {"axes": (1, 0)}),
+        (((2, 3, 5),), {"axes": (2, 0, 1)}),
+        (((2, 1, 3, 2),), {"axes": (3, 1, 0, 2)}),
+        (((3, 4),), {"axes": (0, 1)}),
+        (((),), {"axes": ()}),
+        (((0, 4),), {"axes": (1, 0)}),
+    ],
+    "slice": [
+        (((7,),), _bounds((1, 6, 1))),
+        (((7,),), _bounds((6, -1, -1))),
+        (((9,),), _bounds((8, 0, -3))),
+        (((9,),), _bounds((1, 9, 3))),
+        (((4, 5),), _bounds((3, -1, -2), (0, 5, 2))),
+        (((4, 5, 3),), _bounds((0, 4, 1), (2, 2, 1), (0, 3, 2))),
+        (((4, 5),), _bounds((1, 2, 1), (4, 3, -1))),
+        (((),), _bounds()),
+    ],
+    "pad": [
+        (((3,), ()), {"low": (2,), "high": (1,)}),
+        (((3, 4), ()), {"low": (0, 1), "high": (2, 0)}),
+        (((0,), ()), {"low": (2,), "high": (1,)}),
+        (((2, 3), ()), {"low": (0, 0), "high": (0, 0)}),
+        (((), ()), {"low": (), "high": ()}),
+        (((0, 2), ()), {"low": (0, 1), "high": (0, 1)}),
+    ],
+    "contraction": [
+        (((3, 4), (4, 5)), {"lhs": "ik", "rhs": "kj", "out": "ij"}),
+        (((3, 4), (5, 4)), {"lhs": "ik", "rhs": "jk", "out": "ij"}),
+        (((4, 3), (4, 5)), {"lhs": "ki", "rhs": "kj", "out": "ji"}),
+        (((2, 3, 4), (2, 4, 5)), {"lhs": "bik", "rhs": "bkj", "out": "bij"}),
+        (((2, 3, 4), (4, 2)), {"lhs": "abk", "rhs": "ka", "out": "ab"}),
+        (((3,), (4,)), {"lhs": "i", "rhs": "j", "out": "ij"}),
+        (((5,), (5,)), {"lhs": "i", "rhs": "i", "out": ""}),
+        (((5,), (5,)), {"lhs": "i", "rhs": "i", "out": "i"}),
+        (((2, 3, 4), (3, 2, 4)), {"lhs": "ijk", "rhs": "jil", "out": "kl"}),
+        (((), (3,)), {"lhs": "", "rhs": "i", "out": "i"}),
+        (((2, 0), (0, 3)), {"lhs": "ik", "rhs": "kj", "out": "ij"}),
+        (((0, 4), (4, 3)), {"lhs": "ik", "rhs": "kj", "out": "ij"}),
+        (((17, 33), (33, 19)), {"lhs": "ik", "rhs": "kj", "out": "ij"}),
+    ],
+    "concat": [
+        (((3,), (4,)), {"axis": 0}),
+        (((2, 3), (2, 1), (2, 4)), {"axis": 1}),
+        (((2, 3), (0, 3), (1, 3)), {"axis": 0}),
+        (((2, 3),), {"axis": 1}),
+        (((0, 2), (0, 3)), {"axis": 1}),
+    ],
+}
+_REDUCED: list[_Row] = [
+    (((7,),), {"axes": (0,)}),
+    (((3, 17),), {"axes": (1,)}),
+    (((3, 17),), {"axes": (0,)}),
+    (((2, 3, 5),), {"axes": (0, 2)}),
+    (((2, 3, 5),), {"axes": (0, 1, 2)}),
+    (((2, 3, 5),), {"axes": (1,)}),
+    (((4, 3),), {"axes": ()}),
+    (((),), {"axes": ()}),
+    (((1, 1),), {"axes": (0, 1)}),
+    (((2, 300),), {"axes": (1,)}),
+    (((1100, 3),), {"axes": (0,)}),
+    (((0, 3),), {"axes": (1,)}),
+    (((5, 64 * 17 + 3),), {"axes": (0, 1)}),
+]
+_REDUCED_EMPTY: list[_Row] = [
+    (((0,),), {"axes": (0,)}),
+    (((3, 0),), {"axes": (1,)}),
+    (((0, 4),), {"axes": (0,)}),
+    (((2, 0, 2),), {"axes": (0, 1, 2)}),
+]
+_PLACES: list[_Row] = [
+    (((7,),), {"axis": 0}),
+    (((3, 17),), {"axis": 1}),
+    (((3, 17),), {"axis": 0}),
+    (((2, 3, 5),), {"axis": 1}),
+    (((4, 1),), {"axis": 1}),
+    (((0, 3),), {"axis": 1}),
+    (((2, 300),), {"axis": 1}),
+]
+
+
+def _from_rows(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for shapes, attributes in _ROWS[op.name]:
+        yield Case(tuple(values(s, dtype, rng, op.domain[0]) for s in shapes), attributes)
+
+
+def _reduction(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    """Yield ties and special values too: rows of few different ones, and one of each alone."""
+    may_be_empty = op.name not in ("max", "min")
+    domain = Domain(0.8, 1.2) if op.name == "prod" else op.domain[0]
+    for shapes, attributes in _REDUCED + _REDUCED_EMPTY * may_be_empty:
+        yield Case((values(shapes[0], dtype, rng, domain),), attributes)
+    few = np.array([0, 1, 1, 0, 1]).astype(dtype.numpy)
+    yield Case((rng.choice(few, (6, 40)),), {"axes": (1,)})
+    yield Case((_special_rows(dtype, rng),), {"axes": (1,)})
+    yield Case((_special_rows(dtype, rng).T.copy(),), {"axes": (0,)})
+
+
+def _special_rows(dtype: DType, rng: np.random.Generator) -> Array:
+    if not dtype.is_float:
+        return rng.choice(specials(dtype), (9, 21))
+    pool = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, 1e-45, -2.0]).astype(dtype.numpy)
+    rows = [rng.choice(chosen, 21) for chosen in itertools.combinations(pool, 2)]
+    return np.stack([*rows, *(np.full(21, x, dtype.numpy) for x in pool)])
+
+
+def _place(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for shapes, attributes in _PLACES:
+        yield Case((values(shapes[0], dtype, rng, op.domain[0]),), attributes)
+    yield Case((_special_rows(dtype, rng),), {"axis": 1})
+
+
+def _iota(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for shape, axis in (((5,), 0), ((2, 3), 0), ((2, 3), 1), ((300,), 0), ((0, 2), 1), ((1,), 0)):
+        yield Case((), {"shape": shape, "axis": axis, "dtype": dtype})
+
+
+def _indices(shape: Shape, extent: int, mode: str, rng: np.random.Generator) -> Array:
+    spread = 3 if mode == "clip" else 0
+    return rng.integers(-spread, max(extent + spread, 1), shape, np.int64)
+
+
+def _gather(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    adds = op.name.startswith("scatter")
+    rows = (
+        ((5,), (3,), 0), ((5,), (), 0), ((5, 3), (4,), 0), ((5, 3), (2, 4), 1), ((2, 3, 4), (2, 2), 1),
+        ((5, 3), (0,), 0), ((0, 3), (2,), 1), ((5,), (70,), 0), ((0, 3), (0,), 0),
+    )  # fmt: skip
+    for (shape, index_shape, axis), mode in itertools.product(rows, ("raise", "clip")):
+        data = values(shape, dtype, rng, op.domain[0])
+        indices = _indices(index_shape, shape[axis], mode, rng)
+        taken = shape[:axis] + index_shape + shape[axis + 1 :]
+        updates = (values(taken, dtype, rng, op.domain[0]),) if adds else ()
+        yield Case((data, indices, *updates), {"axis": axis, "mode": mode})
+
+
+def _gather_along(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    adds = op.name.startswith("scatter")
+    rows = (((5,), 3, 0), ((5, 3), 4, 0), ((5, 3), 7, 1), ((2, 3, 4), 2, 1), ((5, 3), 0, 0),
+            ((0, 3), 2, 1), ((1, 1), 1, 0))  # fmt: skip
+    for (shape, count, axis), mode in itertools.product(rows, ("raise", "clip")):
+        data = values(shape, dtype, rng, op.domain[0])
+        taken = (*shape[:axis], count, *shape[axis + 1 :])
+        updates = (values(taken, dtype, rng, op.domain[0]),) if adds else ()
+        indices = _indices(taken, shape[axis], mode, rng)
+        yield Case((data, indices, *updates), {"axis": axis, "mode": mode})
+
+
+_MAKERS: dict[str, _Maker] = {
+    **dict.fromkeys(_ROWS, _from_rows),
+    **dict.fromkeys(("sum", "prod", "max", "min", "any", "all"), _reduction),
+    **dict.fromkeys(("argmax", "argmin"), _place),
+    "iota": _iota,
+    "take": _gather,
+    "scatter_add": _gather,
+    "take_along_axis": _gather_along,
+    "scatter_add_along_axis": _gather_along,
+}
