@@ -1,0 +1,310 @@
+"""Fusion: decide which nodes are computed together in one kernel, and say why.
+
+Nodes are taken from the results to the inputs, so that all readers of a node are placed before it. A
+node that its readers can compute for themselves, where they want it, joins them and is never stored:
+views always; elementwise nodes that one reader wants once, or that are cheap to repeat; a reduction
+or a contraction whose rows are the rows of its only reader. Any other node is stored, by the reader
+that computes it anyway or by a cluster of its own. Readers of one node over one space become one
+cluster, unless a kernel would then wait for itself (`acyclic_order`).
+
+Fusing never changes a bit of any result. Time is nearly linear in the number of nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphc.graph import Graph
+from graphc.group import Group, Grouping, Reason
+from graphc.node import Node
+from graphc.op import Contraction, Leaf, View
+from graphc.passes.acyclic_order import AcyclicOrder
+from graphc.passes.fuse_cluster import (
+    MOST_MEMBERS,
+    MOST_MEMORIES,
+    Cluster,
+    Demand,
+    adopt_space,
+    enter_space,
+    fits_contraction,
+    fits_reduction,
+    has_enough_rows,
+    space_of,
+)
+from graphc.passes.fuse_demand import demands_of
+from graphc.passes.fuse_report import Verdicts, group_name
+from graphc.passes.iteration_space import Space, is_accumulator, stands_alone, strip
+from graphc.passes.operation_cost import weight
+from graphc.target import Target
+
+_MOST_REPEATED = 3  # the cost, in additions, of what is computed again rather than stored
+_SMALL = 1024  # elements; reading so few again costs nothing
+
+
+def fuse(graph: Graph, target: Target, *, enabled: bool = True) -> Grouping:
+    """Return the groups of `graph` and the verdict on every edge between computed nodes.
+
+    If not `enabled`, every computed node but the views is a group of its own: the baseline, with the
+    same bits. `target` is what the groups are for; the choice does not depend on it yet.
+    """
+    return _Fusion(graph, enabled).run()
+
+
+class _Fusion:
+    def __init__(self, graph: Graph, enabled: bool) -> None:
+        self.graph, self.enabled = graph, enabled
+        self.roots = frozenset(graph.roots)
+        self.order = AcyclicOrder()
+        self.clusters: dict[int, Cluster] = {}
+        self.readers: dict[Node, dict[Cluster, None]] = {}
+        self.verdicts = Verdicts()
+
+    def run(self) -> Grouping:
+        for node in reversed(self.graph.nodes):
+            readers = list(self.readers.pop(node, ()))
+            if isinstance(node.op.lowering, Leaf):
+                self._read(node, self._merge_readers(node, readers))
+            elif readers or node in self.roots:
+                self._place(node, readers)
+        return Grouping(self.graph, self._groups(), self.verdicts.decisions(self.graph))
+
+    # --- placing a node --------------------------------------------------------------------------
+
+    def _place(self, node: Node, readers: list[Cluster]) -> None:
+        if isinstance(node.op.lowering, View):
+            for reader in readers:
+                self._join(reader, node, 0)
+            if node in self.roots:
+                self._start(node)
+        elif not self.enabled or stands_alone(node):
+            self._store(node, readers)
+        elif is_accumulator(node):
+            self._place_accumulator(node, self._merge_readers(node, readers))
+        else:
+            self._place_pointwise(node, readers)
+
+    def _place_accumulator(self, node: Node, readers: list[Cluster]) -> None:
+        if node not in self.roots and len(readers) == 1 and self._can_compute(readers[0], node):
+            self._join(readers[0], node, 0)
+        else:
+            self._store(node, readers)
+
+    def _place_pointwise(self, node: Node, readers: list[Cluster]) -> None:
+        if node in self.roots or any(_reads_memory(reader, node) for reader in readers):
+            self._store(node, self._merge_readers(node, readers))
+        elif self._is_repeatable(node, readers):
+            self._inline(node, readers)
+        else:
+            readers = self._merge_readers(node, readers)
+            if self._is_repeatable(node, readers):
+                self._inline(node, readers)
+            else:
+                self._store(node, readers)
+
+    def _is_repeatable(self, node: Node, readers: list[Cluster]) -> bool:
+        """Return whether the readers may each compute the node for themselves."""
+        if any(reader.is_full for reader in readers):
+            return False
+        if _copies(node, readers) <= 1:
+            return True
+        if _repeated_cost(node, readers) > _MOST_REPEATED:
+            return False
+        large = [i for i in node.inputs if _stored_size(i) >= max(_SMALL, node.type.size // 2)]
+        return len(readers) == 1 or len(large) <= 1
+
+    def _inline(self, node: Node, readers: list[Cluster]) -> None:
+        is_repeated = _copies(node, readers) > 1
+        repeated = _repeated_cost(node, readers) if is_repeated else 0
+        for reader in readers:
+            self._join(reader, node, repeated)
+
+    def _store(self, node: Node, readers: list[Cluster]) -> None:
+        """Let one cluster store the node, a reader that computes it anyway if there is one."""
+        host = self._host(node, readers) if self.enabled else None
+        for reader in readers:
+            if reader is not host:
+                self.verdicts.refuse(node, reader, self._refusal(node, reader, readers))
+        if host is not None:
+            self._join(host, node, 0)
+        else:
+            host = self._start(node)
+        host.outputs[node] = None
+        for reader in readers:
+            if reader is not host:
+                self.order.add_edge(host.number, reader.number)
+        self._read(node, [reader for reader in readers if reader is not host])
+
+    def _host(self, node: Node, readers: list[Cluster]) -> Cluster | None:
+        able = [reader for reader in readers if self._can_store(reader, node)]
+        able.sort(key=lambda cluster: self.order.position(cluster.number))
+        for host in able:
+            others = [reader for reader in readers if reader is not host]
+            if all(self.order.add_edge(host.number, other.number) for other in others):
+                return host
+        return None
+
+    # --- what fits -------------------------------------------------------------------------------
+
+    def _can_store(self, cluster: Cluster, node: Node) -> bool:
+        """Return whether the cluster computes every element of the node once, in its own order."""
+        if stands_alone(node) or not self._can_compute(cluster, node):
+            return False
+        if is_accumulator(node):
+            return True
+        space = cluster.space
+        if space is None or (_is_whole(node, space) and not has_enough_rows(space)):
+            return False
+        return cluster.own_place(node) == cluster.wanted[node][0].indices
+
+    def _can_compute(self, cluster: Cluster, node: Node) -> bool:
+        demands = cluster.wanted[node]
+        if len(demands) != 1 or demands[0].in_memory is not None or cluster.is_full:
+            return False
+        if isinstance(node.op.lowering, Contraction):
+            return fits_contraction(cluster, node, demands[0].indices)
+        if is_accumulator(node):
+            return fits_reduction(cluster, node, demands[0].indices)
+        return True
+
+    def _refusal(self, node: Node, reader: Cluster, readers: list[Cluster]) -> Reason:
+        """Return why `reader` does not compute the node itself."""
+        for demand in reader.wanted[node]:
+            if demand.in_memory is not None:
+                return demand.in_memory
+        if stands_alone(node):
+            return Reason.WHOLE_OPERAND
+        if reader.is_full:
+            return Reason.LIMIT
+        if not self.enabled:
+            return Reason.DISABLED
+        if self._can_store(reader, node):
+            return Reason.CYCLE if len(readers) > 1 else Reason.BOUNDARY
+        if len(readers) > 1:
+            return Reason.SEVERAL_READERS
+        return Reason.BOUNDARY if node in self.roots else Reason.OTHER_AXES
+
+    # --- changing clusters -----------------------------------------------------------------------
+
+    def _start(self, node: Node) -> Cluster:
+        """Make a cluster that stores `node`."""
+        cluster = Cluster(len(self.clusters), space_of(node))
+        self.clusters[cluster.number] = cluster
+        self.order.add(cluster.number)
+        cluster.accumulates = is_accumulator(node)
+        cluster.contracts = isinstance(node.op.lowering, Contraction)
+        cluster.outputs[node] = None
+        cluster.want(node, Demand(cluster.own_place(node) or ()))
+        self._join(cluster, node, 0)
+        return cluster
+
+    def _join(self, cluster: Cluster, node: Node, repeated: int) -> None:
+        """Let the cluster compute the node, and want its operands where the node reads them."""
+        if is_accumulator(node) and not cluster.accumulates:
+            adopt_space(cluster, node)
+        cluster.members[node] = None
+        self.verdicts.place(node, cluster)
+        for demand in cluster.wanted.pop(node):
+            for number, wish in demands_of(node, demand, repeated):
+                operand = node.inputs[number]
+                cluster.want(operand, wish)
+                self.readers.setdefault(operand, {})[cluster] = None
+
+    def _read(self, node: Node, readers: Iterable[Cluster]) -> None:
+        for reader in readers:
+            reader.reads[node] = None
+            reader.wanted.pop(node, None)
+
+    def _merge_readers(self, node: Node, readers: list[Cluster]) -> list[Cluster]:
+        """Merge the readers that want the node's elements in its own order, as far as they can be."""
+        if not self.enabled or len(readers) < 2:
+            return readers
+        merged: list[Cluster] = []
+        for reader in readers:
+            partner = next((m for m in merged if self._merge(m, reader, node)), None)
+            if partner is None:
+                merged.append(reader)
+        return merged
+
+    def _merge(self, kept: Cluster, gone: Cluster, node: Node) -> bool:
+        if not all(_wants_in_order(cluster, node) for cluster in (kept, gone)):
+            return False
+        wide, narrow = (gone, kept) if gone.accumulates else (kept, gone)
+        if not _can_share_loops(wide, narrow) or not self.order.merge(kept.number, gone.number):
+            return False
+        assert wide.space is not None
+        enter_space(narrow, wide.space)
+        kept.space, kept.accumulates, kept.contracts = wide.space, wide.accumulates, wide.contracts
+        kept.members |= gone.members
+        kept.outputs |= gone.outputs
+        kept.reads |= gone.reads
+        for wanted, demands in gone.wanted.items():
+            for demand in demands:
+                kept.want(wanted, demand)
+            others = self.readers.get(wanted, {})
+            if gone in others:
+                del others[gone]
+                others[kept] = None
+        self.verdicts.merge(kept, gone)
+        del self.clusters[gone.number]
+        return True
+
+    # --- the result ------------------------------------------------------------------------------
+
+    def _groups(self) -> tuple[Group, ...]:
+        position = {node: n for n, node in enumerate(self.graph.nodes)}
+        groups = []
+        for cluster in sorted(self.clusters.values(), key=lambda c: self.order.position(c.number)):
+            members = tuple(sorted(cluster.members, key=position.__getitem__))
+            outputs = tuple(sorted(cluster.outputs, key=position.__getitem__))
+            groups.append(Group(group_name(members), members, outputs))
+        return tuple(groups)
+
+
+def _is_whole(node: Node, space: Space) -> bool:
+    """Return whether the node has the elements of the space, and its rows are fewer."""
+    return bool(space.reduced) and strip(node.shape) == space.extents
+
+
+def _reads_memory(cluster: Cluster, node: Node) -> bool:
+    return any(demand.in_memory is not None for demand in cluster.wanted[node])
+
+
+def _copies(node: Node, readers: list[Cluster]) -> float:
+    """Return how often each element would be computed if every reader computed it."""
+    return sum(reader.repeats(d, node) for reader in readers for d in reader.wanted[node])
+
+
+def _repeated_cost(node: Node, readers: list[Cluster]) -> int:
+    return weight(node) + max(d.repeated for reader in readers for d in reader.wanted[node])
+
+
+def _stored_size(node: Node) -> int:
+    """Return the elements read for the node, seen through views."""
+    size = node.type.size
+    while isinstance(node.op.lowering, View):
+        node = node.inputs[0]
+        size = min(size, node.type.size)
+    return size
+
+
+def _wants_in_order(cluster: Cluster, node: Node) -> bool:
+    demands = cluster.wanted[node]
+    if len(demands) != 1 or demands[0].in_memory is not None:
+        return False
+    return demands[0].indices == cluster.own_place(node)
+
+
+def _can_share_loops(wide: Cluster, narrow: Cluster) -> bool:
+    """Return whether the loops of `wide` can hold what `narrow` computes."""
+    if wide.space is None or narrow.space is None:
+        return False
+    members = len(wide.members) + len(narrow.members)
+    memories = sum(len(c.outputs) + len(c.reads) for c in (wide, narrow))
+    if members > MOST_MEMBERS or memories > MOST_MEMORIES:
+        return False
+    if narrow.accumulates:
+        is_reduction = not (wide.contracts or narrow.contracts)
+        return is_reduction and wide.space == narrow.space
+    if narrow.space.extents == wide.space.extents:
+        return wide.contracts or not wide.accumulates or has_enough_rows(wide.space)
+    return wide.accumulates and narrow.space.extents == wide.space.rows

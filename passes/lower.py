@@ -1,0 +1,111 @@
+"""Lowering: from a grouping to kernels, one for each group, naive and in the order of the groups.
+
+Kernels say what is computed and in which order numbers are combined, nothing about how: every loop
+whose iterations are independent is `parallel`, every other is `serial`. Groups that compute the same
+over equal types share one `Kernel` object; two different kernels have different names. Buffers are
+named by their order of use, so the node of each is told by `Call.operands`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.group import Group, Grouping
+from graphc.index import LoopVariable, as_index
+from graphc.kernel import (
+    Access,
+    Buffer,
+    Kernel,
+    Let,
+    Load,
+    Loop,
+    LoopKind,
+    Statement,
+    Store,
+    Value,
+    statements,
+)
+from graphc.op import Concatenation, Scatter
+from graphc.passes.lower_elements import row_of
+from graphc.passes.lower_emitter import Emitter
+from graphc.passes.lower_nests import emit_concatenation, emit_rows, emit_scatter
+from graphc.plan import STATUS, Call, Check
+from graphc.tensor_type import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The calls of kernels, in an order in which they can run, and the checks that they make."""
+
+    calls: tuple[Call, ...]
+    checks: tuple[Check, ...]
+
+
+def lower(grouping: Grouping) -> Lowered:
+    """Return a call of a naive kernel for every group.
+
+    Guarantees: each output of a group is an `out` (a scatter's: `inout`) buffer of its kernel; every
+    top-level statement is a loop or a barrier; the bits of results depend on shapes only, not on
+    the grouping.
+    """
+    checks: list[Check] = []
+    shared = _SharedKernels()
+    calls = tuple(_lower_group(group, checks, shared) for group in grouping.groups)
+    return Lowered(calls, tuple(checks))
+
+
+def _lower_group(group: Group, checks: list[Check], shared: _SharedKernels) -> Call:
+    emitter = Emitter(group.members, row_of, checks)
+    last = group.members[-1]
+    if isinstance(last.op.lowering, Concatenation):
+        emit_concatenation(emitter, last)
+    elif isinstance(last.op.lowering, Scatter):
+        emit_scatter(emitter, last)
+    else:
+        emit_rows(emitter, group.members, group.outputs)
+    operands = sorted(emitter.buffers, key=lambda o: _position(emitter.buffers[o]))
+    buffers = tuple(emitter.buffers[operand] for operand in operands)
+    return Call(shared.kernel(group.name, buffers, emitter.statements()), tuple(operands))
+
+
+def _position(buffer: Buffer) -> int:
+    """Return the place of a buffer among the kernel's: what is read, what is written, the status."""
+    if buffer.name == STATUS:
+        return 2
+    return 0 if buffer.access is Access.IN else 1
+
+
+class _SharedKernels:
+    """Gives one object for equal kernels, and different names to different ones."""
+
+    def __init__(self) -> None:
+        self._kernels: dict[Any, Kernel] = {}
+        self._names: dict[str, int] = {}
+
+    def kernel(
+        self, name: str, buffers: tuple[Buffer, ...], body: tuple[Statement, ...]
+    ) -> Kernel:
+        # 0.0 == -0.0 and 1 == True, so that literals are compared by their spelling as well
+        literals = tuple(
+            repr(s.payload) for s in statements(body) if isinstance(s, Let) and s.payload is not None
+        )
+        key = (buffers, body, literals)
+        found = self._kernels.get(key)
+        if found is None:
+            number = self._names[name] = self._names.get(name, 0) + 1
+            unique = name if number == 1 else f"{name}_{number}"
+            found = self._kernels[key] = Kernel(unique, buffers, body)
+        return found
+
+
+def copy_kernel(type_: TensorType) -> Kernel:
+    """Return the kernel that copies an array of this type, seen as one axis."""
+    flat = TensorType((type_.size,), type_.dtype)
+    variable = LoopVariable("i0", type_.size)
+    value = Value("load_0", type_.dtype)
+    place = (as_index(variable),)
+    inner: tuple[Statement, ...] = (Load(value, "x0", place), Store("y0", place, value))
+    buffers = (Buffer("x0", flat, Access.IN), Buffer("y0", flat, Access.OUT))
+    loop = Loop(variable, LoopKind.PARALLEL, inner)
+    return Kernel(f"copy_{type_.dtype}_{type_.size}", buffers, (loop,))
