@@ -1,0 +1,286 @@
+"""Scheduling for a CPU: how a naive kernel is carried out, its results bit for bit the same.
+
+From the lowered form, where every independent loop is `parallel`, `schedule` makes the scheduled
+form: in each top-level nest at most the outermost loop is parallel, the others are serial, and the
+innermost are vector loops of at most 64 lanes with a power of two of them. Everything is decided
+from the structure of indices, extents and the target's limits, never from names. The order in
+which numbers are combined is fixed by the lowered kernel and never changes.
+
+In which way the vectors go is decided for each nest: along one of its parallel loops, the whole
+body lane-wise, where most accesses are then to adjacent elements; or along the parallel loops
+inside the body (rows that are reduced in lanes). Contractions go in register tiles
+(`schedule_tiles`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphc.index import LoopVariable
+from graphc.kernel import Guard, Kernel, Load, Loop, LoopKind, Statement, Store, statements
+from graphc.passes.loop_analysis import (
+    Shapes,
+    accesses,
+    buffer_shapes,
+    can_collapse,
+    count,
+    element_bytes,
+    holds,
+    nest,
+    peel,
+    unit_stride_score,
+    work,
+)
+from graphc.passes.rewrite_statements import Body, Names
+from graphc.passes.schedule_tiles import Tiler
+from graphc.passes.transform_loops import (
+    collapse,
+    only_loop,
+    over,
+    split,
+    split_off_tail,
+    split_with_guard,
+    vectorise,
+)
+from graphc.target import Target
+
+MOST_LANES = 64
+CHEAP = 20_000  # scalar operations that are not worth waking a thread for
+GRAIN = 16_000  # scalar operations that one iteration of a parallel loop should have
+SMALL_BODY = 8  # statements, up to which an elementwise body goes in two vectors at once
+MOST_CHUNKS = 4  # vectors of a lanes loop that are unrolled, so that they stay in registers
+
+
+def schedule(kernel: Kernel, target: Target) -> Kernel:
+    """Return `kernel` in the scheduled form for `target`.
+
+    Requires the lowered form: independent loops are `parallel`, all others `serial`. Guarantees the
+    same bits for every input.
+    """
+    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel))
+    body: list[Statement] = []
+    for statement in kernel.body:
+        if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
+            body.extend(enclose(scheduler.top_nest(statement), scheduler.names))
+        else:
+            body.extend(scheduler.inner((statement,)))
+    return kernel.with_body(tuple(body))
+
+
+class _Scheduler:
+    def __init__(self, target: Target, names: Names, shapes: Shapes) -> None:
+        self.target, self.names, self.shapes = target, names, shapes
+
+    # --- a top-level nest
+
+    def top_nest(self, loop: Loop) -> Body:
+        variables, body = peel(loop)
+        if any(v.extent == 0 for v in variables):
+            return ()
+        cost = work((loop,))
+        variables, body = self.join(variables, body)
+        lane = self.lane_variable(variables, body)
+        if lane is None:
+            return self.spread(nest(variables, self.inner(body)), cost)
+        body = _serial(body)
+        others = [v for v in variables if v != lane]
+        tiler = Tiler(self.target, self.names, self.shapes, cost // GRAIN)
+        tiled = tiler.nests(others, lane, body)
+        if tiled is None:
+            tiled = self.lane_wise(others, lane, body)
+        return tuple(s for part in tiled for s in self.spread((part,), cost))
+
+    def join(self, variables: list[LoopVariable], body: Body) -> tuple[list[LoopVariable], Body]:
+        """Collapse neighbouring loops over which all accesses go on evenly."""
+        position = len(variables) - 2
+        while position >= 0:
+            outer, inner = variables[position : position + 2]
+            if can_collapse(outer, inner, body, self.shapes):
+                (pair,) = nest([outer, inner], body)
+                assert isinstance(pair, Loop)
+                joined = collapse(pair, self.names)
+                variables = [*variables[:position], joined.variable, *variables[position + 2 :]]
+                body = joined.body
+            position -= 1
+        return variables, body
+
+    def lane_variable(self, variables: list[LoopVariable], body: Body) -> LoopVariable | None:
+        """Return the loop along which vectors go best; None for those inside the body."""
+        has_inner = holds(body, LoopKind.PARALLEL)
+        best, best_score = None, self.inner_score(body) if has_inner else -(10**9)
+        for variable in reversed(variables):
+            score = unit_stride_score(body, variable, self.shapes)
+            if variable.extent < 4 and len(variables) > 1:
+                score -= 4
+            if score > best_score:
+                best, best_score = variable, score
+        return best
+
+    def inner_score(self, body: Body) -> int:
+        loops = [s for s in statements(body) if isinstance(s, Loop)]
+        return sum(
+            unit_stride_score(loop.body, loop.variable, self.shapes)
+            for loop in loops
+            if loop.kind is LoopKind.PARALLEL and not holds(loop.body, LoopKind.PARALLEL)
+        )
+
+    def lane_wise(self, others: list[LoopVariable], lane: LoopVariable, body: Body) -> Body:
+        """Return nests in which vectors over `lane` are innermost."""
+        width = self.width(body, lane.extent)
+        loop = Loop(lane, LoopKind.PARALLEL, body)
+        first, last = split_off_tail(loop, width, self.names)
+        crossing = self.crossing(others, lane, body)
+        if others and crossing is None and _product(others) >= 4 * self.target.cores:
+            return nest(others, vectorise(loop, width, self.names, LoopKind.PARALLEL))
+        if crossing is not None:
+            others = [*(v for v in others if v != crossing), crossing]
+        nests: list[Statement] = []
+        for part in (first, last):
+            if part is not None:
+                blocks = vectorise(part, width, self.names, LoopKind.PARALLEL)
+                nests.extend(_outside_in(blocks, others, crossing is not None))
+        return tuple(nests)
+
+    def crossing(
+        self, others: list[LoopVariable], lane: LoopVariable, body: Body
+    ) -> LoopVariable | None:
+        """Return the loop over which some access is to adjacent elements that jumps over `lane`."""
+        for _, offset in accesses(body, self.shapes):
+            stride = offset.stride(lane)
+            if stride is None or abs(stride) <= 1:
+                continue
+            for other in others:
+                if offset.stride(other) == 1:
+                    return other
+        return None
+
+    def width(self, body: Body, extent: int) -> int:
+        lanes = self.target.lanes(element_bytes(body))
+        factor = 1 if count(body) > SMALL_BODY else 2
+        if holds(body, LoopKind.SERIAL):
+            factor = 4 if count(body) <= 2 * SMALL_BODY else 2
+        while factor > 1 and extent < lanes * factor:
+            factor //= 2
+        return min(lanes * factor, MOST_LANES)
+
+    # --- parallel loops inside a body
+
+    def inner(self, body: Body) -> Body:
+        """Return `body` with vectors for its parallel loops."""
+        done: list[Statement] = []
+        for statement in body:
+            if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
+                done.extend(self.inner_nest(statement))
+            elif isinstance(statement, Loop):
+                inside = self.inner(statement.body)
+                done.extend(over(statement.variable, statement.kind, inside))
+            elif isinstance(statement, Guard):
+                done.append(replace(statement, body=self.inner(statement.body)))
+            else:
+                done.append(statement)
+        return tuple(done)
+
+    def inner_nest(self, loop: Loop) -> Body:
+        variables, body = peel(loop)
+        if any(v.extent == 0 for v in variables):
+            return ()
+        variables, body = self.join(variables, body)
+        lane = self.lane_variable(variables, body)
+        if lane is None:
+            return nest(variables, self.inner(body), LoopKind.SERIAL)
+        others = [v for v in variables if v != lane]
+        body = _serial(body)
+        lanes = self.target.lanes(element_bytes(body))
+        width = self.width(body, lane.extent)
+        if _accumulates(body):
+            width = min(MOST_LANES, 4 * lanes)
+        chunks = lane.extent // width
+        outer = LoopKind.UNROLLED if 1 < chunks <= MOST_CHUNKS else LoopKind.SERIAL
+        vectors = vectorise(Loop(lane, LoopKind.PARALLEL, body), width, self.names, outer)
+        return nest(others, vectors, LoopKind.SERIAL)
+
+    # --- threads
+
+    def spread(self, body: Body, cost: int) -> Body:
+        """Return the nests of `body` with the outermost loops of each shared among threads."""
+        done: list[Statement] = []
+        for statement in body:
+            if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
+                done.extend(self.share(statement, cost))
+            else:
+                done.append(statement)
+        return tuple(done)
+
+    def share(self, loop: Loop, cost: int) -> Body:
+        """Return `loop` parallel with enough work in an iteration, or serial if it is cheap."""
+        own = work((loop,))
+        if cost < CHEAP or own < CHEAP or self.target.cores < 2:
+            return _serial((loop,))
+        wanted = min(8 * self.target.cores, own // GRAIN)
+        while loop.variable.extent < wanted:
+            inner = only_loop(loop)
+            if inner is None or inner.kind is not LoopKind.PARALLEL:
+                break
+            loop = collapse(loop, self.names)
+        factor = _block(loop.variable.extent, -(-GRAIN // max(work(loop.body), 1)))
+        if factor >= loop.variable.extent:
+            return _serial((loop,))
+        if factor > 1:
+            whole = loop.variable.extent % factor == 0
+            loop = (split if whole else split_with_guard)(loop, factor, self.names)
+        return (replace(loop, body=_serial(loop.body)),)
+
+
+def enclose(body: Body, names: Names) -> Body:
+    """Return `body` if it is loops, else in a loop of one iteration: a kernel is made of loops."""
+    if all(isinstance(s, Loop) for s in body):
+        return body
+    return (Loop(LoopVariable(names.fresh("once"), 1), LoopKind.SERIAL, body),)
+
+
+def _outside_in(blocks: Body, others: list[LoopVariable], blocks_outside: bool) -> Body:
+    """Return the loop over vectors, or the only vector, with the loops over `others` around it.
+
+    With `blocks_outside` the loop over vectors is the outermost and the others go inside.
+    """
+    block = blocks[0]
+    if blocks_outside and isinstance(block, Loop) and block.kind is LoopKind.PARALLEL:
+        return (replace(block, body=nest(others, block.body)),)
+    return nest(others, blocks)
+
+
+def _serial(body: Body) -> Body:
+    """Return `body` with serial loops for the parallel ones."""
+    done: list[Statement] = []
+    for statement in body:
+        if isinstance(statement, Loop):
+            kind = LoopKind.SERIAL if statement.kind is LoopKind.PARALLEL else statement.kind
+            done.extend(over(statement.variable, kind, _serial(statement.body)))
+        elif isinstance(statement, Guard):
+            done.append(replace(statement, body=_serial(statement.body)))
+        else:
+            done.append(statement)
+    return tuple(done)
+
+
+def _accumulates(body: Body) -> bool:
+    """Return whether `body` loads and stores the same memory: lanes of a reduction."""
+    loaded = {s.buffer for s in statements(body) if isinstance(s, Load)}
+    return any(isinstance(s, Store) and s.buffer in loaded for s in statements(body))
+
+
+def _block(extent: int, least: int) -> int:
+    """Return how many iterations go in a block: a divisor of `extent` near `least`, or `least`."""
+    if least >= extent:
+        return extent
+    for factor in range(least, min(2 * least, extent) + 1):
+        if extent % factor == 0:
+            return factor
+    return least
+
+
+def _product(variables: list[LoopVariable]) -> int:
+    product = 1
+    for variable in variables:
+        product *= variable.extent
+    return product
