@@ -2,8 +2,9 @@
 
 After M. Payne and R. Hanek, "Radian reduction for trigonometric functions" (1983): of the bits of
 1 / pi only a window matters, since the bits above it contribute whole turns and the bits below it
-nothing that shows. Here the window is a few floating-point constants, and products with the argument
-are exact: 24 bits by 29 bits in float64 for float32 arguments, fused multiply-adds for float64 ones.
+nothing that shows. Here the window is a few floating-point constants, and products with the
+argument are exact: 24 bits by 29 bits in float64 for float32 arguments, fused multiply-adds for
+float64 arguments.
 
 Always: no branch and no float-to-integer conversion (an integer is read off the low bits of a sum
 with 1.5 * 2**52). Infinities and NaN reduce to NaN. Nothing here evaluates a sine.
@@ -96,10 +97,10 @@ _HALF_PI = (math.pi / 2, 6.123233995736766e-17)
 
 
 def quarter_turns(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """Return the quadrant of float64 x, in the low bits of a uint64, and x less its multiple of pi/2.
+    """Return the quadrant of float64 |x|, in the low bits of a uint64, and |x| modulo pi/2.
 
     The latter is a double word within pi/4 of 0 (and a rounding error), with a relative error near
-    2**-100; for 0 < |x| < 2**-900 it may have underflowed. The sign of x is dropped.
+    2**-100; for 0 < |x| < 2**-900 it may have underflowed.
     """
     bits = abs(x).bitcast(dtypes.uint64)
     exponent = bits >> 52

@@ -69,8 +69,8 @@ _PIECES = {
 def erf(x: Scalar) -> Scalar:
     """Return the error function.
 
-    float32: at most 0.99 ULP over all 2**32 inputs. float64: at most 1.25 ULP over random samples of
-    every binade. Neither divides.
+    float32: at most 0.988 ULP over all 2**32 inputs, in 27 instructions. float64: at most 1.32 ULP
+    over samples of every binade, in 44. Neither divides.
     """
     pieces = _PIECES[x.dtype]
     magnitude = abs(x)

@@ -17,7 +17,7 @@ INF, NAN = math.inf, math.nan
 # name, formula, float64 reference, mpmath reference, bound of float32, bound of float64
 FUNCTIONS: list[tuple[str, Formula, Any, Any, float, float]] = [
     ("sin", trigonometric.sin, np.sin, mpmath.sin, 0.6, 0.8),
-    ("cos", trigonometric.cos, np.cos, mpmath.cos, 0.6, 0.8),
+    ("cos", trigonometric.cos, np.cos, mpmath.cos, 0.6, 0.85),
     ("tan", trigonometric.tan, np.tan, mpmath.tan, 0.53, 1.0),
 ]
 NAMES = [row[0] for row in FUNCTIONS]
@@ -37,7 +37,7 @@ def _near_multiples_of_half_pi(dtype: DType) -> Any:
         values = [float(k * mpmath.pi / 2) for k in [*range(1, 400), *large]]
     x = np.array(values).astype(dtype.numpy)
     near = [x, np.nextafter(x, dtype.numpy.type(0)), np.nextafter(x, dtype.numpy.type(INF))]
-    # float64: the double nearest to a multiple of pi/2 (J.-M. Muller); float32: the same
+    # the value of each type that is nearest to a multiple of pi/2 (Muller, Elementary Functions)
     worst = 6381956970095103.0 * 2.0**797 if dtype.bits == 64 else 16367173.0 * 2.0**72
     return np.concatenate([*near, -x, [dtype.numpy.type(worst)]])
 
