@@ -66,6 +66,7 @@ from graphc.ops.logic import (
 )  # fmt: skip
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
+from graphc.ops.stop_gradient import stop_gradient
 from graphc.ops.trigonometric import (
     acos,
     acosh,
@@ -164,6 +165,7 @@ __all__ = [
     "slice_",
     "sqrt",
     "square",
+    "stop_gradient",
     "subtract",
     "sum_",
     "take",

@@ -1,0 +1,55 @@
+"""The frontend: how people write programs, in tensors, functions, modules and optimisers.
+
+Everything here builds nodes; nothing computes. Functions have the names and the meaning of the
+Python array API (2024.12) and of NumPy. The facade `graphc` re-exports what `__all__` lists.
+Importing the package imports graphc's core and NumPy, nothing else.
+"""
+
+from typing import Any
+
+from graphc.frontend.tensor import Tensor  # isort: skip  # first: the functions need the class
+
+from graphc.frontend import composites as _composites
+from graphc.frontend import constructors as _constructors
+from graphc.frontend import contractions as _contractions
+from graphc.frontend import elementwise as _elementwise
+from graphc.frontend import indexing as _indexing
+from graphc.frontend import nn, optim
+from graphc.frontend import reductions as _reductions
+from graphc.frontend import shapes as _shapes
+from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
+from graphc.frontend.constructors import *  # noqa: F403  # as above
+from graphc.frontend.contractions import *  # noqa: F403  # as above
+from graphc.frontend.elementwise import *  # noqa: F403  # as above
+from graphc.frontend.indexing import *  # noqa: F403  # as above
+from graphc.frontend.recording import Trace, is_tracing
+from graphc.frontend.reductions import *  # noqa: F403  # as above
+from graphc.frontend.shapes import *  # noqa: F403  # as above
+from graphc.frontend.tracing import Traced, trace
+from graphc.frontend.transforms import (
+    grad,
+    gradients,
+    set_compiler,
+    set_differentiator,
+    value_and_grad,
+)
+from graphc.frontend.variable import Variable
+
+__all__ = [
+    "Tensor", "Trace", "Traced", "Variable", "grad", "gradients", "is_tracing", "nn", "optim",
+    "set_compiler", "set_differentiator", "trace", "value_and_grad",
+]  # fmt: skip
+__all__ += _composites.__all__
+__all__ += _constructors.__all__
+__all__ += _contractions.__all__
+__all__ += _elementwise.__all__
+__all__ += _indexing.__all__
+__all__ += _reductions.__all__
+__all__ += _shapes.__all__
+
+
+def __getattr__(name: str) -> Any:
+    """Return the function of an elementwise op that was declared since, as `elementwise` does."""
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_elementwise, name)

@@ -1,0 +1,109 @@
+"""Modules: functions with parameters.
+
+A module is an object whose attributes hold variables, other modules, or lists, tuples and dicts of
+them. Its parameters are found there, in the order in which the attributes were first set, each
+variable once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from graphc.errors import GraphcTypeError
+from graphc.frontend.operands import fail
+from graphc.frontend.tensor import Tensor
+from graphc.frontend.variable import Variable
+
+__all__ = ["Module"]
+
+
+class Module:
+    """The base of layers and models: subclasses set attributes in `__init__` and define `forward`.
+
+    >>> import numpy as np
+    >>> class Scale(Module):
+    ...     def __init__(self):
+    ...         self.factor = Variable(np.float32(2))
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> [name for name, _ in Scale().named_parameters()]
+    ['factor']
+    """
+
+    def forward(self, *arguments: Any, **keywords: Any) -> Any:
+        """Return the module's result; subclasses define it."""
+        fail(
+            GraphcTypeError,
+            f"{type(self).__name__} defines no forward",
+            hint="define `def forward(self, x):` in the class",
+        )
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self.forward(*arguments, **keywords)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        held = self.__dict__.get(name)
+        is_value = isinstance(value, Tensor | int | float) and not isinstance(value, Variable)
+        if isinstance(held, Variable) and is_value:
+            fail(
+                GraphcTypeError,
+                f"{type(self).__name__}.{name} is a variable and would be lost",
+                [held.node],
+                f"self.{name}.assign(value) gives it a new value",
+            )
+        object.__setattr__(self, name, value)
+
+    def named_parameters(self) -> Iterator[tuple[str, Variable]]:
+        """Yield path and variable of every parameter: `layers.0.weight`; each variable once."""
+        seen: set[int] = set()
+        for path, value in _walk(self):
+            if isinstance(value, Variable) and id(value.state) not in seen:
+                seen.add(id(value.state))
+                yield path, value
+
+    def parameters(self) -> list[Variable]:
+        """Return every parameter once, in the order of definition."""
+        return [variable for _, variable in self.named_parameters()]
+
+    def summary(self) -> str:
+        """Return what stands behind the name in the printed tree; layers tell their extents."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__}({self.summary()})"]
+        for path, value in _walk(self):
+            if isinstance(value, Module):
+                depth = path.count(".") + 1
+                name = path.rpartition(".")[2]
+                lines.append(f"{'  ' * depth}{name}: {type(value).__name__}({value.summary()})")
+        return "\n".join(lines)
+
+
+def _walk(module: Module) -> Iterator[tuple[str, Any]]:
+    """Yield path and value of every variable and module below `module`, depth first, in order."""
+    entered = {id(module)}
+    pending = [_children("", module)]
+    while pending:
+        found = next(pending[-1], None)
+        if found is None:
+            pending.pop()
+            continue
+        path, value = found
+        if isinstance(value, Variable):
+            yield found
+        elif isinstance(value, Module | list | tuple | dict) and id(value) not in entered:
+            if isinstance(value, Module):
+                entered.add(id(value))
+                yield found
+            pending.append(_children(path + ".", value))
+
+
+def _children(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Module):
+        items = list(vars(value).items())
+    elif isinstance(value, dict):
+        items = list(value.items())
+    else:
+        items = [(str(place), item) for place, item in enumerate(value)]
+    return ((f"{prefix}{key}", item) for key, item in items)

@@ -1,0 +1,166 @@
+"""NumPy's own functions on tensors: `np.add(array, tensor)` and `np.sum(tensor)` build nodes.
+
+NumPy hands a call with a tensor among its operands to the tensor (NEP 13 for ufuncs, NEP 18 for
+other functions); here it is handed on to the function of graphc with the same meaning. `out=`,
+`where=` and functions that graphc lacks raise GraphcTypeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from graphc.errors import GraphcTypeError
+from graphc.frontend import constructors, contractions, elementwise, indexing, reductions, shapes
+from graphc.frontend.operands import as_node, fail
+from graphc.frontend.tensor import Tensor
+
+# Where NumPy's name of a ufunc differs from the array API's.
+_UFUNC_NAMES = {
+    "true_divide": "divide",
+    "absolute": "abs",
+    "power": "pow",
+    "float_power": "pow",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "rint": "round",
+    "mod": "remainder",
+    "fmod": "",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+    "conjugate": "positive",
+    "fabs": "abs",
+}
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+    "logaddexp": "logsumexp",
+}
+_FUNCTION_NAMES = {
+    "amax": "max", "amin": "min", "absolute": "abs", "around": "round", "concatenate": "concat",
+    "vsplit": "", "hsplit": "",
+}  # fmt: skip
+_MODULES = (shapes, reductions, indexing, contractions, elementwise, constructors)
+
+
+def call_ufunc(
+    ufunc: np.ufunc, method: str, inputs: Sequence[Any], options: Mapping[str, Any]
+) -> Any:
+    """Return what a ufunc gives for tensors."""
+    if method == "reduce" and ufunc.__name__ in _REDUCTIONS:
+        return _reduce(ufunc, inputs, options)
+    name = _UFUNC_NAMES.get(ufunc.__name__, ufunc.__name__)
+    function = _find(name)
+    if method != "__call__" or function is None:
+        suffix = "" if method == "__call__" else f".{method}"
+        _refuse(f"numpy.{ufunc.__name__}{suffix} does not take tensors", inputs)
+    return function(*inputs, **_supported(f"numpy.{ufunc.__name__}", options, inputs))
+
+
+def _reduce(ufunc: np.ufunc, inputs: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    name = f"numpy.{ufunc.__name__}.reduce"
+    keywords = {"axis": 0} | _supported(name, options, inputs)
+    function = _find(_REDUCTIONS[ufunc.__name__])
+    if function is None or len(inputs) != 1:
+        _refuse(f"{name} takes a tensor and keywords", inputs)
+    return function(*inputs, **keywords)
+
+
+def call_function(
+    function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]
+) -> Any:
+    """Return what a function of NumPy gives for tensors."""
+    name = function.__name__
+    if name in _SPECIAL:
+        return _SPECIAL[name](*arguments, **_supported(f"numpy.{name}", options, arguments))
+    found = _find(_FUNCTION_NAMES.get(name, name))
+    if found is None or (function.__module__ or "").split(".")[0] != "numpy":
+        _refuse(f"numpy.{name} does not take tensors", arguments)
+    try:
+        return found(*arguments, **_supported(f"numpy.{name}", options, arguments))
+    except TypeError as error:
+        if isinstance(error, GraphcTypeError) or "argument" not in str(error):
+            raise
+        _refuse(f"numpy.{name} on tensors: {error}", arguments)
+
+
+def _find(name: str) -> Callable[..., Any] | None:
+    """Return the function of graphc called `name`, or None."""
+    for module in _MODULES:
+        if name in module.__all__:
+            return getattr(module, name)  # type: ignore[no-any-return]  # what getattr gives
+    return None
+
+
+def _supported(name: str, options: Mapping[str, Any], operands: Sequence[Any]) -> dict[str, Any]:
+    """Return the keywords without those that say nothing; refuses `out` and `where`."""
+    kept = dict(options)
+    for word, silent in (("out", (None, (None,))), ("where", (True, np._NoValue))):
+        if word in kept and not any(kept[word] is s or kept[word] == (None,) for s in silent):
+            _refuse(f"{name}: {word}= is not possible with tensors, which never change", operands)
+        kept.pop(word, None)
+    return {k: v for k, v in kept.items() if v is not np._NoValue}
+
+
+def _refuse(message: str, operands: Sequence[Any]) -> NoReturn:
+    nodes = [as_node(x) for x in operands if isinstance(x, Tensor)]
+    fail(GraphcTypeError, message, nodes, "use the functions of graphc, which have NumPy's names")
+
+
+def _variance(name: str) -> Callable[..., Any]:
+    def function(
+        x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, **options: Any
+    ) -> Tensor:
+        x = x if dtype is None else x.astype(dtype)
+        keywords = {"correction": ddof} | options
+        result: Tensor = getattr(reductions, name)(x, axis, **keywords)
+        return result
+
+    return function
+
+
+def _stacked(axis: int) -> Callable[..., Any]:
+    """Return vstack (axis 0) or hstack (axis 1) for operands of at least that many axes."""
+
+    def function(tensors: Sequence[Any]) -> Tensor:
+        if axis == 0:
+            rows = [t[None, :] if np.ndim(t) == 1 else t for t in tensors]
+            return shapes.concat(rows, 0)
+        return shapes.concat(tensors, min(np.ndim(tensors[0]), 2) - 1)
+
+    return function
+
+
+def _shape(x: Tensor) -> tuple[int, ...]:
+    return x.shape
+
+
+def _rank(x: Tensor) -> int:
+    return x.ndim
+
+
+def _size(x: Tensor, axis: int | None = None) -> int:
+    return x.size if axis is None else x.shape[axis]
+
+
+_SPECIAL: dict[str, Callable[..., Any]] = {
+    "var": _variance("var"),
+    "std": _variance("std"),
+    "vstack": _stacked(0),
+    "hstack": _stacked(1),
+    "shape": _shape,
+    "ndim": _rank,
+    "size": _size,
+}

@@ -1,0 +1,138 @@
+"""Nested arguments and results: tuples, lists and dicts with tensors in them, taken apart and put
+together.
+
+    structure ::= leaf | static | tuple(structure*) | list(structure*) | dict((key, structure)*)
+
+`flatten` gives the leaves in order (dicts in the order of their keys' insertion) and a `Structure`,
+which is hashable and compares equal for arguments that may share one compiled program. A leaf is a
+tensor or an array. Everything else (Python numbers, strings, None, functions, modules, variables)
+is static: part of the structure, compared by type and value, and so compiled in. Pass
+`numpy.float32(rate)` to make a number an input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcTypeError
+from graphc.frontend.operands import fail
+from graphc.frontend.tensor import Tensor
+from graphc.frontend.variable import Variable
+from graphc.tensor_type import TensorType
+
+__all__ = ["Structure", "flatten", "flatten_result", "is_leaf", "unflatten"]
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """A value that is part of the structure; equal if type and value are, NaN equal to itself."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Static) or type(self.value) is not type(other.value):
+            return False
+        if isinstance(self.value, float | complex):
+            return repr(self.value) == repr(other.value)
+        return self.value is other.value or bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        value = self.value
+        return hash((type(value), repr(value) if isinstance(value, float | complex) else value))
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """`kind` is "leaf", "static", or the type of a container; `keys` are those of a dict."""
+
+    kind: Any
+    children: tuple[Structure, ...] = ()
+    keys: tuple[Any, ...] = ()
+    static: Static | None = None
+
+    @property
+    def leaf_count(self) -> int:
+        """The number of leaves."""
+        return 1 if self.kind == "leaf" else sum(child.leaf_count for child in self.children)
+
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Yield a name for each leaf: `params.weights`, `batch.0`."""
+        if self.kind == "leaf":
+            yield prefix
+        keys = self.keys or tuple(range(len(self.children)))
+        for key, child in zip(keys, self.children, strict=True):
+            yield from child.paths(f"{prefix}.{key}" if prefix else str(key))
+
+
+LEAF = Structure("leaf")
+
+
+def is_leaf(value: object) -> bool:
+    """Return whether an argument becomes an input: a tensor, an array, or a type; no variable."""
+    return not isinstance(value, Variable) and (is_array(value) or isinstance(value, TensorType))
+
+
+def is_array(value: object) -> bool:
+    """Return whether `value` is a tensor, a variable or an array."""
+    return isinstance(value, Tensor | np.ndarray | np.generic)
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """Return the leaves of nested tuples, lists and dicts, and their structure.
+
+    Raises GraphcTypeError for a static value that has no hash.
+
+    >>> leaves, structure = flatten({"a": np.zeros(2), "b": (1, np.ones(3))})
+    >>> [leaf.shape for leaf in leaves], list(structure.paths())
+    ([(2,), (3,)], ['a', 'b.1'])
+    """
+    leaves: list[Any] = []
+    return leaves, _flatten(tree, leaves, is_leaf)
+
+
+def flatten_result(tree: Any) -> tuple[list[Any], Structure]:
+    """Return the leaves and the structure of a result, in which a variable is a leaf: its value."""
+    leaves: list[Any] = []
+    return leaves, _flatten(tree, leaves, is_array)
+
+
+def _flatten(tree: Any, leaves: list[Any], is_leaf: Callable[[object], bool]) -> Structure:
+    if is_leaf(tree):
+        leaves.append(tree)
+        return LEAF
+    if isinstance(tree, dict):
+        children = tuple(_flatten(value, leaves, is_leaf) for value in tree.values())
+        return Structure(dict, children, tuple(tree))
+    if isinstance(tree, tuple | list):
+        return Structure(type(tree), tuple(_flatten(value, leaves, is_leaf) for value in tree))
+    try:
+        hash(tree)
+    except TypeError:
+        fail(
+            GraphcTypeError,
+            f"an argument of type {type(tree).__name__} is neither an array nor hashable",
+            hint="pass arrays, or tuples, lists and dicts of them; other arguments are compiled in "
+            "and need a hash",
+        )
+    return Structure("static", static=Static(tree))
+
+
+def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+    """Return the nested structure with `leaves` in their places: the inverse of `flatten`."""
+    return _unflatten(structure, iter(leaves))
+
+
+def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
+    if structure.kind == "leaf":
+        return next(leaves)
+    if structure.static is not None:
+        return structure.static.value
+    children = [_unflatten(child, leaves) for child in structure.children]
+    if structure.kind is dict:
+        return dict(zip(structure.keys, children, strict=True))
+    make: Callable[..., Any] = structure.kind
+    return make(*children) if hasattr(make, "_fields") else make(children)
