@@ -83,12 +83,12 @@ class _SharedKernels:
         self._kernels: dict[Any, Kernel] = {}
         self._names: dict[str, int] = {}
 
-    def kernel(
-        self, name: str, buffers: tuple[Buffer, ...], body: tuple[Statement, ...]
-    ) -> Kernel:
+    def kernel(self, name: str, buffers: tuple[Buffer, ...], body: tuple[Statement, ...]) -> Kernel:
         # 0.0 == -0.0 and 1 == True, so that literals are compared by their spelling as well
         literals = tuple(
-            repr(s.payload) for s in statements(body) if isinstance(s, Let) and s.payload is not None
+            repr(s.payload)
+            for s in statements(body)
+            if isinstance(s, Let) and s.payload is not None
         )
         key = (buffers, body, literals)
         found = self._kernels.get(key)

@@ -114,9 +114,7 @@ def _in_blocks(
     whole, rest = divmod(steps, BLOCK)
     if whole:
         with emitter.loop(whole, LoopKind.SERIAL, "b") as number:
-            block = _accumulator(
-                emitter, "block", shape, combination.dtype, combination.identity
-            )
+            block = _accumulator(emitter, "block", shape, combination.dtype, combination.identity)
             with emitter.loop(BLOCK, LoopKind.SERIAL, "s") as inner:
                 step(block, number * BLOCK + inner)
             merge(block)

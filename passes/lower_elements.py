@@ -15,7 +15,7 @@ from graphc.graph import topological_order
 from graphc.index import Index
 from graphc.kernel import Access, Value
 from graphc.node import Node
-from graphc.op import Elementwise, FromIndex, Gather, Guarded, Indices, View
+from graphc.op import Elementwise, FromIndex, Gather, Guarded, View
 from graphc.passes.lower_emitter import Element, Emitter, Row, Wanting
 from graphc.plan import STATUS, Check
 
@@ -41,9 +41,7 @@ def _elementwise(emitter: Emitter, element: Element) -> Wanting:
         operands.append(emitter.convert(value, wide, depth))
     result = node.type.dtype
     computed = result if lowering.native_16_bit else result.compute
-    return emitter.convert(
-        emitter.apply(node.op.name, operands, computed, depth), result, depth
-    )
+    return emitter.convert(emitter.apply(node.op.name, operands, computed, depth), result, depth)
 
 
 def _from_index(emitter: Emitter, element: Element) -> Wanting:
@@ -93,9 +91,7 @@ def _guarded(emitter: Emitter, element: Element) -> Wanting:
     return emitter.let("select", (inside, value, other), value.dtype, None, depth)
 
 
-def _all_less(
-    emitter: Emitter, conditions: list[tuple[Index, Index]], depth: int
-) -> Value:
+def _all_less(emitter: Emitter, conditions: list[tuple[Index, Index]], depth: int) -> Value:
     result: Value | None = None
     for left, right in conditions:
         sides = [emitter.index_value(side, dtypes.int64, depth) for side in (left, right)]

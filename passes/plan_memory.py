@@ -1,0 +1,227 @@
+"""Memory planning: where every buffer of every call lies, and what must be copied besides.
+
+Results lie in the caller's outputs, assigned values in their variables where no reader of the old
+value is left, everything else in one arena, by lifetime. A result takes over the memory of an operand
+that it is the last to read, where the kernel reads every element before it writes it. Outputs that are
+no kernel's own (an input, a variable, a constant, a second copy) are copied; every assignment sees the
+old value of every variable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.graph import Graph
+from graphc.kernel import Access
+from graphc.node import ArrayData, Node
+from graphc.passes.arena import Lifetime, place_blocks
+from graphc.passes.barriers import set_barriers
+from graphc.passes.in_place import replaceable_inputs
+from graphc.passes.lower import Lowered, copy_kernel
+from graphc.plan import Call, Launch, Place, Plan, Space
+from graphc.target import Target
+from graphc.tensor_type import TensorType
+
+
+def plan_memory(lowered: Lowered, graph: Graph, target: Target, name: str = "main") -> Plan:
+    """Return the plan that runs the calls in their order, over memory laid out by lifetime."""
+    planner = _Planner(lowered.calls, graph)
+    launches = planner.launches()
+    return Plan(
+        name=name,
+        launches=set_barriers(launches),
+        inputs=tuple(node.type for node in graph.inputs),
+        outputs=tuple(node.type for node in graph.outputs),
+        variables=tuple(node.attributes["state"] for node in graph.variables),
+        written=frozenset(planner.variables[target] for target, _ in graph.assignments),
+        constants=tuple(planner.constants),
+        arena_bytes=planner.arena_bytes,
+        checks=lowered.checks,
+        target=target,
+    )
+
+
+@dataclass
+class _Value:
+    """A computed node: the call that makes it, the last that reads it, and where it lies."""
+
+    node: Node
+    made: int
+    last: int
+    place: Place | None = None
+    block: int | None = None  # in the arena
+
+
+@dataclass
+class _Block:
+    """A piece of the arena that values share one after another."""
+
+    nbytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A copy of a whole array, between a node, a place and a block of the arena (by its number)."""
+
+    source: Node | int
+    target: Place | int
+    type: TensorType
+
+
+class _Planner:
+    def __init__(self, calls: tuple[Call, ...], graph: Graph) -> None:
+        self.calls, self.graph = calls, graph
+        self.inputs = {node: number for number, node in enumerate(graph.inputs)}
+        self.variables = {node: number for number, node in enumerate(graph.variables)}
+        self.constants: list[np.ndarray[Any, Any]] = []
+        self._constant_numbers: dict[ArrayData, int] = {}
+        self._replaceable: dict[int, frozenset[tuple[str, str]]] = {}
+        self.blocks: list[_Block] = []
+        self.first_copies: list[_Copy] = []
+        self.last_copies: list[_Copy] = []
+        self.offsets: list[int] = []
+        self.arena_bytes = 0
+        self.last_reads: dict[Node, int] = {}
+        self.values: dict[Node, _Value] = {}
+        self._find_lifetimes()
+
+    def launches(self) -> list[Launch]:
+        """Return all launches: copies of old values, the calls, copies of new values."""
+        self._place_outputs()
+        self._place_assignments()
+        self._place_in_arena()
+        blocks = [Lifetime(b.nbytes, b.first, b.last) for b in self.blocks]
+        self.offsets, self.arena_bytes = place_blocks(blocks)
+        before, after = map(self._copy, self.first_copies), map(self._copy, self.last_copies)
+        return [*before, *map(self._launch, self.calls), *after]
+
+    def _find_lifetimes(self) -> None:
+        for number, call in enumerate(self.calls):
+            for buffer, node in zip(call.kernel.buffers, call.operands, strict=True):
+                if isinstance(node, str):
+                    continue
+                if buffer.access is Access.IN:
+                    self.last_reads[node] = number
+                else:
+                    self.values[node] = _Value(node, number, number)
+        for node, value in self.values.items():
+            value.last = max(value.made, self.last_reads.get(node, 0))
+
+    # --- outputs and assignments -----------------------------------------------------------------
+
+    def _place_outputs(self) -> None:
+        for number, node in enumerate(self.graph.outputs):
+            place, value = Place(Space.OUTPUT, number), self.values.get(node)
+            if value is None:
+                self.first_copies.append(_Copy(node, place, node.type))
+            elif value.place is None:
+                value.place = place
+            else:
+                self.last_copies.append(_Copy(node, place, node.type))
+
+    def _place_assignments(self) -> None:
+        assigned = {variable for variable, _ in self.graph.assignments}
+        for variable, node in self.graph.assignments:
+            place = Place(Space.VARIABLE, self.variables[variable])
+            value = self.values.get(node)
+            if node is variable:
+                continue
+            if value is not None and value.place is None and self._may_overwrite(variable, value):
+                value.place = place
+            elif node in assigned:
+                self._copy_by_way_of_arena(node, place)
+            else:
+                self.last_copies.append(_Copy(node, place, node.type))
+                if value is not None:
+                    value.last = len(self.calls)
+
+    def _copy_by_way_of_arena(self, variable: Node, place: Place) -> None:
+        """Keep the old value of a variable that is itself assigned until the end."""
+        block = len(self.blocks)
+        self.blocks.append(_Block(variable.type.nbytes, -1, len(self.calls)))
+        self.first_copies.append(_Copy(variable, block, variable.type))
+        self.last_copies.append(_Copy(block, place, variable.type))
+
+    def _may_overwrite(self, variable: Node, value: _Value) -> bool:
+        """Return whether no call reads the old value of `variable` once `value` is being written."""
+        last = self.last_reads.get(variable, -1)
+        if last != value.made:
+            return last < value.made
+        return self._is_replaceable(self.calls[last], variable, value.node)
+
+    def _is_replaceable(self, call: Call, source: Node, result: Node) -> bool:
+        kernel = call.kernel
+        if id(kernel) not in self._replaceable:
+            self._replaceable[id(kernel)] = replaceable_inputs(kernel)
+        names = dict(zip(call.operands, (b.name for b in kernel.buffers), strict=True))
+        return (names[source], names[result]) in self._replaceable[id(kernel)]
+
+    # --- the arena -------------------------------------------------------------------------------
+
+    def _place_in_arena(self) -> None:
+        for number, call in enumerate(self.calls):
+            made = [v for o in call.operands if (v := self._made_by(o, number)) is not None]
+            for value in made:
+                if value.place is None:
+                    value.block = self._take_over(call, number, value)
+            for value in made:
+                if value.place is None and value.block is None:
+                    value.block = len(self.blocks)
+                    self.blocks.append(_Block(value.node.type.nbytes, value.made, value.last))
+
+    def _made_by(self, operand: Node | str, number: int) -> _Value | None:
+        value = self.values.get(operand) if isinstance(operand, Node) else None
+        return value if value is not None and value.made == number else None
+
+    def _take_over(self, call: Call, number: int, value: _Value) -> int | None:
+        """Return the block of an operand that dies here and may be written over, if there is one."""
+        for operand in call.operands:
+            old = self.values.get(operand) if isinstance(operand, Node) else None
+            if old is None or old.block is None or old.last != number or old.made == number:
+                continue
+            block = self.blocks[old.block]
+            if block.last == number and self._is_replaceable(call, old.node, value.node):
+                block.last = max(block.last, value.last)
+                old.last = -1  # nobody else takes it over
+                return old.block
+        return None
+
+    # --- launches --------------------------------------------------------------------------------
+
+    def _launch(self, call: Call) -> Launch:
+        return Launch(call.kernel, tuple(self._place_of(o) for o in call.operands))
+
+    def _copy(self, copy: _Copy) -> Launch:
+        source = self._place_of(copy.source) if isinstance(copy.source, Node) else None
+        target = copy.target if isinstance(copy.target, Place) else None
+        places = (source or self._in_arena(copy.source), target or self._in_arena(copy.target))
+        return Launch(copy_kernel(copy.type), places)
+
+    def _in_arena(self, block: object) -> Place:
+        assert isinstance(block, int)
+        return Place(Space.ARENA, self.offsets[block])
+
+    def _place_of(self, operand: Node | str) -> Place:
+        if isinstance(operand, str):
+            return Place(Space.STATUS)
+        value = self.values.get(operand)
+        if value is not None and value.block is not None:
+            return self._in_arena(value.block)
+        if value is not None and value.place is not None:
+            return value.place
+        if operand in self.inputs:
+            return Place(Space.ARGUMENT, self.inputs[operand])
+        if operand in self.variables:
+            return Place(Space.VARIABLE, self.variables[operand])
+        return Place(Space.CONSTANT, self._constant_number(operand.attributes["value"]))
+
+    def _constant_number(self, data: ArrayData) -> int:
+        if data not in self._constant_numbers:
+            self._constant_numbers[data] = len(self.constants)
+            self.constants.append(data.array)
+        return self._constant_numbers[data]

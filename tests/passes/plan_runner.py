@@ -1,0 +1,62 @@
+"""The oracle for backends: a plan carried out by the kernel interpreter over NumPy memory.
+
+The arena starts as garbage and every place is a view of the one block, so a plan that lets two live
+values overlap gives wrong results here, as it would in native code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphc.errors import GraphcIndexError
+from graphc.kernel_interpreter import run
+from graphc.plan import Launch, Place, Plan, Space
+from graphc.tensor_type import TensorType
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+
+
+def run_plan(plan: Plan, arguments: Sequence[Array]) -> list[Array]:
+    """Return the outputs of `plan`; variables are updated in place, arguments never written.
+
+    Raises GraphcIndexError with the message of a check that failed.
+    """
+    memory = _Memory(plan, arguments)
+    for launch in plan.launches:
+        run_launch(launch, memory.array)
+    if memory.status[0]:
+        raise GraphcIndexError(plan.checks[memory.status[0] - 1].message)
+    return memory.outputs
+
+
+def run_launch(launch: Launch, memory: Callable[[Place, TensorType], Array]) -> None:
+    """Run one launch; `memory(place, type)` is the array at a place."""
+    arrays = {}
+    for buffer, place in zip(launch.kernel.buffers, launch.places, strict=True):
+        arrays[buffer.name] = memory(place, buffer.type)
+    run(launch.kernel, arrays)
+
+
+class _Memory:
+    def __init__(self, plan: Plan, arguments: Sequence[Array]) -> None:
+        self.outputs = [np.full(t.shape, 0x5A).astype(t.dtype.numpy) for t in plan.outputs]
+        self.status = np.zeros(1, np.int32)
+        self.arena = np.full(plan.arena_bytes, 0xA5, np.uint8)
+        self.whole: dict[Space, list[Array]] = {
+            Space.ARGUMENT: [np.array(a, order="C") for a in arguments],
+            Space.OUTPUT: self.outputs,
+            Space.VARIABLE: [state.host() for state in plan.variables],
+            Space.CONSTANT: list(plan.constants),
+            Space.STATUS: [self.status],
+        }
+
+    def array(self, place: Place, type_: TensorType) -> Array:
+        """Return the memory at `place`, seen as this type."""
+        if place.space is Space.ARENA:
+            assert place.at % 64 == 0
+            piece = self.arena[place.at : place.at + type_.nbytes]
+            return piece.view(type_.dtype.numpy).reshape(type_.shape)
+        return self.whole[place.space][place.at].reshape(type_.shape)
