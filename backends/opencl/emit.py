@@ -152,8 +152,9 @@ class _Function:
         """Declare the variables of a nest, of which this is iteration `number`."""
         for position, variable in enumerate(variables):
             inner = math.prod(v.extent for v in variables[position + 1 :])
-            quotient = f"{number} / {inner}" if inner > 1 else number
-            text = f"({quotient}) % {variable.extent}" if position else quotient
+            text = f"{number} / {inner}" if inner > 1 else number
+            if position:
+                text = f"{f'({text})' if inner > 1 else text} % {variable.extent}"
             self.line(f"const {self.index_type} {self.variable(variable)} = {text};")
 
     # --- names

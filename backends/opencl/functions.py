@@ -10,13 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc import dtypes
-from graphc.backends.opencl.primitives import (
-    FLOAT64_HELPERS,
-    HELPERS,
-    Features,
-    convert,
-    primitive,
-)
+from graphc.backends.opencl.helpers import helpers_for
+from graphc.backends.opencl.primitives import Features, convert, primitive
 from graphc.backends.opencl.spelling import C_TYPES, Names, constant
 from graphc.dtypes import DType
 from graphc.errors import BackendError
@@ -38,11 +33,11 @@ class Library:
         self._names = Names()
         self._texts: dict[Any, str] = {}
 
-    def text(self) -> str:
-        """Return the source that goes before the kernels."""
-        head = _PRAGMAS + (_FLOAT64_PRAGMA if self.features.has_float64 else "") + HELPERS
-        head += FLOAT64_HELPERS if self.features.has_float64 else ""
-        return "\n".join([head, *self._texts.values()])
+    def complete(self, kernels: str) -> str:
+        """Return the source of a program whose kernels are `kernels`."""
+        head = _PRAGMAS + (_FLOAT64_PRAGMA if self.features.has_float64 else "")
+        own = "\n".join(self._texts.values())
+        return "\n".join(text for text in (head, helpers_for(own + kernels), own, kernels) if text)
 
     def let(
         self,

@@ -186,7 +186,7 @@ def emit_plan(plan: Plan, device: Device) -> tuple[str, dict[Kernel, tuple[Part,
                 f"kernel {kernel.name} needs {needed} bytes of local memory, "
                 f"and {device.name} has {device.local_bytes}"
             )
-    return "\n".join([library.text(), *texts]), parts
+    return library.complete("\n".join(texts)), parts
 
 
 def _status_buffers(plan: Plan, kernel: Kernel) -> frozenset[str]:
