@@ -96,3 +96,15 @@ class Plan:
     def kernels(self) -> tuple[Kernel, ...]:
         """The distinct kernels, in order of first use."""
         return tuple(dict.fromkeys(launch.kernel for launch in self.launches))
+
+    def __str__(self) -> str:
+        """Return the launches, a line each: kernel, places, and whether it waits."""
+        lines = [f"plan {self.name}: arena {self.arena_bytes} bytes"]
+        lines += [f"  constant {i}: {c.dtype}{list(c.shape)}" for i, c in enumerate(self.constants)]
+        lines += [f"  variable {i}: {v.name} {v.type}" for i, v in enumerate(self.variables)]
+        for launch in self.launches:
+            places = zip(launch.kernel.buffers, launch.places, strict=True)
+            listing = ", ".join(f"{b.name}={p}" for b, p in places)
+            wait = "barrier, " if launch.barrier else ""
+            lines.append(f"  {wait}run {launch.kernel.name}({listing})")
+        return "\n".join(lines)

@@ -91,6 +91,7 @@ class Program:
             "graph": lambda: str(self.graph),
             "optimised": lambda: str(self.optimised),
             "groups": self.explain,
+            "plan": lambda: str(self.stages.plan),
             "kernels": lambda: "\n\n".join(map(str, self.kernels)),
         }
         return makers[stage]() if stage in makers else self._executable.text(stage)

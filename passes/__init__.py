@@ -5,3 +5,114 @@ with its kind and the reason for its place. `exact` passes change no bit of any 
 `reassociating` ones hold in real arithmetic only and run when the user allows it. A `Compilation`
 carries what is known so far from pass to pass; nothing else is passed along.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+from graphc.graph import Graph
+from graphc.group import Grouping
+from graphc.passes.fold_constants import fold_constants
+from graphc.passes.fuse import fuse
+from graphc.passes.lower import Lowered, lower
+from graphc.passes.plan_memory import plan_memory
+from graphc.passes.schedule import schedule
+from graphc.passes.schedule_gpu import schedule_gpu
+from graphc.passes.simplify import simplify
+from graphc.plan import Plan
+from graphc.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chose: `optimise` off gives one kernel a node and unchanged graphs."""
+
+    optimise: bool = True
+    reassociate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """A program on its way: the graph as it stands, and what later passes made of it."""
+
+    graph: Graph
+    target: Target
+    options: Options = Options()
+    grouping: Grouping | None = None
+    lowered: Lowered | None = None
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One line of the pipeline."""
+
+    name: str
+    run: Callable[[Compilation], Compilation]
+    kind: Literal["exact", "reassociating"]
+    reason: str
+
+
+def _on_graph(function: Callable[[Graph], Graph], state: Compilation) -> Compilation:
+    return replace(state, graph=function(state.graph)) if state.options.optimise else state
+
+
+_fold = partial(_on_graph, fold_constants)
+_simplify = partial(_on_graph, simplify)
+
+
+def _reassociate(state: Compilation) -> Compilation:
+    if not (state.options.optimise and state.options.reassociate):
+        return state
+    return replace(state, graph=simplify(state.graph, reassociate=True))
+
+
+def _fuse(state: Compilation) -> Compilation:
+    grouping = fuse(state.graph, state.target, enabled=state.options.optimise)
+    return replace(state, grouping=grouping)
+
+
+def _lower(state: Compilation) -> Compilation:
+    assert state.grouping is not None
+    return replace(state, lowered=lower(state.grouping))
+
+
+def _schedule(state: Compilation) -> Compilation:
+    assert state.lowered is not None
+    scheduler = schedule_gpu if state.target.kind == "gpu" else schedule
+    distinct = {call.kernel: scheduler(call.kernel, state.target) for call in state.lowered.calls}
+    calls = tuple(replace(call, kernel=distinct[call.kernel]) for call in state.lowered.calls)
+    return replace(state, lowered=replace(state.lowered, calls=calls))
+
+
+def _plan_memory(state: Compilation) -> Compilation:
+    assert state.lowered is not None
+    plan = plan_memory(state.lowered, state.graph, state.target, name=state.graph.name)
+    return replace(state, plan=plan)
+
+
+# fmt: off
+PIPELINE: tuple[Pass, ...] = (
+    Pass("fold_constants", _fold,        "exact", "rules match the numbers it makes"),
+    Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
+    Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),
+    Pass("fold_again",     _fold,        "exact", "simplification brings constants together"),
+    Pass("fuse",           _fuse,        "exact", "the graph is final: decide the kernels"),
+    Pass("lower",          _lower,       "exact", "each group becomes the plainest loop nest"),
+    Pass("schedule",       _schedule,    "exact", "loops are fitted to the target"),
+    Pass("plan_memory",    _plan_memory, "exact", "lifetimes follow from the order of kernels"),
+)
+# fmt: on
+
+
+def run_pipeline(
+    state: Compilation, after_each: Callable[[Pass, Compilation], None] = lambda _p, _s: None
+) -> Compilation:
+    """Return `state` taken through every pass; `after_each` sees each pass's effect."""
+    for step in PIPELINE:
+        state = step.run(state)
+        after_each(step, state)
+    return state

@@ -69,7 +69,7 @@ EXACT = """
     ceil(ceil(x)) -> ceil(x)                                    for float
     trunc(trunc(x)) -> trunc(x)                                 for float
     round(round(x)) -> round(x)                                 for float
-    stop_gradient(x) -> x                                       for float integer bool
+    stop_gradient(x) -> x                                       for float
 """
 
 REASSOCIATING = """

@@ -1,0 +1,231 @@
+"""The facade: `compile`, which takes a graph or a function through frontend, passes and a backend.
+
+    program = graphc.compile([y], inputs=[x])     a graph built by hand: a Program
+    predict = graphc.compile(predict)             a function: a CompiledFunction (also a decorator)
+
+A compiled function keeps one program for each combination of input types, structure and static
+arguments that it is called with. Programs may be called from many threads at once. This module
+alone knows frontend, passes and backends; it gives the frontend its differentiator.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+
+from graphc.errors import GraphcTypeError, GraphcValueError
+from graphc.executable import Backend, Executable
+from graphc.frontend import transforms
+from graphc.frontend.structures import Structure, unflatten
+from graphc.frontend.tensor import Tensor
+from graphc.frontend.tracing import signature, trace
+from graphc.graph import Graph, topological_order
+from graphc.graph_verifier import verify
+from graphc.observer import Observer
+from graphc.passes import Compilation, Options, run_pipeline
+from graphc.passes.differentiate import gradients
+from graphc.program import Program, Stages
+
+BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
+BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+transforms.set_differentiator(gradients)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to compile: the backend, and what the passes may do."""
+
+    backend: BackendName
+    options: Options
+
+
+class CompiledFunction(Generic[Parameters, Result]):
+    """A function that is traced and compiled when it is called with new types of arguments.
+
+    `programs` lists what was compiled so far. Called while another function is traced, it becomes a
+    part of that function's graph.
+    """
+
+    def __init__(self, function: Callable[Parameters, Result], settings: Settings) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._settings = function, settings
+        self._known: dict[Hashable, tuple[Program, Structure]] = {}
+        self._lock = threading.RLock()
+
+    def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
+        """Run on arrays and return arrays, in the structure of the function's result."""
+        key, leaves = signature(arguments, keywords)
+        if any(isinstance(leaf, Tensor) for leaf in leaves):
+            return self._function(*arguments, **keywords)
+        program, structure = self._find(key, arguments, keywords)
+        result: Result = unflatten(structure, program(*leaves))
+        return result
+
+    def program(self, *arguments: Any, **keywords: Any) -> Program:
+        """Return the program for such arguments, compiled if need be and not run.
+
+        Arguments are as in a call; a `TensorType` stands for any array of that type.
+        """
+        key, _ = signature(arguments, keywords)
+        return self._find(key, arguments, keywords)[0]
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The programs compiled so far, oldest first."""
+        return tuple(program for program, _ in self._known.values())
+
+    def _find(self, key: Hashable, arguments: Any, keywords: Any) -> tuple[Program, Structure]:
+        found = self._known.get(key)
+        if found is not None:
+            return found
+        with self._lock:  # two threads with the same new types compile once
+            if key not in self._known:
+                traced = trace(self._function, arguments, keywords)
+                program = compile_graph(traced.graph, self._settings)
+                self._known[key] = (program, traced.structure)
+            return self._known[key]
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        return f"<compiled {name}, {len(self._known)} programs, {self._settings.backend}>"
+
+
+@overload
+def compile(
+    target: Tensor | Sequence[Tensor],
+    *,
+    inputs: Sequence[Tensor] | None = None,
+    backend: BackendName = "llvm",
+    optimise: bool = True,
+    reassociate: bool = False,
+    name: str = "main",
+) -> Program: ...
+
+
+@overload
+def compile(
+    target: Callable[Parameters, Result],
+    *,
+    backend: BackendName = "llvm",
+    optimise: bool = True,
+    reassociate: bool = False,
+) -> CompiledFunction[Parameters, Result]: ...
+
+
+@overload
+def compile(
+    *, backend: BackendName = "llvm", optimise: bool = True, reassociate: bool = False
+) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
+
+
+def compile(
+    target: Any = None,
+    *,
+    inputs: Sequence[Tensor] | None = None,
+    backend: BackendName = "llvm",
+    optimise: bool = True,
+    reassociate: bool = False,
+    name: str = "main",
+) -> Any:
+    """Compile a graph or a function; without a target, return a decorator.
+
+    target       tensors (a `Program` is returned) or a function (a `CompiledFunction`)
+    inputs       of a graph: the inputs in the order of the program's arguments; by default all that
+                 the tensors depend on, in the order in which they were made
+    backend      "llvm" (native code), "opencl" (a GPU) or "reference" (NumPy, node by node)
+    optimise     False: no graph passes and a kernel for each node; the results have the same bits
+    reassociate  True: allow rewriting that holds in real arithmetic only
+
+    Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
+    backend cannot work on this machine.
+
+    >>> import graphc
+    >>> x = graphc.input((3,), name="x")
+    >>> graphc.compile([x * 2], inputs=[x])([1, 2, 3])
+    [array([2., 4., 6.], dtype=float32)]
+    """
+    if backend not in BACKENDS:
+        raise GraphcValueError(
+            f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
+        )
+    settings = Settings(backend, Options(optimise=optimise, reassociate=reassociate))
+    if target is None:
+        return lambda function: CompiledFunction(_function(function), settings)
+    if isinstance(target, Tensor | list | tuple):
+        return compile_graph(_graph_of(target, inputs, name), settings)
+    if inputs is not None:
+        raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
+    return CompiledFunction(_function(target), settings)
+
+
+def _function(target: Any) -> Callable[..., Any]:
+    if not callable(target):
+        raise GraphcTypeError(
+            f"a {type(target).__name__} cannot be compiled",
+            hint="pass a function, a tensor or a list of tensors",
+        )
+    if isinstance(target, CompiledFunction):
+        return target._function
+    return target  # type: ignore[no-any-return]  # callable was just asked
+
+
+def _graph_of(
+    target: Tensor | Sequence[Tensor], inputs: Sequence[Tensor] | None, name: str
+) -> Graph:
+    tensors = [target] if isinstance(target, Tensor) else list(target)
+    for tensor in [*tensors, *(inputs or ())]:
+        if not isinstance(tensor, Tensor):
+            raise GraphcTypeError(f"a {type(tensor).__name__} is no tensor of a graph")
+    outputs = [tensor.node for tensor in tensors]
+    if inputs is None:
+        found = [n for n in topological_order(outputs) if n.op.name == "input"]
+        return Graph(sorted(found, key=lambda n: n.attributes["number"]), outputs, name=name)
+    wrong = next((i for i in inputs if i.node.op.name != "input"), None)
+    if wrong is not None:
+        raise GraphcTypeError(
+            f"{wrong!r} is computed or constant, no input", hint="make it with graphc.input"
+        )
+    return Graph([i.node for i in inputs], outputs, name=name)
+
+
+def compile_graph(graph: Graph, settings: Settings) -> Program:
+    """Return `graph` as a program."""
+    verify(graph)
+    if settings.backend == "reference":
+        from graphc.backends.reference import ReferenceExecutable  # rarely used
+
+        return Program(ReferenceExecutable(graph), Stages(graph, graph), settings.backend)
+    backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
+    observer = Observer(graph)
+    state = Compilation(graph, backend.target(), settings.options)
+    state = run_pipeline(state, observer.after)
+    assert state.plan is not None
+    start = time.perf_counter()
+    executable: Executable = backend.compile(state.plan)
+    observer.compiled(executable, backend.stages, time.perf_counter() - start)
+    stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds)
+    return Program(executable, stages, settings.backend)
+
+
+def evaluate(*tensors: Tensor) -> Any:
+    """Return the values of tensors that depend on no input, computed by the reference backend.
+
+    One tensor gives an array, several give a list of arrays.
+    """
+    arrays = compile(list(tensors), inputs=[], backend="reference")()
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+__all__ = ["BACKENDS", "CompiledFunction", "compile", "compile_graph", "evaluate"]
