@@ -11,8 +11,9 @@ carried out in all lanes, guards that differ by lane become masks. Unrolled loop
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from graphc.backends.llvm import memory, operations, primitives, spelling
 from graphc.backends.llvm.addresses import Environment
@@ -176,7 +177,7 @@ class _Emitter:
         operands = tuple(self.environment.value(o.name) for o in let.operands)
         if let.op in primitives.TRAPPING and self.mask:
             operands = (operands[0], self._divisor(operands[1]))
-        result = operations.write(
+        result = operations.write_let(
             self.writer, self.module, let.op, operands, let.result.dtype, let.payload
         )
         self.environment.values[let.result.name] = result
@@ -217,7 +218,8 @@ class _Emitter:
     def _place(
         self, buffer: str, indices: tuple[Index, ...], statement: Load | Store
     ) -> memory.Place:
-        where = statement.where and self.environment.value(statement.where.name)
+        predicate = statement.where
+        where = None if predicate is None else self.environment.value(predicate.name)
         return memory.make_place(
             self.environment, self.storages[buffer], indices, where, self.mask, self.within
         )
@@ -338,7 +340,7 @@ def _hint(loop: Loop) -> str:
     return "".join(c if c.isalnum() else "_" for c in loop.variable.name)
 
 
-_STATEMENTS = {
+_STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
     Let: _Emitter._let,
     Load: _Emitter._load,
     IndexValue: _Emitter._index_value,

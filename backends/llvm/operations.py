@@ -13,7 +13,7 @@ from graphc.backends.llvm import helpers, primitives, spelling
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType
-from graphc.op import scalar_program
+from graphc.op import Elementwise, find, scalar_program
 from graphc.scalar import PRIMITIVES, ScalarProgram
 
 
@@ -24,6 +24,10 @@ class Operand:
     text: str
     dtype: DType
     lanes: int = 1
+
+
+# What kernels may do to 16-bit floats as they are; anything else is computed in float32.
+_KEEPS_16_BIT = frozenset({"literal", "lookup", "convert", "bitcast", "select"})
 
 
 def spread(writer: Writer, operand: Operand, lanes: int) -> str:
@@ -46,6 +50,35 @@ def write(
         site = primitives.Site(writer, module, source, result, lanes, payload)
         return Operand(primitives.write(name, site, texts), result, lanes)
     return Operand(_call(writer, module, name, given, texts, result, lanes), result, lanes)
+
+
+def write_let(
+    writer: Writer,
+    module: Module,
+    name: str,
+    operands: tuple[Operand, ...],
+    result: DType,
+    payload: Any = None,
+) -> Operand:
+    """Write a kernel's operation: on 16-bit floats it is carried out in float32 and rounded back."""
+    if not _converts_16_bit(name):
+        return write(writer, module, name, operands, result, payload)
+    wide = tuple(_convert(writer, module, o, o.dtype.compute) for o in operands)
+    value = write(writer, module, name, wide, result.compute, payload)
+    return _convert(writer, module, value, result)
+
+
+def _converts_16_bit(name: str) -> bool:
+    if name in PRIMITIVES:
+        return name not in _KEEPS_16_BIT
+    op = find(name)
+    return not (op and isinstance(op.lowering, Elementwise) and op.lowering.native_16_bit)
+
+
+def _convert(writer: Writer, module: Module, operand: Operand, dtype: DType) -> Operand:
+    if operand.dtype is dtype:
+        return operand
+    return write(writer, module, "convert", (operand,), dtype)
 
 
 def _call(

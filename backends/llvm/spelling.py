@@ -47,7 +47,8 @@ def constant(dtype: DType, value: Any) -> str:
 
 def as_signed(value: int, bits: int) -> int:
     """Return the number whose two's complement has the same low `bits`: LLVM's integers are signed."""
-    return (value + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
+    half = 1 << (bits - 1)
+    return (value + half) % (2 * half) - half
 
 
 def number(bits: int, value: int, lanes: int) -> str:

@@ -119,7 +119,7 @@ def _start(team: _Team, number: int) -> bool:
         ctypes.byref(handle), attributes, routine, ctypes.c_void_p(line)
     )
     library.pthread_attr_destroy(attributes)
-    return failed == 0
+    return int(failed) == 0
 
 
 def _forget() -> None:

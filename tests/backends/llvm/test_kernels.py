@@ -1,0 +1,308 @@
+"""Statements of kernels: memory, masks, scratch, loops, and indices, against the interpreter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc import dtypes
+from graphc.dtypes import DType
+from graphc.kernel_text import parse_kernel
+from tests.backends.llvm.harness import CPUS, Array, check, run_native, special_values
+
+FLOAT32 = dtypes.float32
+
+
+def values(count: int, dtype: DType = FLOAT32, seed: int = 0) -> Array:
+    return special_values(dtype, count, seed)
+
+
+STRIDES = {
+    "one": "l + 8*i",
+    "zero": "i",
+    "reversed": "-1*l + 8*i + 7",
+    "three": "3*l + i",
+    "negative": "-2*l + 40 + i",
+    "quotient": "((l + 3*i) floordiv 3)",
+    "remainder": "((5*l + i) mod 7)",
+    "negative quotient": "((l + -4*i) floordiv 3) + 20",
+    "negative remainder": "((l + -9*i) mod 6)",
+    "power of two": "((l + -9*i) mod 8) + ((l + -5*i) floordiv 4) + 30",
+    "nested": "((((l + 3*i) floordiv 2) + 5) mod 9)",
+}
+
+
+@pytest.mark.parametrize("index", STRIDES.values(), ids=STRIDES.keys())
+@pytest.mark.parametrize("dtype", [FLOAT32, dtypes.bool_, dtypes.int8, dtypes.float64], ids=str)
+@pytest.mark.parametrize("kind", ["vector", "serial"])
+def test_loads(index: str, dtype: DType, kind: str) -> None:
+    text = f"""kernel loads(x: {dtype}[64] in, p: bool[64] in, y: {dtype}[8, 8] out,
+                           z: {dtype}[8, 8] out, w: {dtype}[8, 8] out) {{
+      for i < 8 parallel {{ %q = load p[i] : bool
+        for l < 8 {kind} {{
+          %p = load p[l + 8*i] : bool
+          %a = load x[{index}] : {dtype}
+          %b = load x[{index}] where %p : {dtype}
+          %c = load x[{index}] where %q : {dtype}
+          store y[i, l] = %a
+          store z[i, l] = %b
+          store w[i, l] = %c }} }} }}"""
+    check(text, {"x": values(64, dtype), "p": values(64, dtypes.bool_)})
+
+
+@pytest.mark.parametrize("place", ["l + 8*i", "-1*l + 8*i + 7", "3*l + 24*i", "-2*l + 16*i + 14"])
+@pytest.mark.parametrize("dtype", [FLOAT32, dtypes.bool_, dtypes.int16], ids=str)
+@pytest.mark.parametrize("where", ["", "where %p", "where %q"])
+def test_stores(place: str, dtype: DType, where: str) -> None:
+    text = f"""kernel stores(x: {dtype}[64] in, p: bool[64] in, y: {dtype}[192] inout) {{
+      for i < 8 parallel {{ %q = load p[i] : bool
+        for l < 8 vector {{
+          %p = load p[l + 8*i] : bool
+          %a = load x[l + 8*i] : {dtype}
+          store y[{place}] = %a {where} }} }} }}"""
+    arrays = {"x": values(64, dtype), "p": values(64, dtypes.bool_), "y": values(192, dtype, 1)}
+    check(text, arrays)
+
+
+@pytest.mark.parametrize("extent", [1, 7, 8, 9, 23])
+@pytest.mark.parametrize("lanes", [4, 8, 64])
+@pytest.mark.parametrize("index", ["v", "-1*v + top"])
+def test_guarded_tails(extent: int, lanes: int, index: str) -> None:
+    position = f"{lanes}*i + l"
+    reverse = f"-{lanes}*i + -1*l + {extent - 1}"
+    place = position if index == "v" else reverse
+    text = f"""kernel tail(x: float32[{extent}] in, y: float32[{extent}] out, z: int32[{extent}] out) {{
+      for i < {-(-extent // lanes)} parallel {{ for l < {lanes} vector {{
+        if {position} < {extent} {{
+          %a = load x[{place}] : float32
+          %b = mul(%a, %a) : float32
+          %n = index({position}) : int32
+          store y[{position}] = %b
+          store z[{place}] = %n }} }} }} }}"""
+    check(text, {"x": values(extent)})
+
+
+def test_guards_of_all_kinds() -> None:
+    text = """kernel guards(x: float32[12, 16] in, y: float32[12, 16] inout) {
+      for i < 14 parallel { for l < 16 vector {
+        if i < 12 and 2*l < 3*i + 4 and 1 < l {
+          if ((l + i) mod 3) < 1 { %a = load x[i, l] : float32  store y[i, l] = %a }
+          if i < 3 { %b = load x[i, -1*l + 15] : float32  store y[i, l] = %b } } } } }"""
+    check(text, {"x": values(192).reshape(12, 16), "y": values(192, seed=1).reshape(12, 16)})
+
+
+def test_division_in_lanes_that_a_guard_leaves_out() -> None:
+    text = """kernel divide(x: int32[5] in, y: int32[5] out) {
+      for l < 8 vector { if l < 5 {
+        %a = load x[l] : int32
+        %b = quotient(%a, %a) : int32
+        %c = modulus(%a, %a) : int32
+        %d = add(%b, %c) : int32
+        store y[l] = %d } } }"""
+    check(text, {"x": np.array([3, -4, 5, 2**31 - 1, -(2**31)], np.int32)})
+
+
+def test_gather_and_scatter_through_values() -> None:
+    text = """kernel gather(n: int64[64] in, m: uint8[4] in, x: float32[50, 6] in,
+                            y: float32[64, 6] out, z: float32[64, 6] out) {
+      for i < 4 parallel {
+        %m = load m[i] : uint8
+        for l < 16 vector { %n = load n[l + 16*i] : int64
+        for k < 6 serial {
+          %a = load x[%n{0..49}, k] : float32
+          %b = load x[%m{0..49}, ((%n{0..49} + k) mod 6)] : float32
+          store y[l + 16*i, k] = %a
+          store z[l + 16*i, k] = %b } } } }"""
+    generator = np.random.default_rng(0)
+    arrays = {
+        "n": generator.permutation(64).clip(0, 49),
+        "m": np.array([0, 49, 7, 3], np.uint8),
+        "x": values(300).reshape(50, 6),
+    }
+    check(text, arrays)
+
+
+def test_stores_to_gathered_places() -> None:
+    text = """kernel scatter(n: int32[16] in, x: bool[16] in, y: bool[16] out) {
+      for l < 16 vector { %n = load n[l] : int32  %x = load x[l] : bool
+        store y[%n{0..15}] = %x } }"""
+    order = np.random.default_rng(1).permutation(16).astype(np.int32)
+    check(text, {"n": order, "x": values(16, dtypes.bool_)})
+
+
+def test_out_of_bounds_indices_behind_a_false_where() -> None:
+    text = """kernel checked(n: int64[16] in, x: float32[5] in, y: float32[16] out,
+                             s: int32[1] inout) {
+      for l < 16 vector {
+        %n = load n[l] : int64
+        %zero = literal() 0 : int64
+        %five = literal() 5 : int64
+        %low = le(%zero, %n) : bool
+        %high = lt(%n, %five) : bool
+        %ok = and(%low, %high) : bool
+        %bad = not(%ok) : bool
+        %i = select(%ok, %n, %zero) : int64
+        %a = load x[%i{0..4}] where %ok : float32
+        %one = literal() 1 : int32
+        store s[0] = %one where %bad
+        store y[l] = %a } }"""
+    good = np.arange(16) % 5
+    arrays = {"n": good, "x": values(5), "s": np.zeros(1, np.int32)}
+    check(text, arrays)
+    bad = good.copy()
+    bad[[3, 7]] = 2**62, -(2**63)
+    check(text, {**arrays, "n": bad})
+
+
+@pytest.mark.parametrize("guard", ["l < 9", "8 < l", "l < 0"])
+def test_uniform_stores_under_masks(guard: str) -> None:
+    text = f"""kernel uniform(x: float32[4] in, p: bool[16] in, y: float32[4] inout) {{
+      for i < 4 parallel {{ for l < 16 vector {{ if {guard} {{
+        %x = load x[i] : float32
+        %p = load p[l] : bool
+        %a = load x[i] where %p : float32
+        store y[i] = %x where %p }} }} }} }}"""
+    arrays = {"x": values(4, seed=3), "p": values(16, dtypes.bool_), "y": np.ones(4, np.float32)}
+    check(text, arrays)
+
+
+def test_scratch_of_lanes_and_of_loops() -> None:
+    text = """kernel scratches(x: float32[6, 16, 5] in, y: float32[6, 16] out, z: float32[6] out) {
+      for i < 6 parallel {
+        scratch lane : float32[16] register
+        scratch large : float32[4000] cache
+        for l < 16 vector {
+          scratch acc : float32[] register
+          scratch last : float32[5] cache
+          scratch wide : float64[600] cache
+          %zero = literal() 0.0 : float32
+          store acc[] = %zero
+          for k < 5 serial {
+            %v = load x[i, l, k] : float32
+            %a = load acc[] : float32
+            %s = add(%a, %v) : float32
+            store acc[] = %s
+            store last[((k + l) mod 5)] = %s
+            %d = convert(%s) : float64
+            store wide[k + 100] = %d
+          }
+          %r = load last[((2*l) mod 5)] : float32
+          %w = load wide[104] : float64
+          %n = convert(%w) : float32
+          %t = sub(%r, %n) : float32
+          store y[i, l] = %t
+          store lane[l] = %t
+          store large[l + 16*i] = %t
+        }
+        for t < 8 parallel {
+          %p = load lane[t] : float32
+          %q = load large[t + 8 + 16*i] : float32
+          %m = mul(%p, %q) : float32
+          store lane[t] = %m
+        }
+        %f = load lane[7] : float32
+        store z[i] = %f } }"""
+    x = np.random.default_rng(0).normal(size=(6, 16, 5)).astype(np.float32)
+    check(text, {"x": x}, cores=2)
+
+
+def test_guarded_accumulation_in_vector_loops() -> None:
+    text = """kernel tails(x: int32[13, 7] in, y: int32[13] out) {
+      for i < 2 parallel { for l < 8 vector { if l + 8*i < 13 {
+          scratch acc : int32[] register
+          %zero = literal() 0 : int32
+          store acc[] = %zero
+          for k < 7 serial {
+            %v = load x[l + 8*i, k] : int32
+            %a = load acc[] : int32
+            %s = add(%a, %v) : int32
+            if k < 3 + l { store acc[] = %s } }
+          %r = load acc[] : int32
+          %q = quotient(%r, %r) : int32
+          store y[l + 8*i] = %q } } } }"""
+    check(text, {"x": np.random.default_rng(0).integers(1, 99, (13, 7)).astype(np.int32)})
+
+
+def test_in_vector_loops_uniform_values_stay_usable() -> None:
+    text = """kernel uniform(x: float32[3] in, p: bool[3] in, y: float32[3, 32] out) {
+      for i < 3 parallel { for l < 32 vector {
+        %x = load x[i] : float32
+        %p = load p[i] : bool
+        %i = index(3*i + 5) : uint8
+        %n = index(300*l + -7*i) : int8
+        %a = convert(%i) : float32
+        %b = convert(%n) : float32
+        %c = select(%p, %a, %b) : float32
+        %d = select(%p, %x, %c) : float32
+        store y[i, l] = %d } } }"""
+    check(text, {"x": values(3), "p": np.array([True, False, True])})
+
+
+def test_unrolled_loops_and_odd_vector_extents() -> None:
+    text = """kernel unrolled(x: float32[4, 12] in, y: float32[4, 12] out, z: float32[12] out) {
+      for u < 4 unrolled { for l < 12 vector {
+        %a = load x[u, l] : float32  %b = neg(%a) : float32  store y[u, l] = %b } }
+      for i < 1 parallel { for l < 12 vector {
+        scratch acc : float32[2] register
+        %one = literal() 1.0 : float32
+        store acc[0] = %one
+        for u < 4 unrolled {
+          %p = load acc[0] : float32
+          %q = load x[u, l] : float32
+          %s = fma(%p, %q, %q) : float32
+          store acc[0] = %s }
+        %r = load acc[0] : float32
+        store z[l] = %r } } }"""
+    check(text, {"x": np.random.default_rng(0).normal(size=(4, 12)).astype(np.float32)})
+
+
+def test_unscheduled_reduction_with_scratch_at_the_top() -> None:
+    text = """kernel total(x: float32[100] in, y: float32[] out, n: int64[3] out) {
+      scratch lane : float32[16] register
+      for l < 16 parallel { %zero = literal() 0.0 : float32  store lane[l] = %zero }
+      for s < 6 serial { for l < 16 parallel {
+        %v = load x[16*s + l] : float32  %a = load lane[l] : float32
+        %b = add(%a, %v) : float32  store lane[l] = %b } }
+      for m < 4 parallel {
+        %w = load x[96 + m] : float32  %c = load lane[m] : float32
+        %d = add(%c, %w) : float32  store lane[m] = %d }
+      for t < 8 parallel { %e = load lane[t] : float32  %f = load lane[t + 8] : float32
+        %g = add(%e, %f) : float32 store lane[t] = %g }
+      %r = load lane[0] : float32
+      store y[] = %r
+      for u < 3 parallel { %u = index(u) : int64 store n[u] = %u } }"""
+    check(text, {"x": np.random.default_rng(0).normal(size=100).astype(np.float32)}, cores=2)
+
+
+def test_empty_loops_and_arrays() -> None:
+    text = """kernel nothing(x: float32[0, 4] in, y: float32[0] out, z: float32[2] inout) {
+      for i < 0 parallel { for j < 4 parallel {
+        %a = load x[i, j] : float32  store y[i] = %a } }
+      for k < 2 parallel { for e < 0 vector {
+        %b = load z[k] : float32  %c = neg(%b) : float32  store z[k] = %c } } }"""
+    check(text, {"x": np.zeros((0, 4), np.float32), "z": values(2)})
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float16, dtypes.bfloat16], ids=str)
+def test_16_bit_floats_are_computed_in_float32(dtype: DType) -> None:
+    text = f"""kernel halves(x: {dtype}[64] in, y: {dtype}[64] in, z: {dtype}[64] out,
+                            p: bool[64] out) {{
+      for i < 4 parallel {{ for l < 16 vector {{
+        %x = load x[16*i + l] : {dtype}
+        %y = load y[16*i + l] : {dtype}
+        %s = add(%x, %y) : {dtype}
+        %m = fma(%s, %y, %x) : {dtype}
+        %p = lt(%x, %m) : bool
+        store z[16*i + l] = %m
+        store p[16*i + l] = %p }} }} }}"""
+    check(text, {"x": values(64, dtype, 1), "y": values(64, dtype, 2)})
+
+
+def test_any_byte_but_zero_is_true() -> None:
+    text = """kernel truth(x: bool[16] in, y: bool[16] out) {
+      for l < 16 vector { %x = load x[l] : bool  %y = not(%x) : bool  store y[l] = %y } }"""
+    odd = np.arange(16, dtype=np.uint8).view(np.bool_)
+    for cpu in CPUS:
+        given = run_native(parse_kernel(text), {"x": odd}, cpu)["y"]
+        assert given.tolist() == [True] + [False] * 15
+        assert set(given.view(np.uint8).tolist()) == {0, 1}

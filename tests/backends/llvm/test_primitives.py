@@ -1,0 +1,99 @@
+"""Every primitive on every dtype, scalar and in vectors, at every CPU level, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphc import dtypes
+from graphc.dtypes import DType
+from graphc.scalar import COMPARISONS, PRIMITIVES
+from tests.backends.llvm.harness import CPUS, Array, check, special_values
+
+COUNT = 1024
+_SPECIAL = {"literal", "convert", "bitcast", "lookup", "select", "quotient", "modulus", "shl", "shr"}
+_PLAIN = [row for name, row in PRIMITIVES.items() if name not in _SPECIAL]
+
+
+def operations(dtype: DType) -> list[tuple[str, DType]]:
+    """List the right sides of assignments over %a, %b, %c, %p and the dtypes of their results."""
+    found = []
+    for row in _PLAIN:
+        if dtype.kind in row.kinds:
+            operands = ", ".join(["%a", "%b", "%c"][: row.arity])
+            result = dtypes.bool_ if row.name in COMPARISONS else dtype
+            found.append((f"{row.name}({operands})", result))
+    found += [(f"convert(%a) : {d}", d) for d in dtypes.ALL]
+    found.append(("select(%p, %a, %b)", dtype))
+    if dtype.kind != "bool":
+        same = [d for d in dtypes.ALL if d.bits == dtype.bits and d.kind != "bool"]
+        found += [(f"bitcast(%a) : {d}", d) for d in same]
+    if dtype.is_integer:
+        found += [(f"{n}(%a, %d)", dtype) for n in ("quotient", "modulus")]
+        found += [(f"{n}(%a, %n)", dtype) for n in ("shl", "shr")]
+    return found
+
+
+def kernel_text(dtype: DType, lanes: int) -> str:
+    """Return a kernel that stores every operation's result in an output of its own."""
+    rows = operations(dtype)
+    inputs = "".join(f"{n}: {dtype}[{COUNT}] in, " for n in "abcdn") + f"p: bool[{COUNT}] in"
+    outputs = "".join(f", o{i}: {d}[{COUNT}] out" for i, (_, d) in enumerate(rows))
+    place = f"{lanes}*i + l" if lanes > 1 else "i"
+    loads = "".join(f"%{n} = load {n}[{place}] : {dtype}\n" for n in "abcdn")
+    loads += f"%p = load p[{place}] : bool\n"
+    body = ""
+    for i, (text, result) in enumerate(rows):
+        typed = text if " : " in text else f"{text} : {result}"
+        body += f"%r{i} = {typed}\nstore o{i}[{place}] = %r{i}\n"
+    inner = f"for l < {lanes} vector {{ {loads}{body} }}" if lanes > 1 else loads + body
+    return (
+        f"kernel all_of_{dtype}({inputs}{outputs}) "
+        f"{{ for i < {COUNT // lanes} parallel {{ {inner} }} }}"
+    )
+
+
+def arguments(dtype: DType) -> dict[str, Array]:
+    """Return operands: special values, a divisor that is safe, a shift count in range."""
+    arrays = {n: special_values(dtype, COUNT, seed) for seed, n in enumerate("abc")}
+    divisor = special_values(dtype, COUNT, 7)
+    if dtype.is_integer:
+        divisor[(divisor == 0) | (divisor == dtype.numpy.type(-1 if dtype.is_signed else 0))] = 3
+    arrays["d"] = divisor
+    count = np.arange(COUNT) % max(dtype.bits, 1)
+    arrays["n"] = count.astype(dtype.numpy) if dtype.is_integer else divisor
+    arrays["p"] = np.arange(COUNT) % 3 == 0
+    return arrays
+
+
+@pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
+@pytest.mark.parametrize("lanes", [1, 16])
+def test_every_primitive_has_the_interpreters_bits(dtype: DType, lanes: int) -> None:
+    check(kernel_text(dtype, lanes), arguments(dtype))
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8, 32, 64])
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.int8, dtypes.float16], ids=str)
+def test_vector_widths(dtype: DType, lanes: int) -> None:
+    check(kernel_text(dtype, lanes), arguments(dtype), CPUS[:2])
+
+
+@pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_literals_and_tables(dtype: DType, lanes: int) -> None:
+    if dtype.kind == "bool":
+        values = "[true, false, true]"
+    elif dtype.is_float:
+        values = "[1.5, -0.0, inf]"
+    else:
+        values = f"[{np.iinfo(dtype.numpy).max}, 0, {np.iinfo(dtype.numpy).min}]"
+    one = values[1:-1].split(",")[0]
+    text = f"""kernel tables(i: int32[{4 * lanes}] in, x: {dtype}[{4 * lanes}] out,
+                            y: {dtype}[{4 * lanes}] out) {{
+      for k < 4 parallel {{ for l < {lanes} vector {{
+        %i = load i[{lanes}*k + l] : int32
+        %x = lookup(%i) {values} : {dtype}
+        %y = literal() {one} : {dtype}
+        store x[{lanes}*k + l] = %x
+        store y[{lanes}*k + l] = %y }} }} }}"""
+    check(text, {"i": (np.arange(4 * lanes) % 3).astype(np.int32)})
