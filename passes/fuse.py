@@ -12,6 +12,7 @@ Fusing never changes a bit of any result. Time is nearly linear in the number of
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from graphc.graph import Graph
@@ -58,6 +59,7 @@ class _Fusion:
         self.clusters: dict[int, Cluster] = {}
         self.readers: dict[Node, dict[Cluster, None]] = {}
         self.verdicts = Verdicts()
+        self._numbers = itertools.count()
 
     def run(self) -> Grouping:
         for node in reversed(self.graph.nodes):
@@ -187,7 +189,7 @@ class _Fusion:
 
     def _start(self, node: Node) -> Cluster:
         """Make a cluster that stores `node`."""
-        cluster = Cluster(len(self.clusters), space_of(node))
+        cluster = Cluster(next(self._numbers), space_of(node))
         self.clusters[cluster.number] = cluster
         self.order.add(cluster.number)
         cluster.accumulates = is_accumulator(node)
