@@ -24,7 +24,9 @@ def test_float32_within_one_ulp() -> None:
 def test_float64() -> None:
     x = np.concatenate([accuracy.float64_sample(300, seed=23), np.linspace(-6.2, 6.2, 2001)])
     x = x[np.abs(x) < 50]
-    assert accuracy.ulp_error(accuracy.run(erf, x), mpmath.erf, x) <= 1.3
+    got = accuracy.run(erf, x)
+    assert np.isfinite(got).all()
+    assert accuracy.ulp_error(got, mpmath.erf, x) <= 1.35
 
 
 @pytest.mark.parametrize("dtype", accuracy.FLOATS, ids=str)
