@@ -102,7 +102,11 @@ def _bitcast(site: Site, a: str) -> str:
 def _lookup(site: Site, a: str) -> str:
     table = site.module.table(site.result, site.payload)
     element, width = spelling.memory(site.result), spelling.register(site.source, site.lanes)
-    place = site.writer.pure(f"getelementptr {element}, ptr {table}, {width} {_wide(site, a)}")
+    if not site.source.is_signed:  # getelementptr extends by sign
+        wide = spelling.vector("i64", site.lanes)
+        a = a if width == wide else site.writer.pure(f"zext {width} {a} to {wide}")
+        width = wide
+    place = site.writer.pure(f"getelementptr {element}, ptr {table}, {width} {a}")
     if site.lanes == 1:
         loaded = site.writer.pure(f"load {element}, ptr {place}")
     else:
@@ -110,14 +114,7 @@ def _lookup(site: Site, a: str) -> str:
     return helpers.from_memory(site.writer, site.result, site.lanes, loaded)
 
 
-def _wide(site: Site, a: str) -> str:
-    """Return an unsigned index as it can be given to getelementptr, which extends by sign."""
-    if site.source.is_signed:
-        return a
-    raise InternalError("the index of a lookup is signed")
-
-
-_INT, _FLOAT, _BITS = ("int", "uint"), ("float",), ("bool", "int", "uint")
+_INT, _BITS = ("int", "uint"), ("bool", "int", "uint")
 
 
 def _same(template: str, kinds: tuple[str, ...]) -> dict[str, str]:
