@@ -115,8 +115,8 @@ power = elementwise(
 )  # fmt: skip
 hypot = elementwise(
     "hypot", BINARY, power_formulas.hypot, np.hypot,
-    kinds=FLOAT, pullback=_hypot_pullback, algebra=Algebra(commutative=True),
-    domain=NOT_ZERO, in_float64=True, summary="sqrt(x*x + y*y) without overflow",
+    kinds=FLOAT, pullback=_hypot_pullback, domain=NOT_ZERO,
+    in_float64=True, summary="sqrt(x*x + y*y) without overflow",
 )  # fmt: skip
 logaddexp = elementwise(
     "logaddexp", BINARY, logarithm.logaddexp, np.logaddexp,

@@ -7,11 +7,17 @@ import numpy as np
 from graphc import scalar
 from graphc.formulas import rounding
 from graphc.op import Domain
-from graphc.ops.declare import UNARY, constant_in_steps, elementwise
+from graphc.ops.declare import UNARY, Array, constant_in_steps, elementwise
 from graphc.ops.type_rules import FLOAT
 
 _BETWEEN_INTEGERS = Domain(smooth_away_from=(-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0))
 _BETWEEN_HALVES = Domain(smooth_away_from=(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5))
+
+
+def _nextafter(x: Array, y: Array) -> Array:
+    """Return y where x equals it: NumPy does so for every float but float16."""
+    return np.where(x == y, y, np.nextafter(x, y))
+
 
 floor = elementwise(
     "floor", UNARY, scalar.floor, np.floor,
@@ -34,7 +40,7 @@ round_ = elementwise(
     summary="the nearest whole number, halves to the even one",
 )  # fmt: skip
 nextafter = elementwise(
-    "nextafter", ("x", "y"), rounding.nextafter, np.nextafter,
+    "nextafter", ("x", "y"), rounding.nextafter, _nextafter,
     kinds=FLOAT, native_16_bit=True,
     summary="the float next to x towards y",
 )  # fmt: skip

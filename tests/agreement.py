@@ -1,0 +1,116 @@
+"""When a result agrees with its op's reference: to the bit, but for rounding where that is allowed.
+
+`assert_agrees` is for every way of computing an op. NaNs agree with each other, whatever their
+bits; signs of zeros count. An op is held to the bit if it is in EXACT or gives no floats; any other
+elementwise op may be off by `ULPS`, and sums and products by the classic bound on their rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphc import dtypes
+from graphc.dtypes import DType, as_dtype
+from graphc.op import Op
+from graphc.tensor_type import TensorType
+from tests.samples import Array, Case
+
+EXACT = frozenset(
+    ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "maximum", "minimum",
+     "copysign", "nextafter", "negative", "abs", "sign", "square", "reciprocal", "sqrt", "floor",
+     "ceil", "trunc", "round", "where", "cast"]
+)  # fmt: skip
+ULPS = {"float16": 1, "bfloat16": 1, "float32": 1, "float64": 4}
+_ROUNDED_SUMS = ("sum", "prod", "contraction")
+
+
+def reference(op: Op, case: Case) -> Array:
+    """Return what the reference of `op` gives, of the type that its type rule says."""
+    types = [TensorType(a.shape, as_dtype(a.dtype)) for a in case.operands]
+    result = op.type_rule(*types, **case.attributes)
+    value = np.asarray(op.reference(*case.operands, result=result, **case.attributes))
+    assert (value.dtype, value.shape) == (result.dtype.numpy, result.shape), (op, str(case))
+    return value
+
+
+def assert_agrees(op: Op, case: Case, got: Array, want: Array | None = None) -> None:
+    """Fail, naming the first bad elements, where `got` is no right result of `op` in `case`."""
+    want = reference(op, case) if want is None else want
+    assert (got.dtype, got.shape) == (want.dtype, want.shape), f"{op} of {case}"
+    bad = np.atleast_1d(~(same(got, want) | _is_near(op, case, got, want)))
+    got, want = np.atleast_1d(got, want)
+    if bad.any():
+        places = [tuple(map(int, place)) for place in np.argwhere(bad)[:4]]
+        lines = [f"at {p}: {got[p]!r}, not {want[p]!r}{_operands_at(case, p)}" for p in places]
+        raise AssertionError(f"{op} of {case}: {int(bad.sum())} wrong\n" + "\n".join(lines))
+
+
+def same(a: Array, b: Array) -> Array:
+    """Return where two arrays of one type hold the same bits, or both NaN."""
+    if a.dtype.kind in "biu":
+        return np.asarray(a == b)
+    bits = np.dtype(f"u{a.dtype.itemsize}")
+    equal_bits = np.ascontiguousarray(a).view(bits) == np.ascontiguousarray(b).view(bits)
+    with np.errstate(invalid="ignore"):  # ml_dtypes complains of signalling NaNs
+        return np.asarray((np.isnan(a) & np.isnan(b)) | equal_bits.reshape(a.shape))
+
+
+def ulps_apart(a: Array, b: Array) -> Array:
+    """Return how many floats lie between; both zeros are one; infinite for one NaN."""
+    word = np.dtype(f"i{a.dtype.itemsize}")
+    places = []
+    for x in (a, b):
+        bits = np.ascontiguousarray(x).view(word).reshape(x.shape).astype(np.float64)
+        lowest = float(np.iinfo(word).min)
+        places.append(np.where(bits < 0, lowest - bits, bits))
+    apart = np.abs(places[0] - places[1])
+    return np.where(np.isnan(a) | np.isnan(b), np.inf, apart)
+
+
+def _operands_at(case: Case, place: tuple[int, ...]) -> str:
+    shapes = {a.shape for a in case.operands}
+    if len(shapes) != 1 or len(place) != len(next(iter(shapes))):
+        return ""
+    return " for " + ", ".join(repr(a[place]) for a in case.operands)
+
+
+def _is_near(op: Op, case: Case, got: Array, want: Array) -> Array:
+    dtype = as_dtype(want.dtype)
+    if not dtype.is_float or op.name in EXACT:
+        return np.zeros(want.shape, bool)
+    if op.name in _ROUNDED_SUMS:
+        return _is_within_sum_bound(op, case, got, want, dtype)
+    if not op.is_elementwise:
+        return np.zeros(want.shape, bool)
+    signs = (np.signbit(got) == np.signbit(want)) | (want != 0)
+    near = np.asarray((ulps_apart(got, want) <= ULPS[dtype.name]) & signs & np.isfinite(want))
+    if op.name == "logaddexp":  # near 0 the error is relative to the operands
+        largest = np.fmin(np.fmax(*map(_size, case.operands)), 1e300)
+        near |= _absolute(got, want) <= 2 * epsilon(dtype) * largest
+    return near
+
+
+def _size(x: Array) -> Array:
+    return np.abs(x.astype(np.float64))
+
+
+def epsilon(dtype: DType) -> float:
+    """Return the distance from 1 to the next float."""
+    return {"bfloat16": 2.0**-7}.get(dtype.name) or float(np.finfo(dtype.numpy).eps)
+
+
+def _absolute(got: Array, want: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return np.abs(got.astype(np.float64) - want.astype(np.float64))
+
+
+def _is_within_sum_bound(op: Op, case: Case, got: Array, want: Array, dtype: DType) -> Array:
+    """Higham, "Accuracy and stability of numerical algorithms" (2002), 3.1: n u times the sizes."""
+    magnitudes = Case(tuple(_size(a) for a in case.operands), case.attributes)
+    sizes = reference(op, magnitudes).astype(np.float64)
+    count = max(1, case.operands[0].size)
+    unit = epsilon(dtype.compute) * count + epsilon(dtype) * (dtype is not dtype.compute)
+    least = float(np.finfo(np.float32).tiny if dtype is not dtypes.float64 else 0)
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(got.astype(np.float64)) & np.isfinite(want.astype(np.float64))
+        return np.asarray(finite & (_absolute(got, want) <= unit * sizes + least * count))
