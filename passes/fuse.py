@@ -34,7 +34,13 @@ from graphc.passes.fuse_cluster import (
 )
 from graphc.passes.fuse_demand import demands_of
 from graphc.passes.fuse_report import Verdicts, group_name
-from graphc.passes.iteration_space import Space, is_accumulator, stands_alone, strip
+from graphc.passes.iteration_space import (
+    Space,
+    accumulation_space,
+    is_accumulator,
+    stands_alone,
+    strip,
+)
 from graphc.passes.operation_cost import weight
 from graphc.target import Target
 
@@ -125,7 +131,7 @@ class _Fusion:
         host = self._host(node, readers) if self.enabled else None
         for reader in readers:
             if reader is not host:
-                self.verdicts.refuse(node, reader, self._refusal(node, reader, readers))
+                self.verdicts.refuse(node, reader, self._refusal(node, reader, readers, host))
         if host is not None:
             self._join(host, node, 0)
         else:
@@ -168,7 +174,9 @@ class _Fusion:
             return fits_reduction(cluster, node, demands[0].indices)
         return True
 
-    def _refusal(self, node: Node, reader: Cluster, readers: list[Cluster]) -> Reason:
+    def _refusal(
+        self, node: Node, reader: Cluster, readers: list[Cluster], host: Cluster | None
+    ) -> Reason:
         """Return why `reader` does not compute the node itself."""
         for demand in reader.wanted[node]:
             if demand.in_memory is not None:
@@ -180,7 +188,9 @@ class _Fusion:
         if not self.enabled:
             return Reason.DISABLED
         if self._can_store(reader, node):
-            return Reason.CYCLE if len(readers) > 1 else Reason.BOUNDARY
+            return Reason.SEVERAL_READERS if host is not None else Reason.CYCLE
+        if is_accumulator(node):
+            return _refusal_of_rows(node, reader)
         if len(readers) > 1:
             return Reason.SEVERAL_READERS
         return Reason.BOUNDARY if node in self.roots else Reason.OTHER_AXES
@@ -228,7 +238,7 @@ class _Fusion:
         return merged
 
     def _merge(self, kept: Cluster, gone: Cluster, node: Node) -> bool:
-        if not all(_wants_in_order(cluster, node) for cluster in (kept, gone)):
+        if not _want_alike(kept, gone, node):
             return False
         wide, narrow = (gone, kept) if gone.accumulates else (kept, gone)
         if not _can_share_loops(wide, narrow) or not self.order.merge(kept.number, gone.number):
@@ -262,9 +272,21 @@ class _Fusion:
         return tuple(groups)
 
 
+def _refusal_of_rows(node: Node, reader: Cluster) -> Reason:
+    """Return why the reader does not compute this accumulator in its rows."""
+    own, space = accumulation_space(node), reader.space
+    is_too_few = space is not None and space.extents == own.extents and not has_enough_rows(own)
+    return Reason.FEW_ROWS if is_too_few and own.reduced else Reason.OTHER_AXES
+
+
 def _is_whole(node: Node, space: Space) -> bool:
     """Return whether the node has the elements of the space, and its rows are fewer."""
     return bool(space.reduced) and strip(node.shape) == space.extents
+
+
+def _has_adjacent_rows(space: Space) -> bool:
+    """Return whether threads share rows of adjacent elements: a good home for other results."""
+    return has_enough_rows(space) and space.reduced[:1] == (len(space.kept),)
 
 
 def _reads_memory(cluster: Cluster, node: Node) -> bool:
@@ -289,11 +311,21 @@ def _stored_size(node: Node) -> int:
     return size
 
 
-def _wants_in_order(cluster: Cluster, node: Node) -> bool:
-    demands = cluster.wanted[node]
-    if len(demands) != 1 or demands[0].in_memory is not None:
+def _want_alike(one: Cluster, other: Cluster, node: Node) -> bool:
+    """Return whether both want each element of the node once, and would at the same point of loops."""
+    demands = [*one.wanted[node], *other.wanted[node]]
+    if len(demands) != 2 or any(demand.in_memory is not None for demand in demands):
         return False
-    return demands[0].indices == cluster.own_place(node)
+    first, second = (demand.indices for demand in demands)
+    if first == one.own_place(node) and second == other.own_place(node):
+        return True
+    if first != second or node.op.is_leaf or one.space is None or other.space is None:
+        return False
+    if one.accumulates or other.accumulates:
+        wide = one if one.accumulates else other
+        return one.space.extents == other.space.extents and first == wide.own_place(node)
+    is_reduction = is_accumulator(node) and not isinstance(node.op.lowering, Contraction)
+    return is_reduction and all(fits_reduction(cluster, node, first) for cluster in (one, other))
 
 
 def _can_share_loops(wide: Cluster, narrow: Cluster) -> bool:
@@ -308,5 +340,5 @@ def _can_share_loops(wide: Cluster, narrow: Cluster) -> bool:
         is_reduction = not (wide.contracts or narrow.contracts)
         return is_reduction and wide.space == narrow.space
     if narrow.space.extents == wide.space.extents:
-        return wide.contracts or not wide.accumulates or has_enough_rows(wide.space)
+        return wide.contracts or not wide.accumulates or _has_adjacent_rows(wide.space)
     return wide.accumulates and narrow.space.extents == wide.space.rows

@@ -59,8 +59,12 @@ class Cluster:
     def want(self, node: Node, demand: Demand) -> None:
         """Note that the cluster wants `node` at a place."""
         demands = self.wanted.setdefault(node, [])
-        if demand not in demands:
-            demands.append(demand)
+        for n, known in enumerate(demands):
+            if known.indices == demand.indices and known.in_memory is demand.in_memory:
+                if known.repeated < demand.repeated:
+                    demands[n] = demand
+                return
+        demands.append(demand)
 
     @property
     def is_full(self) -> bool:
