@@ -121,15 +121,13 @@ def result_dtype(*operands: TensorLike | DType) -> DType:
     NumPy 2. Python numbers alone are bool, int64 and float32.
     """
     strong = [_strong_dtype(x) for x in operands if not is_scalar(x)]
-    weak = [type(x) for x in operands if is_scalar(x)]
+    weak = [_number_type(x) for x in operands if is_scalar(x)]
     if not strong:
-        return promote_dtypes(*(as_dtype(_number_type(kind)) for kind in weak))
+        return as_dtype(max(weak, key=(bool, int, float).index))
     dtype = promote_dtypes(*strong)
-    if any(issubclass(kind, float) for kind in weak) and not dtype.is_float:
+    if float in weak and not dtype.is_float:
         return float64
-    if dtype is bool_ and any(_number_type(kind) is int for kind in weak):
-        return int64
-    return dtype
+    return int64 if dtype is bool_ and int in weak else dtype
 
 
 def _strong_dtype(operand: TensorLike | DType) -> DType:
@@ -138,8 +136,8 @@ def _strong_dtype(operand: TensorLike | DType) -> DType:
     return operand.dtype if isinstance(operand, Tensor) else as_dtype(as_array(operand).dtype)
 
 
-def _number_type(kind: type) -> type:
-    return next(base for base in (bool, int, float) if issubclass(kind, base))
+def _number_type(number: object) -> type:
+    return next(kind for kind in (bool, int, float) if isinstance(number, kind))
 
 
 def promote(*operands: TensorLike) -> list[Node]:

@@ -23,7 +23,9 @@ from graphc.node import Node
 
 __all__ = ["grad", "gradients", "set_compiler", "set_differentiator", "value_and_grad"]
 
-Differentiator: TypeAlias = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], list[Node]]
+Differentiator: TypeAlias = Callable[
+    [Sequence[Node], Sequence[Node], Sequence[Node]], Sequence[Node]
+]
 Compiler: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 _hooks: dict[str, Any] = {}
 

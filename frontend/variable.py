@@ -124,7 +124,7 @@ class Variable(Tensor):
         if promote(given.dtype, wanted.dtype) is not wanted.dtype:
             fail(
                 GraphcTypeError,
-                f"assign: {given.dtype} does not convert to {wanted.dtype}, the variable's, unasked",
+                f"assign: {given.dtype} does not convert to {wanted.dtype} unasked",
                 operands,
                 f"value.astype(graphc.{wanted.dtype}) says that it is meant",
             )
