@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from graphc import dtypes
 from graphc.backends.opencl.helpers import helpers_for
 from graphc.backends.opencl.primitives import Features, convert, primitive
@@ -19,6 +21,7 @@ from graphc.kernel import payload_text
 from graphc.op import Elementwise, find, scalar_program
 from graphc.scalar import PRIMITIVES, ScalarProgram
 
+_UNSIGNED = {16: dtypes.uint16, 32: dtypes.uint32, 64: dtypes.uint64}
 _KEEPS_16_BIT = frozenset({"literal", "lookup", "convert", "bitcast", "select"})
 
 _PRAGMAS = "#pragma OPENCL FP_CONTRACT OFF\n"
@@ -79,7 +82,8 @@ class Library:
         if op == "literal":
             return constant(payload, dtype)
         if op == "lookup":
-            return f"{self._table(payload, dtype)}[{names[0]}]"
+            entry = f"{self._table(payload, dtype)}[{names[0]}]"
+            return f"as_{C_TYPES[dtype]}({entry})" if dtype.is_float else entry
         given = [d for _, d in operands]
         if op in PRIMITIVES:
             return primitive(op, names, given, dtype, self.features)
@@ -93,11 +97,16 @@ class Library:
             )
 
     def _table(self, payload: tuple[Any, ...], dtype: DType) -> str:
+        """Return the name of a table; floats are held as bits, since C has no constant NaN."""
         key = ("table", dtype, payload_text(payload))
         name = self._names(key, "graphc_table")
-        entries = ", ".join(constant(entry, dtype) for entry in payload)
-        declaration = f"__constant {C_TYPES[dtype]} {name}[{len(payload)}] = {{{entries}}};\n"
-        self._texts.setdefault(key, declaration)
+        if key not in self._texts:
+            entries, held = np.asarray(payload).astype(dtype.numpy), dtype
+            if dtype.is_float:
+                held = _UNSIGNED[dtype.bits]
+                entries = entries.view(held.numpy)
+            text = ", ".join(constant(entry, held) for entry in entries)
+            self._texts[key] = f"__constant {C_TYPES[held]} {name}[{entries.size}] = {{{text}}};\n"
         return name
 
     def _function(self, op: str, parameters: tuple[DType, ...], result: DType) -> str:

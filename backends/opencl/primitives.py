@@ -125,8 +125,7 @@ def _negative(operands: list[str], given: list[DType], result: DType, _features:
 def _absolute(operands: list[str], given: list[DType], result: DType, _features: Features) -> str:
     a = operands[0]
     if not result.is_float:
-        unsigned = word(result)
-        return f"({C_TYPES[result]})({a} < 0 ? 0 - ({unsigned}){a} : ({unsigned}){a})"
+        return f"({C_TYPES[result]})abs({a})"
     if result is dtypes.float32:
         return f"as_float(as_uint({a}) & 0x7fffffffU)"
     return f"as_double(as_ulong({a}) & 0x7fffffffffffffffUL)"

@@ -89,7 +89,12 @@ class OpenCLExecutable:
         """Return a kernel with its arguments set: they are the same for every call."""
         import pyopencl as cl
 
-        kernel = cl.Kernel(program, part.function)
+        try:
+            kernel = cl.Kernel(program, part.function)
+        except cl.Error as error:
+            raise BackendError(
+                f"{self.device.name} cannot run kernel {launch.kernel.name}: {error}"
+            ) from None
         for position, number in enumerate(part.buffers):
             place, itemsize = (
                 launch.places[number],

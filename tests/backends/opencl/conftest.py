@@ -1,0 +1,43 @@
+"""Everything here runs on Oclgrind, which reports races and accesses out of bounds; a report fails.
+
+Oclgrind reads its settings when the first context is made, so they are set while tests are
+collected. It cannot check for uninitialised memory: it does not know LLVM's `freeze`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+LOG = Path(tempfile.gettempdir()) / f"graphc-oclgrind-{os.getpid()}.log"
+
+os.environ.setdefault("OCLGRIND_LOG", str(LOG))
+os.environ.setdefault("OCLGRIND_DATA_RACES", "1")
+os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
+
+if importlib.util.find_spec("pyopencl") is None:
+    pytest.skip("pyopencl is not installed", allow_module_level=True)
+
+
+def reports() -> str:
+    """Return what Oclgrind has reported since the last call."""
+    path = Path(os.environ["OCLGRIND_LOG"])
+    if not path.exists():
+        return ""
+    text = path.read_text()
+    os.truncate(path, 0)
+    return text
+
+
+@pytest.fixture(autouse=True)
+def _oclgrind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("GRAPHC_OPENCL_DEVICE", "Oclgrind")
+    reports()
+    yield
+    found = reports()
+    assert not found, found[:4000]
