@@ -34,6 +34,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Scope,
     Scratch,
     Statement,
     Store,
@@ -111,6 +112,11 @@ class _Emitter:
         self.module, self.writer = module, Writer()
         self.environment = Environment(self.writer)
         self.storages = {b.name: _storage(b, i) for i, b in enumerate(kernel.buffers)}
+        self.registers = {
+            s.name
+            for s in statements(kernel.body)
+            if isinstance(s, Scratch) and s.scope is Scope.REGISTER
+        }
         self.workspace_bytes = 0
         self.mask = ""  # of the guards in the vector loop around; empty for all lanes
         self.within = 0  # the depth of the innermost guard
@@ -254,7 +260,7 @@ class _Emitter:
         if extent == 1:
             with self._inside(loop.variable, 0):
                 self._block(loop.body)
-        elif loop.kind is LoopKind.UNROLLED and extent <= _MOST_COPIES:
+        elif self._is_copied(loop):
             for value in range(extent):
                 with self._inside(loop.variable, value):
                     self._block(loop.body)
@@ -264,6 +270,24 @@ class _Emitter:
             with self.writer.loop("0", str(extent), _hint(loop), maybe_empty=False) as variable:
                 with self._inside(loop.variable, variable):
                     self._block(loop.body)
+
+    def _is_copied(self, loop: Loop) -> bool:
+        """Whether to write the body once for each iteration.
+
+        Short loops over the elements of register scratch are: only known elements can be registers.
+        """
+        extent = loop.variable.extent
+        if loop.kind is LoopKind.UNROLLED:
+            return extent <= _MOST_COPIES
+        inside = tuple(statements(loop.body))
+        if loop.kind is LoopKind.VECTOR or extent * len(inside) > _MOST_COPIES:
+            return False
+        return any(
+            isinstance(s, Load | Store)
+            and s.buffer in self.registers
+            and any(loop.variable in index.variables for index in s.indices)
+            for s in inside
+        )
 
     def _is_vectorisable(self, extent: int) -> bool:
         is_power = extent & (extent - 1) == 0
