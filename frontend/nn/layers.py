@@ -25,7 +25,7 @@ class Linear(Module):
 
     The weight is drawn by `weight_initialiser` (by default He's, for relu) from `seed`, an integer
     or a NumPy Generator that several layers draw from in turn; the bias starts at 0. Layers of one
-    shape and one integer seed start equal.
+    shape and one integer seed start equal. `name` goes before those of the two variables.
 
     >>> layer = Linear(64, 10, seed=0)
     >>> [p.shape for p in layer.parameters()]
@@ -42,15 +42,18 @@ class Linear(Module):
         dtype: DTypeLike = float32,
         weight_initialiser: initialisers.Initialiser = initialisers.he_uniform,
         bias_initialiser: initialisers.Initialiser = initialisers.zeros,
+        name: str = "",
     ) -> None:
         if inputs < 0 or outputs < 0:
             fail(GraphcValueError, f"Linear: {inputs} inputs and {outputs} outputs")
         random, kind = initialisers.generator(seed), as_dtype(dtype)
         weight = weight_initialiser((inputs, outputs), random, kind)
-        self.weight = Variable(weight, name="weight")
-        self.bias = (
-            Variable(bias_initialiser((outputs,), random, kind), name="bias") if bias else None
-        )
+        prefix = f"{name}." if name else ""
+        self.weight = Variable(weight, name=f"{prefix}weight")
+        self.bias = None
+        if bias:
+            start = bias_initialiser((outputs,), random, kind)
+            self.bias = Variable(start, name=f"{prefix}bias")
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return the layer's result for x of shape (…, inputs): shape (…, outputs)."""

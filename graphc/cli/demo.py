@@ -11,8 +11,9 @@ import argparse
 import json
 import pathlib
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,9 +35,9 @@ class Classifier(nn.Module):
     """Three linear layers with ReLU between them: (batch, 64) images to (batch, 10) logits."""
 
     def __init__(self, seed: int) -> None:
-        self.hidden1 = nn.Linear(64, 256, seed=3 * seed)
-        self.hidden2 = nn.Linear(256, 128, seed=3 * seed + 1)
-        self.output = nn.Linear(128, 10, seed=3 * seed + 2)
+        self.hidden1 = nn.Linear(64, 256, seed=3 * seed, name="hidden1")
+        self.hidden2 = nn.Linear(256, 128, seed=3 * seed + 1, name="hidden2")
+        self.output = nn.Linear(128, 10, seed=3 * seed + 2, name="output")
 
     def forward(self, images: graphc.Tensor) -> graphc.Tensor:
         """Return the logits of the ten digits."""
@@ -65,16 +66,24 @@ def run(options: argparse.Namespace) -> int:
     """Train, measure, draw and report."""
     if options.epochs < 1 or options.seed < 0:
         raise UsageError("--epochs is at least 1 and --seed at least 0")
-    out = pathlib.Path(options.out)
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file")
-    out.mkdir(parents=True, exist_ok=True)
+    out = writable_directory(options.out)
     report = Training(options.seed, options.epochs).report(out)
     if options.json:
         print(json.dumps(report))
     else:
         _print_report(report)
     return 0
+
+
+def writable_directory(name: str) -> pathlib.Path:
+    """Return the directory, made if need be; raises UsageError where nothing can be written."""
+    path = pathlib.Path(name)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise UsageError(f"cannot write into --out {name}: {error.strerror}") from None
 
 
 class Training:
@@ -129,7 +138,7 @@ class Training:
                 losses = [float(self.step(*batch)) for batch in self.batches(epoch)]
                 seconds, steps = seconds + time.perf_counter() - start, steps + len(losses)
                 self.record(float(np.mean(losses)))
-                advance(self.history)
+                advance(self.history, steps / seconds)
         return steps / seconds
 
     def record(self, loss: float) -> None:
@@ -181,37 +190,49 @@ def draw_history(history: History, path: pathlib.Path) -> None:
     """Write the curves of loss and accuracy as SVG."""
     import matplotlib as mpl  # heavy, and needed here alone
     from matplotlib.figure import Figure  # heavy, and needed here alone
+    from matplotlib.ticker import MaxNLocator  # heavy, and needed here alone
 
-    mpl.rcParams["svg.hashsalt"] = "graphc"
     epochs = range(1, len(history.loss) + 1)
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(epochs, history.loss, color="#1f5f99")
+    mark = {"marker": "o", "markersize": 3}  # a run of one epoch is a point, and no line
+    left.plot(epochs, history.loss, color="#1f5f99", **mark)
     left.set(title="training loss", xlabel="epoch", ylabel="cross-entropy")
-    right.plot(epochs, history.train_accuracy, color="#8a6d00", label="training")
-    right.plot(epochs, history.test_accuracy, color="#2e7d32", label="held out")
-    right.set(title="accuracy", xlabel="epoch", ylim=(min(0.9, *history.test_accuracy), 1.002))
+    right.plot(epochs, history.train_accuracy, color="#b35900", label="training", **mark)
+    right.plot(epochs, history.test_accuracy, color="#2e7d32", label="held out", **mark)
+    lowest = min(0.9, *history.train_accuracy, *history.test_accuracy)
+    right.set(title="accuracy", xlabel="epoch", ylim=(lowest - 0.002, 1.002))
     right.legend(loc="lower right")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.savefig(path, metadata={"Date": None})
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    with mpl.rc_context({"svg.hashsalt": "graphc"}):  # the same curves give the same bytes
+        figure.savefig(path, metadata={"Date": None})
 
 
 @contextmanager
-def _progress(epochs: int) -> Iterator[Any]:
-    """Show a bar on stderr while it is a terminal; yields a function to call after each epoch."""
+def _progress(epochs: int) -> Iterator[Callable[[History, float], None]]:
+    """Show a bar on stderr while it is a terminal.
+
+    Yields a function that takes the history and the steps a second after each epoch.
+    """
     if not sys.stderr.isatty():
-        yield lambda history: None
+        yield lambda _history, _rate: None
         return
+    from rich import progress  # needed on a terminal alone
     from rich.console import Console  # needed on a terminal alone
-    from rich.progress import Progress  # needed on a terminal alone
 
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("training", total=epochs)
+    columns = ("training", progress.BarColumn(), progress.MofNCompleteColumn())
+    figures = progress.TextColumn("{task.description}")
+    with progress.Progress(
+        *columns, figures, progress.TimeRemainingColumn(), console=Console(stderr=True)
+    ) as bar:
+        task = bar.add_task("", total=epochs)
 
-        def advance(history: History) -> None:
-            text = f"loss {history.loss[-1]:.4f}  held out {history.test_accuracy[-1]:.4f}"
-            progress.update(task, advance=1, description=text)
+        def advance(history: History, rate: float) -> None:
+            accuracy = f"held-out accuracy {history.test_accuracy[-1]:.3f}"
+            text = f"{rate:.0f} steps/s  loss {history.loss[-1]:.4f}  {accuracy}"
+            bar.update(task, advance=1, description=text)
 
         yield advance
 

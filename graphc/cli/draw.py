@@ -21,6 +21,9 @@ def run(options: argparse.Namespace) -> int:
     if options.output.rpartition(".")[2].lower() not in FORMATS:
         raise UsageError(f"{options.output} ends in none of " + ", ".join("." + f for f in FORMATS))
     program = load_program(options.target, options.types)
-    program.draw(options.output, groups=not options.traced)
+    try:
+        program.draw(options.output, groups=not options.traced)
+    except OSError as error:
+        raise UsageError(f"cannot write {options.output}: {error.strerror}") from None
     print(f"{options.output}: {len(program.optimised.nodes)} nodes, {len(program.kernels)} kernels")
     return 0

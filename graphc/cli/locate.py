@@ -7,6 +7,7 @@ import importlib.util
 import pathlib
 import re
 import sys
+import traceback
 from types import ModuleType
 from typing import Any
 
@@ -93,5 +94,21 @@ def _load_module(path: pathlib.Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
     sys.modules.setdefault(path.stem, module)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{path} {_what_happened(error, path)}") from error
     return module
+
+
+def _what_happened(error: BaseException, path: pathlib.Path) -> str:
+    """Say in one line what the file raised, and at which of its lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [
+        f.lineno for f in frames if f.filename == str(path.resolve()) or f.filename == str(path)
+    ]
+    if isinstance(error, SyntaxError):
+        lines = [error.lineno]
+    place = f" at line {lines[-1]}" if lines else ""
+    first = (str(error).splitlines() or [""])[0]
+    return f"raised {type(error).__name__}{place}: {first}".rstrip(": ")
