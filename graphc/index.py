@@ -101,6 +101,9 @@ class Index:
         nested = rest._single(FloorDiv)
         if nested is not None:
             return whole + nested.numerator // (nested.divisor * divisor)
+        nested = rest._single(Mod)
+        if nested is not None and nested.divisor % divisor == 0:
+            return whole + nested.numerator // divisor % (nested.divisor // divisor)
         return whole + Index(((FloorDiv(rest, divisor), 1),), 0)
 
     def __mod__(self, divisor: int) -> Index:
@@ -232,21 +235,41 @@ def _combine(terms: Iterable[tuple[Atom, int]], constant: int) -> Index:
     collected: dict[Atom, int] = {}
     for atom, coefficient in terms:
         collected[atom] = collected.get(atom, 0) + coefficient
-    _reunite(collected)
+    while any(isinstance(atom, Mod) for atom in collected):
+        merged = _reunite(collected)
+        if merged is None:
+            break
+        for atom, coefficient in merged.terms:
+            collected[atom] = collected.get(atom, 0) + coefficient
+        constant += merged.constant
     return Index(tuple((a, c) for a, c in collected.items() if c), constant)
 
 
-def _reunite(collected: dict[Atom, int]) -> None:
-    """Replace (x floordiv d) * (c * d) + (x mod d) * c by x * c, for the terms where both occur."""
-    for atom in [a for a in collected if isinstance(a, Mod)]:
-        partner, coefficient = FloorDiv(atom.numerator, atom.divisor), collected.get(atom, 0)
-        if coefficient and collected.get(partner, 0) == coefficient * atom.divisor:
+def _reunite(collected: dict[Atom, int]) -> Index | None:
+    """Take two terms that belong together from `collected` and return their sum, if there are such.
+
+    Besides c * (x mod d) that is c * d * (x floordiv d), which makes c * x, or
+    c * d * ((a + x floordiv d) mod m), which makes c * ((d * a + x) mod (d * m)).
+    """
+    for atom, coefficient in collected.items():
+        if not isinstance(atom, Mod) or not coefficient:
+            continue
+        x, divisor = atom.numerator, atom.divisor
+        quotient = x // divisor
+        if len(quotient.terms) != 1 or quotient.constant or quotient.terms[0][1] != 1:
+            continue
+        partner = quotient.terms[0][0]
+        if collected.get(partner, 0) == coefficient * divisor:
             del collected[atom], collected[partner]
-            if atom.numerator.constant:
-                collected[atom], collected[partner] = coefficient, coefficient * atom.divisor
+            return x * coefficient
+        for other, factor in collected.items():
+            if not isinstance(other, Mod) or factor != coefficient * divisor:
                 continue
-            for inner, factor in atom.numerator.terms:
-                collected[inner] = collected.get(inner, 0) + factor * coefficient
+            if (partner, 1) in other.numerator.terms:
+                del collected[atom], collected[other]
+                joined = (other.numerator - quotient) * divisor + x
+                return joined % (divisor * other.divisor) * coefficient
+    return None
 
 
 def _atom_bounds(atom: Atom) -> tuple[int, int]:

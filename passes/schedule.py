@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.index import LoopVariable
-from graphc.kernel import Guard, Kernel, Load, Loop, LoopKind, Statement, Store, statements
+from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement, Store, statements
 from graphc.passes.loop_analysis import (
     Shapes,
     accesses,
@@ -35,6 +35,7 @@ from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.schedule_tiles import Tiler
 from graphc.passes.transform_loops import (
     collapse,
+    enclose,
     only_loop,
     over,
     split,
@@ -48,6 +49,7 @@ MOST_LANES = 64
 CHEAP = 20_000  # scalar operations that are not worth waking a thread for
 GRAIN = 16_000  # scalar operations that one iteration of a parallel loop should have
 SMALL_BODY = 8  # statements, up to which an elementwise body goes in two vectors at once
+LIGHT = 12  # scalar operations, up to which the lanes of a reduction wait for one another
 MOST_CHUNKS = 4  # vectors of a lanes loop that are unrolled, so that they stay in registers
 
 
@@ -61,9 +63,10 @@ def schedule(kernel: Kernel, target: Target) -> Kernel:
     body: list[Statement] = []
     for statement in kernel.body:
         if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
-            body.extend(enclose(scheduler.top_nest(statement), scheduler.names))
+            body.extend(scheduler.top_nest(statement))
         else:
-            body.extend(scheduler.inner((statement,)))
+            inside = scheduler.inner((statement,))
+            body.extend(enclose(inside, scheduler.names, always=len(inside) > 1))
     return kernel.with_body(tuple(body))
 
 
@@ -81,7 +84,10 @@ class _Scheduler:
         variables, body = self.join(variables, body)
         lane = self.lane_variable(variables, body)
         if lane is None:
-            return self.spread(nest(variables, self.inner(body)), cost)
+            inside = self.inner(body)
+            if not variables:
+                return enclose(inside, self.names, always=True)
+            return self.spread(nest(variables, inside), cost)
         body = _serial(body)
         others = [v for v in variables if v != lane]
         tiler = Tiler(self.target, self.names, self.shapes, cost // GRAIN)
@@ -138,7 +144,8 @@ class _Scheduler:
         for part in (first, last):
             if part is not None:
                 blocks = vectorise(part, width, self.names, LoopKind.PARALLEL)
-                nests.extend(_outside_in(blocks, others, crossing is not None))
+                nested = _outside_in(blocks, others, crossing is not None)
+                nests.extend(enclose(nested, self.names))
         return tuple(nests)
 
     def crossing(
@@ -190,14 +197,18 @@ class _Scheduler:
             return nest(variables, self.inner(body), LoopKind.SERIAL)
         others = [v for v in variables if v != lane]
         body = _serial(body)
-        lanes = self.target.lanes(element_bytes(body))
-        width = self.width(body, lane.extent)
-        if _accumulates(body):
-            width = min(MOST_LANES, 4 * lanes)
+        width = self.inner_width(body, lane.extent)
         chunks = lane.extent // width
-        outer = LoopKind.UNROLLED if 1 < chunks <= MOST_CHUNKS else LoopKind.SERIAL
+        light = work(body) <= LIGHT
+        outer = LoopKind.UNROLLED if light and 1 < chunks <= MOST_CHUNKS else LoopKind.SERIAL
         vectors = vectorise(Loop(lane, LoopKind.PARALLEL, body), width, self.names, outer)
         return nest(others, vectors, LoopKind.SERIAL)
+
+    def inner_width(self, body: Body, extent: int) -> int:
+        """Return the width of vectors over lanes; more than one where each waits for itself."""
+        if not _stores_scratch(body, self.shapes) or work(body) > LIGHT:
+            return self.width(body, extent)
+        return min(MOST_LANES, 4 * self.target.lanes(element_bytes(body)))
 
     # --- threads
 
@@ -216,7 +227,7 @@ class _Scheduler:
         own = work((loop,))
         if cost < CHEAP or own < CHEAP or self.target.cores < 2:
             return _serial((loop,))
-        wanted = min(8 * self.target.cores, own // GRAIN)
+        wanted = min(4 * self.target.cores, own // GRAIN)
         while loop.variable.extent < wanted:
             inner = only_loop(loop)
             if inner is None or inner.kind is not LoopKind.PARALLEL:
@@ -229,13 +240,6 @@ class _Scheduler:
             whole = loop.variable.extent % factor == 0
             loop = (split if whole else split_with_guard)(loop, factor, self.names)
         return (replace(loop, body=_serial(loop.body)),)
-
-
-def enclose(body: Body, names: Names) -> Body:
-    """Return `body` if it is loops, else in a loop of one iteration: a kernel is made of loops."""
-    if all(isinstance(s, Loop) for s in body):
-        return body
-    return (Loop(LoopVariable(names.fresh("once"), 1), LoopKind.SERIAL, body),)
 
 
 def _outside_in(blocks: Body, others: list[LoopVariable], blocks_outside: bool) -> Body:
@@ -263,10 +267,9 @@ def _serial(body: Body) -> Body:
     return tuple(done)
 
 
-def _accumulates(body: Body) -> bool:
-    """Return whether `body` loads and stores the same memory: lanes of a reduction."""
-    loaded = {s.buffer for s in statements(body) if isinstance(s, Load)}
-    return any(isinstance(s, Store) and s.buffer in loaded for s in statements(body))
+def _stores_scratch(body: Body, shapes: Shapes) -> bool:
+    """Return whether `body` stores to scratch, as the lanes of a reduction do."""
+    return any(isinstance(s, Store) and s.buffer not in shapes for s in statements(body))
 
 
 def _block(extent: int, least: int) -> int:

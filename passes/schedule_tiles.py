@@ -38,7 +38,7 @@ from graphc.kernel import (
 )
 from graphc.passes.loop_analysis import Shapes, count, element_bytes, nest, work
 from graphc.passes.rewrite_statements import Body, Names, copy, rewrite, substitute
-from graphc.passes.transform_loops import distribute, hoist, over, sink
+from graphc.passes.transform_loops import distribute, enclose, hoist, over, sink
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
@@ -180,7 +180,9 @@ class Tiler:
                 final = (as_index(blocks.extent - 2), as_index(blocks))
                 last = (Guard((final,), last),)
             row_tiles = (*row_tiles, *last)
-        return nest([*outer, *([] if blocks is None else [blocks])], (*copies, *row_tiles))
+        variables = [*outer, *([] if blocks is None else [blocks])]
+        body = (*copies, *row_tiles)
+        return nest(variables, body) if variables else enclose(body, self.names, always=True)
 
     def row_blocks(self, outer: list[LoopVariable], tiles: int) -> LoopVariable | None:
         """Return a loop over blocks of row tiles, if the loops outside are few for the threads."""
@@ -320,12 +322,12 @@ class Tiler:
             variables = [*others, tile] if tiles > 1 else others
             if tiles == 1:
                 main = substitute(main, {tile: as_index(0)})
-            nests.extend(nest(variables, self.unroll_and_jam(inside, main)))
+            nests.extend(enclose(nest(variables, self.unroll_and_jam(inside, main)), self.names))
         if rest:
             inside = self.names.variable(rows, rest)
             index = as_index(inside) + tiles * SCALAR_ROWS
             last = self.unroll_and_jam(inside, substitute(body, {rows: index}))
-            nests.extend(nest(others, last))
+            nests.extend(enclose(nest(others, last), self.names))
         return tuple(nests)
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from graphc.errors import InternalError
 from graphc.index import Index, LoopVariable, as_index
 from graphc.kernel import (
+    Barrier,
     Guard,
     Let,
     Load,
@@ -55,6 +56,13 @@ def over(variable: LoopVariable, kind: LoopKind, body: Body) -> Body:
     if variable.extent == 1:
         return substitute(body, {variable: as_index(0)})
     return (Loop(variable, kind, body),)
+
+
+def enclose(body: Body, names: Names, *, always: bool = False) -> Body:
+    """Return `body` if it is loops and barriers, as the top of a kernel is, else in one loop."""
+    if not always and all(isinstance(s, Loop | Barrier) for s in body):
+        return body
+    return (Loop(LoopVariable(names.fresh("once"), 1), LoopKind.SERIAL, body),)
 
 
 def mark(loop: Loop, kind: LoopKind) -> Loop:
