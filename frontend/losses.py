@@ -77,7 +77,7 @@ def cross_entropy(
     else:
         mask = label_mask(_checked(given, scores.shape[place]), scores.shape[place], place)
         terms = elementwise.where(mask, logarithms, 0)
-    losses = -reductions.sum(terms, place)
+    losses = 0 - reductions.sum(terms, place)  # 0.0, not -0.0, where the model is sure
     return _reduce("cross_entropy", losses, reduction).astype(result)
 
 

@@ -107,10 +107,10 @@ def _find(name: str) -> Callable[..., Any] | None:
 def _supported(name: str, options: Mapping[str, Any], operands: Sequence[Any]) -> dict[str, Any]:
     """Return the keywords without those that say nothing; refuses `out` and `where`."""
     kept = dict(options)
-    for word, silent in (("out", (None, (None,))), ("where", (True, np._NoValue))):
-        if word in kept and not any(kept[word] is s or kept[word] == (None,) for s in silent):
+    for word, silent in (("out", None), ("where", True)):
+        given = kept.pop(word, silent)
+        if given is not silent and given is not np._NoValue:
             _refuse(f"{name}: {word}= is not possible with tensors, which never change", operands)
-        kept.pop(word, None)
     return {k: v for k, v in kept.items() if v is not np._NoValue}
 
 

@@ -62,14 +62,18 @@ def test_gradients_against_finite_differences(ours: Function, formula: Function)
     close(found, expected, 1e-7)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "softmax"])
+@pytest.mark.parametrize(
+    "name", ["relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "softmax"]
+)
 def test_gradients_of_large_numbers_are_finite(name: str) -> None:
     x = np.array([[-1e4, -200.0, 0.0, 200.0, 1e4]], np.float32)
     assert np.isfinite(run(getattr(nn, name), x)).all()
     assert np.isfinite(run(gc.grad(lambda t: getattr(nn, name)(t).sum()), x)).all()
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "sigmoid"])
+@pytest.mark.parametrize(
+    "name", ["relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "sigmoid"]
+)
 def test_special_values_of_activations(name: str) -> None:
     low, _, nan, high = run(getattr(nn, name), np.array([-INF, 0.0, NAN, INF], np.float32))
     assert np.isnan(nan)
@@ -85,7 +89,7 @@ def test_relu_has_no_slope_at_zero() -> None:
 
 def test_softmax_of_infinities_is_numpys() -> None:
     x = np.array([[-INF, -INF], [INF, 0], [-INF, 3], [NAN, 1], [1e30, -1e30]])
-    expected = np.array([[NAN, NAN], [NAN, 0], [0, 1], [NAN, NAN], [1, 0]])
+    expected = np.array([[NAN, NAN], [NAN, NAN], [0, 1], [NAN, NAN], [1, 0]])
     same(run(nn.softmax, x), expected)
     assert nn.softmax(tensor(0, 3)).shape == (0, 3)
     assert nn.log_softmax(tensor(3, 0)).shape == (3, 0)
@@ -115,7 +119,9 @@ def _names(x: gc.Tensor) -> set[str]:
 def test_layer_norm_with_parameters_and_over_axes() -> None:
     scale, bias = np.arange(7.0), np.ones(7)
     normal = (X - X.mean(-1, keepdims=True)) / np.sqrt(X.var(-1, keepdims=True) + 1e-3)
-    close(run(lambda t: nn.layer_norm(t, scale, bias, epsilon=1e-3), X), normal * scale + bias, 1e-12)
+    close(
+        run(lambda t: nn.layer_norm(t, scale, bias, epsilon=1e-3), X), normal * scale + bias, 1e-12
+    )
     whole = (X - X.mean()) / np.sqrt(X.var() + 1e-5)
     close(run(lambda t: nn.layer_norm(t, axis=(0, 1)), X), whole, 1e-12)
     half = run(lambda t: nn.layer_norm(t, scale.astype(np.float16)), X.astype(np.float16))
@@ -150,7 +156,9 @@ def test_cross_entropy_of_class_numbers(dtype: str) -> None:
 
 def test_cross_entropy_of_distributions() -> None:
     close(run(nn.cross_entropy, X, np.eye(7)[LABELS]), EXPECTED.mean(), 1e-12)
-    close(run(nn.cross_entropy, X, np.full((4, 7), 1 / 7)), -special.log_softmax(X, -1).mean(), 1e-12)
+    close(
+        run(nn.cross_entropy, X, np.full((4, 7), 1 / 7)), -special.log_softmax(X, -1).mean(), 1e-12
+    )
     sure = np.array([[0.0, -INF]])
     same(run(nn.cross_entropy, sure, np.array([[1.0, 0.0]])), np.float64(0))
 

@@ -200,7 +200,9 @@ def test_special_functions() -> None:
 
 @pytest.fixture
 def cube() -> Any:
-    op: Op = declare("cube", UNARY, lambda x: x * x * x, lambda x: x**3, summary="Return x * x * x.")
+    op: Op = declare(
+        "cube", UNARY, lambda x: x * x * x, lambda x: x**3, summary="Return x * x * x."
+    )
     yield op
     forget(op)
 

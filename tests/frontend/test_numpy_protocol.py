@@ -1,0 +1,72 @@
+"""NumPy's functions on tensors build nodes with NumPy's meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc.frontend as gc
+from graphc.errors import GraphcTypeError
+from tests.frontend.evaluation import close, run, tensor
+
+X = np.random.default_rng(0).normal(size=(3, 4))
+FUNCTIONS: list[Callable[[Any], Any]] = [
+    lambda t: np.add(X, t), lambda t: np.add(t, X), lambda t: X + t, lambda t: X @ t.T,
+    lambda t: t > X, lambda t: np.float64(2) * t, np.exp, np.abs, np.arctan, np.square, np.rint,
+    lambda t: np.arctan2(t, 2.0), lambda t: np.power(t, 2), lambda t: np.matmul(t, X.T), np.negative,
+    lambda t: np.maximum(t, 0), np.sum, lambda t: np.sum(t, axis=0), lambda t: np.sum(t, 1),
+    lambda t: np.mean(t, axis=1, keepdims=True), np.max, np.amin, np.argmax, np.prod,
+    lambda t: np.var(t, axis=0, ddof=1), np.std, lambda t: np.concatenate([t, X]),
+    lambda t: np.stack([t, t], axis=1), lambda t: np.where(t > 0, t, 0), np.transpose, np.ravel,
+    lambda t: np.reshape(t, (2, 6)), lambda t: np.einsum("ij,kj->ik", t, X),
+    lambda t: np.tensordot(t, X, axes=([0], [0])), lambda t: np.clip(t, 0, 1), np.flip,
+    lambda t: np.expand_dims(t, 0), lambda t: np.squeeze(t[None]), lambda t: np.tile(t, 2),
+    lambda t: np.broadcast_to(t, (2, 3, 4)), lambda t: np.roll(t, 1, axis=0), np.tril,
+    lambda t: np.take(t, [0, 1], axis=1), lambda t: np.pad(t, 1), lambda t: np.repeat(t, 2),
+    lambda t: np.moveaxis(t, 0, 1), lambda t: np.swapaxes(t, 0, 1), np.zeros_like, np.isnan,
+    lambda t: np.outer(t[0], t[1]), lambda t: np.dot(t, X.T), lambda t: np.vstack([t, X]),
+    lambda t: np.hstack([t, X]), lambda t: np.add.reduce(t), lambda t: np.maximum.reduce(t, axis=1),
+    lambda t: np.any(t > 1), lambda t: np.all(t > 1, axis=0), lambda t: np.full_like(t, 2.0),
+    lambda t: np.logaddexp(t, X), lambda t: np.hypot(t, 1.0), lambda t: np.take_along_axis(
+        t, np.zeros((3, 1), int), 1), lambda t: np.split(t, 3)[1], lambda t: np.true_divide(t, 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_functions_trace(function: Callable[[Any], Any]) -> None:
+    built = function(tensor(3, 4, dtype="float64"))
+    assert isinstance(built, gc.Tensor)
+    close(run(function, X), function(X), 1e-12)
+
+
+def test_shapes_of_tensors_are_known() -> None:
+    x = tensor(3, 4)
+    assert (np.shape(x), np.ndim(x), np.size(x)) == ((3, 4), 2, 12)
+
+
+MISUSES: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda t: np.add(t, 1, out=np.zeros((3, 4))), "out= is not possible"),
+    (lambda t: np.sum(t, where=np.ones((3, 4), bool)), "where= is not possible"),
+    (np.sort, "numpy.sort does not take tensors"),
+    (np.linalg.inv, "numpy.inv does not take tensors"),
+    (lambda t: np.gcd.outer(t, 2), "numpy.gcd.outer does not take tensors"),
+    (np.spacing, "numpy.spacing does not take tensors"),
+    (np.add.accumulate, "numpy.add.accumulate does not take tensors"),
+    (lambda t: np.sum(t, initial=3), "initial"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), MISUSES)
+def test_what_graphc_lacks_is_refused(function: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(GraphcTypeError, match=message) as caught:
+        function(tensor(3, 4))
+    assert __file__ in caught.value.line
+
+
+def test_arrays_in_place_are_not_changed_by_tensors() -> None:
+    array = np.zeros((3, 4))
+    with pytest.raises(GraphcTypeError, match="out= is not possible"):
+        array += tensor(3, 4)
