@@ -1,9 +1,10 @@
-"""Index expressions in LLVM IR: i64 numbers where they are uniform, vectors where they vary by lane.
+"""Index expressions in LLVM IR: i64 numbers where they are uniform, vectors where they vary by
+lane.
 
-An `Environment` knows what loop variables and values are at the current place. One loop variable may be
-the *lane*: the variable of the vector loop around, which has every value at once. An index that is
-affine in it has a base (its value in lane 0) and a stride; any other is computed in all lanes, in 32
-bits where the known bounds allow it.
+An `Environment` knows what loop variables and values are at the current place. One loop variable
+may be the *lane*: the variable of the vector loop around, which has every value at once. An index
+that is affine in it has a base (its value in lane 0) and a stride; any other is computed in all
+lanes, in 32 bits where the known bounds allow it.
 """
 
 from __future__ import annotations

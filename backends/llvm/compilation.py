@@ -1,7 +1,8 @@
 """From the text of a module to code that runs: parse, verify, optimise lightly, emit, link.
 
-The emitter writes vectors, hoists and shares by itself, so few passes are left to run. Every module is
-verified before any pass sees it, because LLVM's answer to a malformed one is to abort the process.
+The emitter writes vectors, hoists and shares by itself, so few passes are left to run. Every
+module is verified before any pass sees it, because LLVM's answer to a malformed one is to abort
+the process.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def _make_immortal(thing: Any) -> None:
 
 
 def optimise(text: str, machine: Machine) -> Any:
-    """Return the verified and optimised module; raises InternalError where the text is malformed."""
+    """Return the verified and optimised module; raises InternalError for a malformed text."""
     module = _parse(text, machine)
     options = llvm.create_pipeline_tuning_options(speed_level=1)
     builder = llvm.create_pass_builder(machine.handle, options)
@@ -86,12 +87,15 @@ def _link(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) ->
         builder.export_symbol(name)
     for name, address in imports.items():
         builder.import_symbol(name, address)
-    with _jit_lock:
-        return Code(builder.link(_jit(), f"graphc.{next(_numbers)}"))
+    try:
+        with _jit_lock:
+            return Code(builder.link(_jit(), f"graphc.{next(_numbers)}"))
+    except RuntimeError as error:
+        raise InternalError(f"LLVM cannot link the code of a program: {error}") from None
 
 
 def _jit() -> Any:
-    """Return the process's linker. It is never disposed of: code may outlive every Python object."""
+    """Return the process's linker, never disposed of: code may outlive Python's objects."""
     if not _jits:
         jit = llvm.create_lljit_compiler(use_jit_link=True)
         _make_immortal(jit)

@@ -1,9 +1,10 @@
 """Conversions between element types in LLVM IR, each with one rounding, the same on every CPU.
 
-Floats to integers truncate, saturate, and give 0 for NaN. float16 uses the CPU's own conversion where
-there is one and integer arithmetic elsewhere; bfloat16 is always integer arithmetic (the AVX-512
-instruction flushes subnormals). Wider numbers reach the 16-bit floats by way of a float32 *rounded to
-odd*: truncated, with the last bit set if anything was lost, so that the second rounding sees that.
+Floats to integers truncate, saturate, and give 0 for NaN. float16 uses the CPU's own conversion
+where there is one and integer arithmetic elsewhere; bfloat16 is always integer arithmetic (the
+AVX-512 instruction flushes subnormals). Wider numbers reach the 16-bit floats by way of a float32
+*rounded to odd*: truncated, with the last bit set if anything was lost, so that the second
+rounding sees that.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def _to_float32_for_half(code: Code, source: DType, result: DType, value: str) -
 
 
 def _fold_low_bits(code: Code, source: DType, value: str) -> str:
-    """Return a 64-bit integer that float64 holds exactly, its lost bits folded into the last kept."""
+    """Return a 64-bit integer as float64 can hold it, its lost bits folded into the last kept."""
     low = code.binary("and", source, value, 2047)
     sticky = code.cast("zext", bool_, source, code.binary("icmp ne", source, low, 0))
     shift = "ashr" if source.kind == "int" else "lshr"

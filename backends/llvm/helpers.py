@@ -1,9 +1,9 @@
 """Small pieces of LLVM IR that several rows and statements share, and helper functions of a module.
 
-`fused_multiply_add` names the function that rounds a * b + c once on this CPU: the intrinsic where the
-CPU has the instruction, and elsewhere a function of our own: float32 is computed in double (the product
-is exact, the sum is rounded to odd, and rounded once more to float32: Boldo and Melquiond 2008), float64
-calls the C library's `fma` in each lane.
+`fused_multiply_add` names the function that rounds a * b + c once on this CPU: the intrinsic where
+the CPU has the instruction, and elsewhere a function of our own: float32 is computed in double
+(the product is exact, the sum is rounded to odd, and rounded once more to float32: Boldo and
+Melquiond 2008), float64 calls the C library's `fma` in each lane.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _bytes(lanes: int) -> str:
 
 
 def gather(writer: Writer, element: str, lanes: int, places: str, mask: str = "") -> str:
-    """Return the elements at the vector of addresses `places`, zero where the mask does not hold."""
+    """Return the elements at a vector of addresses, zero where the mask does not hold."""
     type_, mask = spelling.vector(element, lanes), mask or spelling.splat("i1", "true", lanes)
     size = {"i8": 1, "i16": 2, "i32": 4, "float": 4}.get(element, 8)
     return writer.emit(

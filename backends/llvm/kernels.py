@@ -2,10 +2,11 @@
 
     define void @kernel(ptr buffer…, ptr workspace, ptr team, i64 thread, i64 threads)
 
-All threads of a team call the function; each runs its share of the outermost parallel loop of every
-top-level nest, and thread 0 runs nests that have none. A kernel whose top level has memory of its own
-is run by thread 0 alone. Vector loops become vectors of exactly their extent: every statement inside is
-carried out in all lanes, guards that differ by lane become masks. Unrolled loops are copied here.
+All threads of a team call the function; each runs its share of the outermost parallel loop of
+every top-level nest, and thread 0 runs nests that have none. A kernel whose top level has memory
+of its own is run by thread 0 alone. Vector loops become vectors of exactly their extent: every
+statement inside is carried out in all lanes, guards that differ by lane become masks. Unrolled
+loops are copied here.
 """
 
 from __future__ import annotations
@@ -159,9 +160,14 @@ class _Emitter:
             return
         begin = self._share("%thread", extent)
         end = self._share(self.writer.pure("add i64 %thread, 1"), extent)
-        with self.writer.loop(begin, end, _hint(loop), maybe_empty=True) as variable:
-            with self._inside(loop.variable, variable):
-                self._block(loop.body)
+        self._repeat(loop, begin, end, maybe_empty=True)
+
+    def _repeat(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
+        with (
+            self.writer.loop(begin, end, _hint(loop), maybe_empty=maybe_empty) as variable,
+            self._inside(loop.variable, variable),
+        ):
+            self._block(loop.body)
 
     def _share(self, thread: str, extent: int) -> str:
         scaled = self.writer.pure(f"mul i64 {thread}, {extent}")
@@ -189,7 +195,7 @@ class _Emitter:
         self.environment.values[let.result.name] = result
 
     def _divisor(self, divisor: Operand) -> Operand:
-        """Return a divisor that is 1 in the lanes that are masked out: their division may not trap."""
+        """Return a divisor that is 1 in the lanes masked out: their division may not trap."""
         lanes = self.environment.lanes
         type_, text = spelling.register(divisor.dtype, lanes), self._spread(divisor)
         one = spelling.literal(divisor.dtype, 1, lanes)
@@ -267,9 +273,7 @@ class _Emitter:
         elif loop.kind is LoopKind.VECTOR and self._is_vectorisable(extent):
             self._vector(loop)
         else:
-            with self.writer.loop("0", str(extent), _hint(loop), maybe_empty=False) as variable:
-                with self._inside(loop.variable, variable):
-                    self._block(loop.body)
+            self._repeat(loop, "0", str(extent), maybe_empty=False)
 
     def _is_copied(self, loop: Loop) -> bool:
         """Whether to write the body once for each iteration.

@@ -1,8 +1,8 @@
 """The CPU: its name, its features, its caches, and LLVM's target machine for it.
 
 Code is made for the host, or for a lesser level of it (`GRAPHC_CPU`, or the name of a `Target`):
-x86-64-v2 (SSE4.2), v3 (AVX2 and FMA) or v4 (AVX-512). A level that this host lacks is refused, since
-its code would stop the process at the first unknown instruction.
+x86-64-v2 (SSE4.2), v3 (AVX2 and FMA) or v4 (AVX-512). A level that this host lacks is refused,
+since its code would stop the process at the first unknown instruction.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Loads and stores in LLVM IR.
 
-Outside vector loops an access is a scalar one. Inside, every lane accesses memory: the stride of the
-place by lane chooses a scalar access (0), a vector one (1), a reversed one (-1), or a gather or scatter
-(all others). A *mask*, the lanes for which guards and `where` hold, makes it masked. A place where
-nothing may be read is never touched: a load that is not wanted reads zeros from a constant instead.
+Outside vector loops an access is a scalar one. Inside, every lane accesses memory: the stride of
+the place by lane chooses a scalar access (0), a vector one (1), a reversed one (-1), or a gather
+or scatter (all others). A *mask*, the lanes for which guards and `where` hold, makes it masked. A
+place where nothing may be read is never touched: a load that is not wanted reads zeros from a
+constant instead.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Place:
     def is_inside(self) -> bool:
         """Whether the known bounds put the place inside the array, whatever holds or does not."""
         low, high = self.offset.bounds
-        return 0 <= low and high < self.storage.type.size and not self.offset.values
+        return low >= 0 and high < self.storage.type.size and not self.offset.values
 
 
 def make_place(
@@ -229,7 +230,7 @@ def _full_mask(writer: Writer, place: Place, lanes: int) -> str:
 
 
 def store(environment: Environment, place: Place, value: Operand) -> None:
-    """Write a store. Lanes that share a place store one value, that of a lane that is not masked."""
+    """Write a store. Lanes that share a place store one value, that of a lane in the mask."""
     stride = _stride(environment, place)
     if environment.lanes == 1 or stride == 0:
         _store_uniform(environment, place, value)

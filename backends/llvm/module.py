@@ -1,8 +1,9 @@
-"""One LLVM module while it is written: its functions, its tables of constants, and what the CPU can do.
+"""One LLVM module while it is written: its functions, its tables of constants, and what the CPU
+can do.
 
 Functions are asked for by name and written once: the declared ops that kernels use (one for each
-combination of dtypes and lanes), and the few helpers that a CPU without an instruction needs. Intrinsics
-need no declaration: LLVM knows them.
+combination of dtypes and lanes), and the few helpers that a CPU without an instruction needs.
+Intrinsics need no declaration: LLVM knows them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from graphc.dtypes import DType
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What code generation must know of the CPU: has it fused multiply-add, and half conversions?"""
+    """What code generation must know of the CPU: fused multiply-add? conversions of half?"""
 
     fma: bool
     half: bool

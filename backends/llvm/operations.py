@@ -1,7 +1,7 @@
 """Scalar operations of kernels: primitives in place, declared ops as internal functions.
 
-Each declared op that a kernel uses becomes one function of the module for its dtypes and lanes, written
-from its scalar formula, and inlined by LLVM where it is called.
+Each declared op that a kernel uses becomes one function of the module for its dtypes and lanes,
+written from its scalar formula, and inlined by LLVM where it is called.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from graphc.scalar import PRIMITIVES, ScalarProgram
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A value in LLVM IR: its text (a name or a constant), its dtype, and its lanes, 1 if uniform."""
+    """A value in LLVM IR: its text (a name or a constant), dtype, lanes; uniform if it has one."""
 
     text: str
     dtype: DType
@@ -60,7 +60,7 @@ def write_let(
     result: DType,
     payload: Any = None,
 ) -> Operand:
-    """Write a kernel's operation: on 16-bit floats it is carried out in float32 and rounded back."""
+    """Write a kernel's operation: on 16-bit floats it is done in float32 and rounded back."""
     if not _converts_16_bit(name):
         return write(writer, module, name, operands, result, payload)
     wide = tuple(_convert(writer, module, o, o.dtype.compute) for o in operands)

@@ -1,8 +1,9 @@
 """The primitives of `graphc.scalar` in LLVM IR: one table, a row per primitive.
 
-A row is a template for each kind of operand, or a function where one instruction does not do. Every
-instruction means the same in all lanes, on every CPU: no fast-math flag, no contraction, nothing that
-is undefined for an input that a formula may give it, and no intrinsic that some target cannot select.
+A row is a template for each kind of operand, or a function where one instruction does not do.
+Every instruction means the same in all lanes, on every CPU: no fast-math flag, no contraction,
+nothing that is undefined for an input that a formula may give it, and no intrinsic that some
+target cannot select.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     define void @main(ptr table, ptr team, i64 thread, i64 threads)   every thread of a team runs it
     define void @run(ptr table, ptr team)                             called once for each call
 
-`table` is an array of addresses, in the order of `Slots`. Kernels that several threads share are called
-by all of them, small ones and those that cannot be divided by thread 0. A barrier stands between two
-launches only if the plan asks for one and some thread could be ahead of another.
+`table` is an array of addresses, in the order of `Slots`. Kernels that several threads share are
+called by all of them, small ones and those that cannot be divided by thread 0. A barrier stands
+between two launches only if the plan asks for one and some thread could be ahead of another.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _address(writer: Writer, slots: Slots, place: Place) -> str:
 
 
 _MAIN = """\
-define internal void @main(ptr noalias readonly %table, ptr %team, i64 %thread, i64 %threads) nounwind {{
+define internal void @main(ptr noalias readonly %table, ptr %team, i64 %thread, i64 %threads) {{
 {body}
 }}"""
 

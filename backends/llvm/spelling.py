@@ -46,7 +46,7 @@ def constant(dtype: DType, value: Any) -> str:
 
 
 def as_signed(value: int, bits: int) -> int:
-    """Return the number whose two's complement has the same low `bits`: LLVM's integers are signed."""
+    """Return the signed number with the same low `bits`: LLVM's constants are signed."""
     half = 1 << (bits - 1)
     return (value + half) % (2 * half) - half
 

@@ -1,10 +1,10 @@
 """The team: the threads that share the work of a call, one team in a process.
 
-The caller of a program is member 0; the workers are native threads that know nothing of Python. They
-are made when a program is first worth them, sleep between calls, take no signals, and need not be
-ended: they hold no lock that the end of the interpreter could wait for. A process that was forked makes
-a team of its own. One call at a time has the team; a second caller meanwhile runs alone, with the same
-bits, since results do not depend on the number of threads.
+The caller of a program is member 0; the workers are native threads that know nothing of Python.
+They are made when a program is first worth them, sleep between calls, take no signals, and need
+not be ended: they hold no lock that the end of the interpreter could wait for. A process that was
+forked makes a team of its own. One call at a time has the team; a second caller meanwhile runs
+alone, with the same bits, since results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _teams: list[_Team] = []
 
 
 def address(threads: int) -> int:
-    """Return the address of this process's team, which has `threads` members if the system lets it."""
+    """Return the address of this process's team, of `threads` members if the system lets it."""
     if _teams and _teams[0].size >= threads:
         return _teams[0].address
     with _lock:
@@ -66,6 +66,7 @@ def _code() -> Code:
     return code
 
 
+@functools.cache
 def c_function(name: str) -> int:
     """Return the address of a function of the C library; raises BackendError if it has none."""
     for library in (None, "libm.so.6"):
@@ -99,8 +100,7 @@ def _grow(team: _Team, size: int) -> None:
             _tell_size(team)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, outer)
-    if team.size < size:
-        team.size = size  # asked for once; the native code goes by the size it was told
+    team.size = max(team.size, size)  # asked for once; the native code knows how many there are
 
 
 def _start(team: _Team, number: int) -> bool:

@@ -10,9 +10,10 @@ A team lies in one block of memory, each word that threads spin on in a cache li
     320  size: the members, the caller counted as number 0
     384  one line for each worker: epoch (its jobs so far), sleepers, team, number
 
-Who waits for a word to change spins briefly, then counts itself among the sleepers and asks the kernel
-(futex) to sleep while the word still has its old value. Who changes a word afterwards looks for sleepers.
-Both sides use sequentially consistent operations, so one of the two always sees the other.
+Who waits for a word to change spins briefly, then counts itself among the sleepers and asks the
+kernel (futex) to sleep while the word still has its old value. Who changes a word afterwards looks
+for sleepers. Both sides use sequentially consistent operations, so one of the two always sees the
+other.
 """
 
 from __future__ import annotations

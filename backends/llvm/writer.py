@@ -1,10 +1,11 @@
-"""Writing one LLVM function: fresh names, nested regions, and pure instructions put where they belong.
+"""Writing one LLVM function: fresh names, nested regions, and pure instructions put where they
+belong.
 
-A function is written as nested *regions*: the function itself, and inside it loops and guarded blocks.
-What a region defines is visible in it and in the regions inside. `pure` writes an instruction without
-side effects (index arithmetic, splats) once, in the outermost region that knows its operands: in front
-of the loops that do not change it. So loop invariants are hoisted and common subexpressions shared
-while the text is written, and no pass has to find them again.
+A function is written as nested *regions*: the function itself, and inside it loops and guarded
+blocks. What a region defines is visible in it and in the regions inside. `pure` writes an
+instruction without side effects (index arithmetic, splats) once, in the outermost region that
+knows its operands: in front of the loops that do not change it. So loop invariants are hoisted and
+common subexpressions shared while the text is written, and no pass has to find them again.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Writer:
         self._regions[-1].lines.append("  " + text)
 
     def pure(self, expression: str, *, within: int = 0) -> str:
-        """Return the name of a side-effect free `expression`, written once and as far out as can be.
+        """Return the name of an `expression` without side effects, written once, far out.
 
         `within` is the depth of a region that it must not leave (a load stays inside its guard).
         """

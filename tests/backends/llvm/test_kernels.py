@@ -71,7 +71,8 @@ def test_guarded_tails(extent: int, lanes: int, index: str) -> None:
     position = f"{lanes}*i + l"
     reverse = f"-{lanes}*i + -1*l + {extent - 1}"
     place = position if index == "v" else reverse
-    text = f"""kernel tail(x: float32[{extent}] in, y: float32[{extent}] out, z: int32[{extent}] out) {{
+    text = f"""kernel tail(x: float32[{extent}] in, y: float32[{extent}] out,
+                           z: int32[{extent}] out) {{
       for i < {-(-extent // lanes)} parallel {{ for l < {lanes} vector {{
         if {position} < {extent} {{
           %a = load x[{place}] : float32

@@ -57,9 +57,8 @@ def kernel_text(op: Op, lanes: int) -> str:
         operands = ", ".join(f"%{n}_{d}" for n, d in zip("abc", given, strict=False))
         body += f"%r{i} = {op.name}({operands}) : {result}\nstore o{i}[{place}] = %r{i}\n"
     inner = f"for l < {lanes} vector {{ {body} }}" if lanes > 1 else body
-    return (
-        f"kernel {op.name}({', '.join(buffers)}) {{ for i < {COUNT // lanes} parallel {{ {inner} }} }}"
-    )
+    loop = f"for i < {COUNT // lanes} parallel {{ {inner} }}"
+    return f"kernel {op.name}({', '.join(buffers)}) {{ {loop} }}"
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)

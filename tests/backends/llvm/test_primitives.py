@@ -11,7 +11,17 @@ from graphc.scalar import COMPARISONS, PRIMITIVES
 from tests.backends.llvm.harness import CPUS, Array, check, special_values
 
 COUNT = 1024
-_SPECIAL = {"literal", "convert", "bitcast", "lookup", "select", "quotient", "modulus", "shl", "shr"}
+_SPECIAL = {
+    "literal",
+    "convert",
+    "bitcast",
+    "lookup",
+    "select",
+    "quotient",
+    "modulus",
+    "shl",
+    "shr",
+}
 _PLAIN = [row for name, row in PRIMITIVES.items() if name not in _SPECIAL]
 
 

@@ -1,4 +1,4 @@
-"""The team: the same bits on any number of threads, callers at once, forks, and the end of a process."""
+"""The team: the same bits on any number of threads, callers at once, forks, ends."""
 
 from __future__ import annotations
 
