@@ -1,4 +1,4 @@
-"""Values of frontend functions, through the graph interpreter: what the tests of the frontend compare."""
+"""Values of what the frontend builds, through the interpreter of graphs."""
 
 from __future__ import annotations
 

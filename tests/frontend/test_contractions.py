@@ -136,7 +136,7 @@ MISUSES: list[tuple[Any, type[GraphcError], str]] = [
     (lambda: gc.einsum("i->ii", tensor(2)), GraphcValueError, "output label"),
     (lambda: gc.einsum("i,i", tensor(2), tensor(3)), ShapeError, "label i has the extents 2 and 3"),
     (lambda: gc.einsum("ii", tensor(2, 3)), ShapeError, "label i has the extents"),
-    (lambda: gc.einsum([0, 1], tensor(2, 3)), GraphcTypeError, "subscripts are a string"),
+    (lambda: gc.einsum(0, tensor(2)), GraphcTypeError, "subscripts are a string"),  # type: ignore[arg-type]  # the mistake
     (lambda: gc.tensordot(tensor(2, 3), tensor(4, 5), 1), ShapeError, "differ"),
     (lambda: gc.tensordot(tensor(2), tensor(2), 2), ShapeError, "2 axes of"),
     (lambda: gc.tensordot(tensor(2), tensor(2), ([0], [0, 0])), GraphcValueError, "not pairs"),

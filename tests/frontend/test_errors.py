@@ -40,7 +40,7 @@ MISTAKES: list[tuple[Mistake, type[GraphcError], str, str]] = [
     (lambda: float(X.sum()), TracingError, "float() needs the value", "compile"),
     (lambda: int(X.sum()), TracingError, "int() needs the value", "compile"),
     (lambda: np.asarray(X), TracingError, "NumPy array needs the value", "compile"),
-    (lambda: range(X.sum()), TracingError, "Python index", "compile"),  # type: ignore[call-overload]  # the mistake
+    (lambda: range(X.sum()), TracingError, "Python index", "compile"),
     (lambda: X.__setitem__(0, 1), GraphcTypeError, "cannot be changed", "graphc.where"),
     (lambda: 3 in X, TracingError, "`in`", "graphc.any"),
     (lambda: X & 1, GraphcTypeError, "not defined for float32", "astype"),
@@ -53,7 +53,7 @@ MISTAKES: list[tuple[Mistake, type[GraphcError], str, str]] = [
     (lambda: gc.stack([]), GraphcValueError, "at least one", ""),
     (lambda: gc.stack([X, W]), ShapeError, "must be equal", ""),
     (lambda: gc.constant("text"), GraphcTypeError, "holds no numbers", ""),
-    (lambda: X + [X, X], TracingError, "NumPy array", "graphc.stack"),  # type: ignore[list-item]  # the mistake
+    (lambda: gc.constant([X, X]), TracingError, "NumPy array", "graphc.stack"),
     (lambda: gc.Variable(X), TracingError, "first value of a variable", "assign"),
     (lambda: nn.Linear(784, 10), TypeError, "seed", ""),  # type: ignore[call-arg,list-item]  # the mistake
     (lambda: nn.Linear(5, 10, seed=0)(X), ShapeError, "wants 5 as the last extent", ""),
