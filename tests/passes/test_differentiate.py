@@ -174,6 +174,10 @@ def slopes(build: Callable[[Node], Node], at: Sequence[float]) -> list[float]:
     return [float(slope) for slope in found]
 
 
+def slope_of(build: Callable[[Node], Node]) -> Callable[[Node], Node]:
+    return lambda x: gradient(total(build(x)), [x])[0]
+
+
 def test_products_with_zeros() -> None:
     def product(x: Node) -> Node:
         return ops.prod(x, axes=(0,))
@@ -219,6 +223,9 @@ def test_powers_make_no_nan() -> None:
     assert slopes(to_the(0.5), [4.0]) == [0.25]
     assert slopes(power_of(0), [2.0, 1.0]) == [0, 0]
     assert slopes(power_of(-2), [2.0, 3.0]) == [0, 0]
+    assert slopes(slope_of(to_the(2)), [-3.0, 0.0, 4.0]) == [2, 2, 2]
+    assert slopes(slope_of(to_the(0)), [0.0, -1.0, 2.0]) == [0, 0, 0]
+    assert slopes(slope_of(lambda x: ops.power(x, x + 2)), [0.0]) == [2]
 
 
 def test_the_unchosen_branch_poisons_nothing() -> None:
