@@ -35,13 +35,13 @@ __kernel void probe(__global const float *x, __global float *y) {
 
 @dataclass(frozen=True, slots=True)
 class DeviceDescription:
-    """One device that OpenCL lists; `reason` says why it is not usable."""
+    """One device that OpenCL lists; `reason` says why it is usable or is not."""
 
     name: str
     platform: str
     version: str
     usable: bool
-    reason: str = ""
+    reason: str
 
 
 class Device:
@@ -168,14 +168,16 @@ def _try(handle: pyopencl.Device) -> tuple[DeviceDescription, Device | None]:
     import pyopencl as cl
 
     name, platform = handle.name.strip(), handle.platform.name.strip()
+    device: Device | None = None
     try:
-        device = Device(handle)
-        reason = _fault(device)
+        candidate = Device(handle)
+        reason = _fault(candidate)
+        if not reason:
+            device, reason = candidate, "built and ran a probe kernel"
     except (cl.Error, BackendError) as error:
-        device, reason = None, str(error).strip()
-    usable = not reason
-    description = DeviceDescription(name, platform, handle.version.strip(), usable, reason)
-    return description, device if usable else None
+        reason = str(error).strip()
+    version = handle.version.strip()
+    return DeviceDescription(name, platform, version, device is not None, reason), device
 
 
 def _fault(device: Device) -> str:

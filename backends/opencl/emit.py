@@ -100,6 +100,7 @@ class _Function:
         self.body, self.plan, self.library, self.status = body, plan, library, status
         self.types: dict[str, TensorType] = {b.name: b.type for b in self.buffers}
         self.types.update({s.name: s.type for s in statements(body) if isinstance(s, Scratch)})
+        library.require(*(t.dtype for t in self.types.values()))
         self.names = Names()
         self.owned = plan.owned if plan else frozenset()
         groups = volume(plan.groups) if plan else 1

@@ -77,7 +77,7 @@ class Library:
     def _expression(
         self, op: str, operands: list[tuple[str, DType]], dtype: DType, payload: Any
     ) -> str:
-        self._require(*(d for _, d in operands), dtype)
+        self.require(*(d for _, d in operands), dtype)
         names = [n for n, _ in operands]
         if op == "literal":
             return constant(payload, dtype)
@@ -89,7 +89,8 @@ class Library:
             return primitive(op, names, given, dtype, self.features)
         return f"{self._function(op, tuple(given), dtype)}({', '.join(names)})"
 
-    def _require(self, *used: DType) -> None:
+    def require(self, *used: DType) -> None:
+        """Raise BackendError where the device lacks one of these types."""
         if dtypes.float64 in used and not self.features.has_float64:
             raise BackendError(
                 "the program uses float64, which the OpenCL device lacks (cl_khr_fp64)",

@@ -1,0 +1,252 @@
+"""Kernels of every shape on the device: scheduled, as they were lowered, and hand-made ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from graphc.errors import BackendError
+from graphc.kernel import Barrier, Kernel, Loop, Statement, statements
+from graphc.kernel_text import parse_kernel
+from graphc.passes.schedule_gpu import schedule_gpu
+from tests.backends.opencl import conftest
+from tests.backends.opencl.harness import (
+    BACKEND,
+    assert_same_bits,
+    buffer_values,
+    check,
+    expected,
+    on_device,
+)
+
+MATMUL = """kernel matmul(a: float32[M, K] in, b: float32[K, N] in, c: float32[N] in,
+                         y: float32[M, N] out) {
+  for i < M parallel { for j < N parallel {
+    %bias = load c[j] : float32
+    scratch acc : float32[] register
+    %zero = literal() 0.0 : float32
+    store acc[] = %zero
+    for k < K serial {
+      %x = load a[i, k] : float32  %w = load b[k, j] : float32  %old = load acc[] : float32
+      %new = fma(%x, %w, %old) : float32
+      store acc[] = %new }
+    %sum = load acc[] : float32
+    %z = add(%sum, %bias) : float32
+    store y[i, j] = %z } } }"""
+
+# the mean-free part of each row: a sum in 16 lanes with a tail, then the row again
+CENTRE = """kernel centre(x: float32[ROWS, 37] in, y: float32[ROWS, 37] out) {
+  for i < ROWS parallel {
+    scratch lane : float32[16] register
+    for l < 16 parallel { %zero = literal() 0.0 : float32  store lane[l] = %zero }
+    for s < 2 serial { for l2 < 16 parallel {
+      %a = load x[i, 16*s + l2] : float32  %o = load lane[l2] : float32
+      %n = add(%o, %a) : float32  store lane[l2] = %n } }
+    for l3 < 5 parallel {
+      %a3 = load x[i, l3 + 32] : float32  %o3 = load lane[l3] : float32
+      %n3 = add(%o3, %a3) : float32  store lane[l3] = %n3 }
+    TREE
+    %sum = load lane[0] : float32
+    %count = literal() 37.0 : float32
+    %mean = div(%sum, %count) : float32
+    for j < 37 parallel {
+      %e = load x[i, j] : float32  %d = sub(%e, %mean) : float32  store y[i, j] = %d } } }"""
+STEP = """for tN < N parallel { %pN = load lane[tN] : float32  %qN = load lane[tN + N] : float32
+    %rN = add(%pN, %qN) : float32  store lane[tN] = %rN }"""
+
+
+def centre(rows: int) -> Kernel:
+    tree = "\n".join(STEP.replace("N", str(n)) for n in (8, 4, 2, 1))
+    return parse_kernel(CENTRE.replace("TREE", tree).replace("ROWS", str(rows)))
+
+
+def matmul(m: int, k: int, n: int, dtype: str = "float32") -> Kernel:
+    text = MATMUL.replace("M", str(m)).replace("K", str(k)).replace("N", str(n))
+    text = text if dtype == "float32" else text.replace("fma(%x, %w, %old)", "add(%old, %x)")
+    return parse_kernel(text.replace("float32", dtype).replace("0.0", "0"))
+
+
+def test_oclgrind_reports_a_race() -> None:
+    """Without its barriers the kernel is racy: the check that guards all tests here can fail."""
+    kernel = centre(2)
+    scheduled = schedule_gpu(kernel, BACKEND.target())
+    assert any(isinstance(s, Barrier) for s in statements(scheduled.body))
+    on_device(without_barriers(scheduled), buffer_values(kernel))
+    assert "data race" in conftest.reports()
+
+
+def without_barriers(kernel: Kernel) -> Kernel:
+    def strip(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        kept = (s for s in body if not isinstance(s, Barrier))
+        return tuple(replace(s, body=strip(s.body)) if isinstance(s, Loop) else s for s in kept)
+
+    return kernel.with_body(strip(kernel.body))
+
+
+def test_oclgrind_reports_an_access_out_of_bounds() -> None:
+    text = """kernel wild(p: bool[1] in, y: float32[4] out) {
+      for g < 1 group { for t < 4 item {
+        %a = literal() 1.0 : float32  store y[t] = %a } } }"""
+    kernel = parse_kernel(text.replace("store y[t]", "store y[t + 8]"))
+    on_device(kernel, {"p": np.ones(1, bool)})
+    assert "Invalid write" in conftest.reports()
+
+
+@pytest.mark.parametrize("rows", [1, 5, 300])
+def test_rows(rows: int) -> None:
+    kernel = centre(rows)
+    check(kernel, buffer_values(kernel), unscheduled=rows == 1)
+
+
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(16, 16, 16), (35, 37, 18), (8, 5, 8), (17, 33, 1), (3, 40, 50), (64, 4, 9)]
+)
+def test_matmul(m: int, k: int, n: int) -> None:
+    kernel = matmul(m, k, n)
+    check(kernel, buffer_values(kernel), unscheduled=m == 8)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float64"])
+def test_matmul_of_other_types(dtype: str) -> None:
+    kernel = matmul(17, 19, 21, dtype)
+    check(kernel, buffer_values(kernel))
+
+
+def test_long_sums_in_blocks() -> None:
+    text = """kernel long(x: float32[70, 64] in, y: float32[64] out) {
+      for one < 1 parallel {
+      scratch total : float32[64] register
+      for l < 64 parallel { %z = literal() 0.0 : float32  store total[l] = %z }
+      for b < 7 serial {
+        scratch block : float32[64] register
+        for l1 < 64 parallel { %z1 = literal() 0.0 : float32  store block[l1] = %z1 }
+        for s < 10 serial { for l2 < 64 parallel {
+          %a = load x[10*b + s, l2] : float32  %o = load block[l2] : float32
+          %n = add(%o, %a) : float32  store block[l2] = %n } }
+        for l3 < 64 parallel {
+          %t = load total[l3] : float32  %u = load block[-1*l3 + 63] : float32
+          %w = add(%t, %u) : float32  store total[l3] = %w } }
+      for l4 < 64 parallel { %r = load total[l4] : float32  store y[l4] = %r } } }"""
+    kernel = parse_kernel(text)
+    check(kernel, buffer_values(kernel), unscheduled=True)
+
+
+# Kernels that a single work-item must run: there is nothing to share out, or not lawfully.
+SERIAL = {
+    "no loop": """kernel k(x: float32[3] in, y: float32[3] inout) {
+      %a = load x[1] : float32  %b = add(%a, %a) : float32  store y[2] = %b }""",
+    "barriers between serial nests": """kernel k(x: float32[4] in, y: float32[4] inout) {
+      for i < 4 serial { %a = load x[i] : float32  store y[i] = %a }
+      barrier
+      for j < 3 serial {
+        %b = load y[j] : float32  %c = load y[j + 1] : float32
+        %d = add(%b, %c) : float32  store y[j + 1] = %d } }""",
+    "vectors in a guard": """kernel k(x: float32[10] in, y: float32[10] inout) {
+      for i < 3 parallel { for l < 4 vector { if 4*i + l < 10 {
+        scratch own : float32[2] register
+        %a = load x[4*i + l] : float32  store own[1] = %a
+        %b = load own[1] : float32  store y[4*i + l] = %b } } } }""",
+    "an unrolled loop": """kernel k(x: int32[6] in, y: int32[6] inout) {
+      for i < 2 parallel { for u < 3 unrolled {
+        %n = index(((-5*i + u) floordiv 2) + 9) : int32
+        %m = index(((-5*i + u) mod 4)) : int32
+        %a = load x[3*i + u] : int32  %p = mul(%n, %a) : int32  %q = add(%p, %m) : int32
+        store y[3*i + u] = %q } } }""",
+    "a store in a group": """kernel k(x: float32[8] in, y: float32[8] inout) {
+      for g < 2 group {
+        scratch t : float32[4] local
+        for i < 4 item { %a = load x[4*g + i] : float32  store t[i] = %a }
+        barrier
+        %b = load t[3] : float32
+        store y[4*g] = %b } }""",
+}
+
+
+@pytest.mark.parametrize("text", SERIAL.values(), ids=SERIAL.keys())
+def test_whatever_cannot_be_shared_out(text: str) -> None:
+    kernel = parse_kernel(text)
+    arrays = buffer_values(kernel)
+    assert_same_bits(on_device(kernel, arrays), expected(kernel, arrays), "the device")
+
+
+# Groups that the schedule does not make, but the representation allows.
+GROUPS = {
+    "more items than a group has": """kernel k(x: float32[2, 700] in, y: float32[2, 700] out) {
+      for g < 2 group {
+        scratch t : float32[700] local
+        for i < 700 item { %a = load x[g, i] : float32  store t[i] = %a }
+        barrier
+        for j < 350 item { for k < 2 item {
+          %b = load t[-1*k + -2*j + 699] : float32  store y[g, 2*j + k] = %b } } } }""",
+    "groups in groups": """kernel k(x: float32[3, 2, 5] in, y: float32[3, 2, 5] out) {
+      for g < 3 group {
+        %n = index(g) : int32
+        %f = convert(%n) : float32
+        for h < 2 group {
+          scratch t : float32[5] local
+          for i < 5 item { %a = load x[g, h, i] : float32  store t[i] = %a }
+          barrier
+          for j < 5 item {
+            %b = load t[-1*j + 4] : float32  %c = add(%b, %f) : float32
+            store y[g, h, j] = %c } } } }""",
+    "no iterations": """kernel k(x: float32[4] in, y: float32[4] out) {
+      for g < 0 group { for i < 4 item { %a = load x[i] : float32  store y[i] = %a } }
+      barrier
+      for h < 1 group {
+        for i0 < 0 item { for i1 < 4 item { %z = load x[i1 + i0] : float32  store y[i1] = %z } }
+        for i2 < 4 item { %b = load x[i2] : float32  store y[i2] = %b } } }""",
+    "loads and stores under predicates": """kernel k(x: float32[6] in, p: bool[6] in,
+                                                  y: float32[6] out) {
+      for g < 2 group { for i < 3 item {
+        %p = load p[3*g + i] : bool
+        %a = load x[7*g + 3*i] where %p : float32
+        %z = literal() 2.0 : float32
+        %q = not(%p) : bool
+        store y[3*g + i] = %z where %q
+        store y[3*g + i] = %a where %p } } }""",
+}
+
+
+@pytest.mark.parametrize("text", GROUPS.values(), ids=GROUPS.keys())
+def test_groups(text: str) -> None:
+    kernel = parse_kernel(text)
+    arrays = buffer_values(kernel)
+    if "p" in arrays:
+        arrays["p"] = np.array([True, False, False, False, False, False])
+    assert_same_bits(on_device(kernel, arrays), expected(kernel, arrays), "the device")
+
+
+def test_indices_past_32_bits() -> None:
+    text = """kernel k(x: int64[6] in, y: int64[6] out) {
+      for g < 2 group { for i < 3 item {
+        %a = load x[((3000000000*g + 1000000000*i) floordiv 1000000000)] : int64
+        %n = index(3000000000*g + -5000000000*i) : int64
+        %b = add(%a, %n) : int64
+        store y[3*g + i] = %b } } }"""
+    kernel = parse_kernel(text)
+    arrays = buffer_values(kernel)
+    assert_same_bits(on_device(kernel, arrays), expected(kernel, arrays), "the device")
+
+
+def test_too_much_local_memory_is_refused() -> None:
+    text = """kernel k(x: float32[4] in, y: float32[4] out) {
+      for g < 1 group {
+        scratch t : float32[100000] local
+        for i < 4 item { %a = load x[i] : float32  store t[i] = %a }
+        barrier
+        for j < 4 item { %b = load t[-1*j + 3] : float32  store y[j] = %b } } }"""
+    with pytest.raises(BackendError, match="kernel k needs 400000 bytes of local memory"):
+        on_device(parse_kernel(text), {"x": np.zeros(4, np.float32)})
+
+
+def test_names_that_c_has_already() -> None:
+    text = """kernel void.int(float: float32[4] in, half.x: float32[4] in, half_x: float32[4] out) {
+      for int < 1 group { for while < 4 item {
+        %for = load float[while] : float32  %fma = load half.x[while] : float32
+        %exp = fma(%for, %fma, %for) : float32
+        store half_x[while] = %exp } } }"""
+    kernel = parse_kernel(text)
+    arrays = buffer_values(kernel)
+    assert_same_bits(on_device(kernel, arrays), expected(kernel, arrays), "the device")
