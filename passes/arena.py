@@ -15,6 +15,10 @@ import numpy as np
 
 from graphc.state import ALIGNMENT
 
+_GOOD_ENOUGH = 1.02
+_MOST_TRIES = 40
+_MOST_PLACEMENTS = 4000
+
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
@@ -26,16 +30,32 @@ class Lifetime:
 
 
 def place_blocks(blocks: Sequence[Lifetime]) -> tuple[list[int], int]:
-    """Return the offset of each block, a multiple of `ALIGNMENT`, and the bytes of the arena."""
-    sizes = np.array([rounded(block.nbytes) for block in blocks], np.int64)
-    first = np.array([block.first for block in blocks], np.int64)
-    last = np.array([block.last for block in blocks], np.int64)
-    offsets = np.zeros(len(blocks), np.int64)
-    placed = _Placed(len(blocks))
-    for block in sorted(range(len(blocks)), key=lambda b: (-sizes[b], first[b])):
-        offsets[block] = placed.gap(sizes[block], first[block], last[block])
-        placed.add(offsets[block], sizes[block], first[block], last[block])
-    return offsets.tolist(), int((offsets + sizes).max(initial=0))
+    """Return the offset of each block, a multiple of `ALIGNMENT`, and the bytes of the arena.
+
+    Where the arena is larger than what lives at one time, the blocks at its end are placed first in
+    another try, a few times; the smallest arena is kept. The work is bounded whatever the blocks.
+    """
+    order = sorted(range(len(blocks)), key=lambda b: (-blocks[b].nbytes, blocks[b].first))
+    enough = largest_live_set(blocks) * _GOOD_ENOUGH
+    tried = best = _place_in_order(blocks, order)
+    for _ in range(min(_MOST_TRIES, _MOST_PLACEMENTS // max(1, len(blocks)))):
+        if best[1] <= enough:
+            break
+        ends = {b for b in order if tried[0][b] + rounded(blocks[b].nbytes) == tried[1]}
+        order = [*(b for b in order if b in ends), *(b for b in order if b not in ends)]
+        tried = _place_in_order(blocks, order)
+        best = min(best, tried, key=lambda found: found[1])
+    return best
+
+
+def _place_in_order(blocks: Sequence[Lifetime], order: Sequence[int]) -> tuple[list[int], int]:
+    offsets, total, placed = [0] * len(blocks), 0, _Placed(len(blocks))
+    for number in order:
+        block, size = blocks[number], rounded(blocks[number].nbytes)
+        offsets[number] = placed.gap(size, block.first, block.last)
+        placed.add(offsets[number], size, block.first, block.last)
+        total = max(total, offsets[number] + size)
+    return offsets, total
 
 
 def rounded(nbytes: int) -> int:

@@ -74,6 +74,7 @@ class _Fusion:
                 self._read(node, self._merge_readers(node, readers))
             elif readers or node in self.roots:
                 self._place(node, readers)
+        self._read_before_assigning()
         return Grouping(self.graph, self._groups(), self.verdicts.decisions(self.graph))
 
     # --- placing a node --------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class _Fusion:
         if is_accumulator(node):
             return True
         space = cluster.space
-        if space is None or (_is_whole(node, space) and not has_enough_rows(space)):
+        if space is None or (_is_whole(node, space) and not _has_adjacent_rows(space)):
             return False
         return cluster.own_place(node) == cluster.wanted[node][0].indices
 
@@ -189,10 +190,10 @@ class _Fusion:
             return Reason.DISABLED
         if self._can_store(reader, node):
             return Reason.SEVERAL_READERS if host is not None else Reason.CYCLE
-        if is_accumulator(node):
-            return _refusal_of_rows(node, reader)
         if len(readers) > 1:
             return Reason.SEVERAL_READERS
+        if is_accumulator(node):
+            return _refusal_of_rows(node, reader)
         return Reason.BOUNDARY if node in self.roots else Reason.OTHER_AXES
 
     # --- changing clusters -----------------------------------------------------------------------
@@ -259,6 +260,20 @@ class _Fusion:
         self.verdicts.merge(kept, gone)
         del self.clusters[gone.number]
         return True
+
+    def _read_before_assigning(self) -> None:
+        """Let what computes a variable's new value run after what reads the old, where it can."""
+        readers: dict[Node, list[Cluster]] = {
+            variable: [] for variable, _ in self.graph.assignments
+        }
+        makers = {node: c for c in self.clusters.values() for node in c.outputs}
+        for cluster in self.clusters.values():
+            for node in cluster.reads:
+                if node in readers:
+                    readers[node].append(cluster)
+        for variable, value in self.graph.assignments:
+            for reader in readers[variable] if value in makers else ():
+                self.order.add_edge(reader.number, makers[value].number)
 
     # --- the result ------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
-"""Which buffers of a kernel may share memory: an `in` may be written over by an `out` where they stand.
+"""Which buffers of a kernel may share memory: an `in` may be written over by an `out`.
 
-That is so if the `out` is stored by one statement only and every load of the `in` stands before it, in
-the same block and at the same place; then each element is read before it is written, by the very
-iteration that writes it.
+That is so if every load of the `in` is followed, in the same block, by a store to the `out` at the
+same place, and the kernel never loads the `out`. Since a kernel stores each element of an `out`
+once, each element is then read before it is written, by the very iteration that writes it. It holds
+for naive and for scheduled kernels; concatenations store at other places than they load from.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ _Accesses = list[tuple[bool, int, int, Index]]  # is it a store, the block, the 
 
 
 def _reads_before(source: _Accesses, out: _Accesses) -> bool:
-    """Return whether every load of the source stands right before the only store of the out."""
-    if len(out) != 1:
+    """Return whether every load of the source stands before a store to the out at its place."""
+    if not all(is_store for is_store, _, _, _ in out):
         return False
-    _, block, statement, place = out[0]
-    return all(b == block and s < statement and p == place for _, b, s, p in source)
+    return all(
+        any(b == block and at > statement and p == place for _, b, at, p in out)
+        for _, block, statement, place in source
+    )
 
 
 def _accesses(kernel: Kernel) -> dict[str, _Accesses]:
