@@ -8,6 +8,9 @@ array([[0.09, 0.24, 0.67],
        [0.33, 0.33, 0.33]], dtype=float32)
 """
 
+from typing import TYPE_CHECKING
+
+from graphc import frontend
 from graphc.api import CompiledFunction, compile, evaluate
 from graphc.dtypes import (
     DType,
@@ -37,18 +40,69 @@ from graphc.errors import (
     TracingError,
     VerificationError,
 )
-from graphc.frontend import *  # noqa: F403  # what the frontend lists
-from graphc.frontend import nn, optim
-from graphc.frontend.transforms import *  # noqa: F403  # grad and its kin
+from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, nn, optim, trace
+from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
+from graphc.frontend.constructors import *  # noqa: F403  # as above
+from graphc.frontend.contractions import *  # noqa: F403  # as above
+from graphc.frontend.elementwise import *  # noqa: F403  # as above
+from graphc.frontend.indexing import *  # noqa: F403  # as above
+from graphc.frontend.reductions import *  # noqa: F403  # as above
+from graphc.frontend.shapes import *  # noqa: F403  # as above
+from graphc.frontend.transforms import *  # noqa: F403  # as above
 from graphc.graph import Graph
 from graphc.graph_text import parse_graph, print_graph
 from graphc.program import Program
 from graphc.tensor_type import TensorType, tensor_type
 from graphc.version import __version__
 
+__all__ = [
+    "BackendError",
+    "CompiledFunction",
+    "DType",
+    "Graph",
+    "GraphcError",
+    "GraphcIndexError",
+    "GraphcTypeError",
+    "GraphcValueError",
+    "InternalError",
+    "ParseError",
+    "Program",
+    "ShapeError",
+    "Tensor",
+    "TensorType",
+    "Trace",
+    "Traced",
+    "TracingError",
+    "Variable",
+    "VerificationError",
+    "__version__",
+    "bfloat16",
+    "bool_",
+    "compile",
+    "evaluate",
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_tracing",
+    "nn",
+    "optim",
+    "parse_graph",
+    "print_graph",
+    "tensor_type",
+    "trace",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+]
+__all__ += frontend.__all__  # some twice: a type checker reads the list above alone
 
-def __getattr__(name: str) -> object:
-    """Return the function of an op that was declared after import, as the frontend does."""
-    from graphc import frontend  # the module, not what it lists
+if not TYPE_CHECKING:  # a type checker shall find misspelt names
 
-    return getattr(frontend, name)
+    def __getattr__(name: str) -> object:
+        """Return the function of an op that was declared after import, as the frontend does."""
+        return getattr(frontend, name)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "dot", "png", "pdf")
 _VIEW = {"shape": "plaintext", "fillcolor": "none", "fontcolor": "#666666", "fontsize": "9"} | {
     "height": "0.2",
-    "margin": "0.05,0.02",
+    "margin": "0.25,0.02",
 }
 _STYLES: tuple[tuple[type[Any], dict[str, str]], ...] = (
     (Contraction, {"shape": "box", "fillcolor": "#ffd9b3", "color": "#b35900"}),
@@ -53,7 +53,7 @@ _LEAVES: Mapping[str, dict[str, str]] = {
 _PLAIN = {"shape": "box", "style": "filled,rounded", "fillcolor": "white", "color": "#555555"}
 _FONT = "Helvetica,Arial,sans-serif"
 _GRAPH = {"rankdir": "TB", "fontname": _FONT, "nodesep": "0.2", "ranksep": "0.3"}
-_NODE = {"style": "filled", "fontname": _FONT, "fontsize": "11", "margin": "0.14,0.06"}
+_NODE = {"style": "filled", "fontname": _FONT, "fontsize": "11", "margin": "0.2,0.06"}
 _EDGE = {"color": "#555555", "arrowsize": "0.6", "fontname": _FONT, "fontsize": "8"} | {
     "fontcolor": "#777777",
     "labeldistance": "1.4",
@@ -97,7 +97,7 @@ def render(source: str, kind: str) -> bytes:
     if shutil.which("dot"):
         import graphviz  # only where a picture is drawn
 
-        return graphviz.Source(source).pipe(format=kind)
+        return bytes(graphviz.Source(source).pipe(format=kind))
     if kind != "svg":
         raise BackendError(
             f"this machine cannot draw .{kind}: the program `dot` is not installed",
@@ -152,7 +152,7 @@ class _Drawing:
             members.setdefault(self.homes.get(node), []).append(node)
         for index, group in enumerate(self.groups):
             with dot.subgraph(name=f"cluster_{index}") as cluster:
-                cluster.attr(label=f"{index} {group.name}", **_CLUSTER)
+                cluster.attr(label=f"\u2002{index} {group.name}", **_CLUSTER)
                 for node in members.get(index, ()):
                     self.add(cluster, node, index)
                 self.add_new_values(cluster, index)

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from graphc.errors import GraphcError
@@ -71,5 +72,5 @@ def _build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _module(command: str) -> object:
+def _module(command: str) -> ModuleType:
     return importlib.import_module(f"graphc.cli.{COMMANDS[command][0]}")

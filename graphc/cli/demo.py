@@ -42,7 +42,8 @@ class Classifier(nn.Module):
     def forward(self, images: graphc.Tensor) -> graphc.Tensor:
         """Return the logits of the ten digits."""
         hidden = graphc.relu(self.hidden1(images))
-        return self.output(graphc.relu(self.hidden2(hidden)))
+        logits: graphc.Tensor = self.output(graphc.relu(self.hidden2(hidden)))
+        return logits
 
 
 @dataclass
