@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc import kernel_interpreter
+from graphc import dtypes, kernel_interpreter
 from graphc.backends.llvm import BACKEND, machine
 from graphc.backends.llvm.executable import LlvmExecutable
 from graphc.errors import BackendError
@@ -138,6 +138,8 @@ def special_values(dtype: Any, count: int, seed: int = 0) -> Array:
             values[count // 2 :][: moderate.size] = moderate.astype(dtype.numpy)
     generator.shuffle(first)
     values[: min(count, first.size)] = first[:count]
+    if dtype is dtypes.float32 and count > 256:  # NaN whose payload is in its low bits alone
+        values[200:203] = np.array([0x7F800001, 0xFF80FFFF, 0x7FFFFFFF], np.uint32).view(np.float32)
     return values
 
 
@@ -154,5 +156,6 @@ _FLOATS = [
 def _integers(dtype: Any) -> list[int]:
     low, high = int(np.iinfo(dtype.numpy).min), int(np.iinfo(dtype.numpy).max)
     wanted = [0, 1, 2, 3, -1, -2, low, low + 1, high, high - 1, 257, 16777217, 2**24 + 3,
-              2**53 + 1, 2**62 + 2**38 + 1, -(2**53) - 1, 2**40 + 2**32 + 1, 33023]  # fmt: skip
+              2**53 + 1, -(2**53) - 1, 2**62 + 2**54 + 1, -(2**62) - 2**54 - 1, 2**63 + 2**55 + 1,
+              2**62 + 2**54, 2**52 + 2**44 + 1,  2**40 + 2**32 + 1, 33023]  # fmt: skip
     return [v for v in wanted if low <= v <= high]

@@ -93,14 +93,19 @@ def test_guards_of_all_kinds() -> None:
 
 
 def test_division_in_lanes_that_a_guard_leaves_out() -> None:
-    text = """kernel divide(x: int32[5] in, y: int32[5] out) {
+    text = """kernel divide(x: int32[5] in, z: int32[5] in, y: int32[5] out) {
       for l < 8 vector { if l < 5 {
         %a = load x[l] : int32
-        %b = quotient(%a, %a) : int32
-        %c = modulus(%a, %a) : int32
+        %z = load z[l] : int32
+        %b = quotient(%a, %z) : int32
+        %c = modulus(%a, %z) : int32
         %d = add(%b, %c) : int32
         store y[l] = %d } } }"""
-    check(text, {"x": np.array([3, -4, 5, 2**31 - 1, -(2**31)], np.int32)})
+    arrays = {
+        "x": np.array([3, -4, 5, 2**31 - 1, -(2**31)], np.int32),
+        "z": np.array([2, 3, -4, 5, 7], np.int32),
+    }
+    check(text, arrays)
 
 
 def test_gather_and_scatter_through_values() -> None:
@@ -157,14 +162,52 @@ def test_out_of_bounds_indices_behind_a_false_where() -> None:
 
 @pytest.mark.parametrize("guard", ["l < 9", "8 < l", "l < 0"])
 def test_uniform_stores_under_masks(guard: str) -> None:
-    text = f"""kernel uniform(x: float32[4] in, p: bool[16] in, y: float32[4] inout) {{
+    text = f"""kernel uniform(x: float32[4] in, p: bool[16] in, y: float32[4] inout,
+                             z: float32[4] inout) {{
       for i < 4 parallel {{ for l < 16 vector {{ if {guard} {{
         %x = load x[i] : float32
         %p = load p[l] : bool
-        %a = load x[i] where %p : float32
-        store y[i] = %x where %p }} }} }} }}"""
-    arrays = {"x": values(4, seed=3), "p": values(16, dtypes.bool_), "y": np.ones(4, np.float32)}
-    check(text, arrays)
+        %q = load p[i] : bool
+        store z[i] = %x where %p
+        store y[i] = %x where %q }} }} }} }}"""
+    old = np.ones(4, np.float32)
+    check(text, {"x": values(4, seed=3), "p": values(16, dtypes.bool_), "y": old, "z": old})
+
+
+def test_lanes_that_agree_where_it_matters_store_their_value() -> None:
+    text = """kernel agreed(x: float32[4] in, p: bool[4, 16] in, y: float32[4] inout) {
+      for i < 4 parallel { for l < 16 vector {
+        %p = load p[i, l] : bool
+        %x = load x[i] where %p : float32
+        store y[i] = %x where %p } } }"""
+    p = np.zeros((4, 16), np.bool_)
+    p[0, 3:7] = p[1, 15] = p[3, :] = True
+    kernel = parse_kernel(text)  # the verifier knows values by name only and would refuse it
+    arrays = {"x": np.arange(4, dtype=np.float32) + 1, "p": p, "y": np.zeros(4, np.float32)}
+    for cpu in CPUS:
+        assert run_native(kernel, arrays, cpu)["y"].tolist() == [1, 2, 0, 4]
+
+
+def test_nothing_is_read_where_a_guard_does_not_hold() -> None:
+    text = """kernel far(x: float32[8] in, y: float32[8] inout) {
+      for i < 8 parallel {
+        if i < 1 { %a = load x[1000000000*i] : float32  store y[i] = %a }
+        for k < 2 serial { if 7 < i + k {
+          %b = load x[-1000000000*i + 7000000000] : float32  store y[i] = %b } } } }"""
+    check(text, {"x": values(8), "y": values(8, seed=1)})
+
+
+def test_indices_beyond_32_bits() -> None:
+    text = """kernel large(y: int64[16] out, z: int64[16] out, w: int8[16] out) {
+      for l < 16 vector {
+        %y = index(3000000000*l + -20000000000) : int64
+        %z = index(((3000000000*l + 5) floordiv 7) + ((5000000000*l) mod 1000000007)) : int64
+        store y[l] = %y
+        if 4000000000*l < 30000000000 { store z[l] = %z }
+        if 29999999999 < 4000000000*l { store z[l] = %y }
+        %w = index(((3000000000*l + 5) mod 100)) : int8
+        store w[l] = %w } }"""
+    check(text, {})
 
 
 def test_scratch_of_lanes_and_of_loops() -> None:

@@ -88,6 +88,27 @@ def test_vector_widths(dtype: DType, lanes: int) -> None:
     check(kernel_text(dtype, lanes), arguments(dtype), CPUS[:2])
 
 
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64], ids=str)
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_fused_multiply_add_rounds_once(dtype: DType, lanes: int) -> None:
+    """The product lies half-way between two numbers, and the summand alone decides."""
+    digits = 24 if dtype is dtypes.float32 else 53
+    factor = 1 + 2.0 ** -(digits // 2)
+    text = f"""kernel fused(a: {dtype}[16] in, c: {dtype}[16] in, y: {dtype}[16] out) {{
+      for i < {16 // lanes} parallel {{ for l < {lanes} vector {{
+        %a = load a[{lanes}*i + l] : {dtype}  %c = load c[{lanes}*i + l] : {dtype}
+        %y = fma(%a, %a, %c) : {dtype}  store y[{lanes}*i + l] = %y }} }} }}"""
+    tiny = 2.0**-100
+    summands = [tiny, -tiny, 0.0, -1.0, -1 - tiny, 2.0**-60, -(2.0**-60), 1e30, np.inf, np.nan]
+    arrays = {
+        "a": np.full(16, factor, dtype.numpy),
+        "c": np.resize(np.array(summands), 16).astype(dtype.numpy),
+    }
+    check(text, arrays)
+    overflow = {"a": np.full(16, np.finfo(dtype.numpy).max), "c": arrays["c"]}
+    check(text, overflow)
+
+
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
 @pytest.mark.parametrize("lanes", [1, 8])
 def test_literals_and_tables(dtype: DType, lanes: int) -> None:

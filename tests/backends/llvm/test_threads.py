@@ -89,7 +89,7 @@ def test_a_forked_process_makes_its_own_team() -> None:
     if child == 0:
         status = 1
         try:
-            signal.alarm(30)
+            signal.alarm(10)
             check(MIXED, arrays(1), [""], cores=3)
             status = 0
         finally:
