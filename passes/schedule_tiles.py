@@ -17,15 +17,12 @@ order of the serial loops is kept, so no bit changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from graphc import dtypes
-from graphc.index import Index, LoopVariable, as_index, linearise
+from graphc.index import LoopVariable, as_index
 from graphc.kernel import (
+    Barrier,
     Guard,
-    IndexValue,
-    Let,
     Load,
     Loop,
     LoopKind,
@@ -37,27 +34,23 @@ from graphc.kernel import (
     statements,
 )
 from graphc.passes.loop_analysis import Shapes, count, element_bytes, nest, work
-from graphc.passes.rewrite_statements import Body, Names, copy, rewrite, substitute
-from graphc.passes.transform_loops import distribute, enclose, hoist, over, sink
+from graphc.passes.rewrite_statements import Body, Names, copy, substitute
+from graphc.passes.schedule_panels import REUSED, Columns, Packer, panel_type
+from graphc.passes.transform_loops import (
+    distribute,
+    enclose,
+    hoist,
+    over,
+    sink,
+)
 from graphc.target import Target
-from graphc.tensor_type import TensorType
 
 MOST_ROWS = 14
 MOST_STATEMENTS = 64  # that are unrolled in one place
-CACHE_SCRATCH = 128 * 1024  # bytes of cache scratch that a kernel may have
-REUSED = 4  # row tiles that share a panel of adjacent elements before copying it pays
+SERIAL_PANEL = 64 * 1024  # bytes of a panel, where the serial loop goes in blocks
+PARTIAL_SUMS = 32 * 1024  # bytes of accumulators that are kept between these blocks
 SCALAR_ROWS = 8  # rows that hide the latency of an addition
 LIGHT = 12  # scalar operations of a serial loop that are not worth gathering vectors for
-COPIED_TOGETHER = 8  # columns of a panel that are copied in one go
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """A panel of columns: its lanes, and how many of them are in the array."""
-
-    outer: list[LoopVariable]
-    lane: LoopVariable
-    valid: int
 
 
 class Tiler:
@@ -66,6 +59,7 @@ class Tiler:
     def __init__(self, target: Target, names: Names, shapes: Shapes, most_tasks: int) -> None:
         self.target, self.names, self.shapes = target, names, shapes
         self.most_tasks = most_tasks  # that the work of the nest is worth
+        self.packer = Packer(names, shapes)
 
     def nests(self, others: list[LoopVariable], lane: LoopVariable, body: Body) -> Body | None:
         """Return nests of tiles for `body` in independent loops over `others` and `lane`.
@@ -84,13 +78,13 @@ class Tiler:
         if whole:
             panel, inside = self.names.variable(lane, whole), self.names.variable(lane, width)
             index = as_index(panel) * width + as_index(inside)
-            columns = _Columns([panel] if whole > 1 else [], inside, width)
+            columns = Columns([panel] if whole > 1 else [], inside, width)
             main = substitute(copy(body, self.names) if rest else body, {lane: index})
             nests.extend(self.panels(others, rows, columns, main))
         if rest:
             inside = self.names.variable(lane, 1 << (rest - 1).bit_length())
             index = as_index(inside) + whole * width
-            columns = _Columns([], inside, rest)
+            columns = Columns([], inside, rest)
             nests.extend(self.panels(others, rows, columns, substitute(body, {lane: index})))
         return tuple(nests)
 
@@ -100,33 +94,33 @@ class Tiler:
         self, others: list[LoopVariable], lane: LoopVariable, body: Body
     ) -> LoopVariable | None:
         """Return the loop with most rows that share a load along `lane`, the innermost such."""
-        offsets = [self.offset(load) for _, load in self.serial_loads(body)]
+        offsets = [self.packer.offset(load) for _, load in self.packer.serial_loads(body)]
         moving = [o for o in offsets if lane in o.variables]
         shared = [v for v in others if any(v not in o.variables for o in moving)]
         return max(reversed(shared), key=lambda v: min(v.extent, MOST_ROWS), default=None)
 
     def jumps(self, lane: LoopVariable, body: Body) -> bool:
         """Return whether light serial loops have loads that jump along `lane`."""
-        strides = {self.offset(load).stride(lane) for _, load in self.serial_loads(body)}
+        strides = {
+            self.packer.offset(load).stride(lane) for _, load in self.packer.serial_loads(body)
+        }
         light = all(work(s.body) <= LIGHT for s in _innermost(body))
         return light and not strides <= {0, 1}
 
     def width(self, lane: LoopVariable, rows: LoopVariable, body: Body) -> int:
         lanes = self.target.lanes(element_bytes(body))
         width = min(64, 2 * lanes if lane.extent > lanes else 1 << (lane.extent - 1).bit_length())
-        for loops, load in self.serial_loads(body):
-            offset = self.offset(load)
-            if self.can_pack(load, offset, rows, body) and offset.stride(lane) not in (0, 1):
-                column = _panel_type(loops, offset, 1, load).nbytes
-                while width > max(lanes // 2, 1) and column * width > self.budget(body):
+        if sum(isinstance(s, Loop) for s in body) == 1 and _is_simple(body):
+            return width
+        for loops, load in self.packer.serial_loads(body):
+            offset = self.packer.offset(load)
+            if self.packer.can_pack(load, offset, rows, body) and offset.stride(lane) not in (0, 1):
+                column = panel_type(loops, offset, 1, load).nbytes
+                while width > max(lanes // 2, 1) and column * width > self.packer.budget(body):
                     width //= 2
         return width
 
-    def budget(self, body: Body) -> int:
-        made = (s for s in statements(body) if isinstance(s, Scratch) and s.scope is Scope.CACHE)
-        return CACHE_SCRATCH - sum(s.type.nbytes for s in made)
-
-    def most_rows(self, columns: _Columns, body: Body) -> int:
+    def most_rows(self, columns: Columns, body: Body) -> int:
         lanes = self.target.lanes(element_bytes(body))
         vectors = max(1, columns.lane.extent // lanes)
         arrays = max(1, sum(isinstance(s, Scratch) for s in body))
@@ -134,168 +128,170 @@ class Tiler:
         longest = max(count(s.body) for s in _innermost(body))
         return max(2, min(MOST_ROWS, fitting, MOST_STATEMENTS // longest))
 
-    # --- loads
-
-    def offset(self, load: Load) -> Index:
-        return linearise(load.indices, self.shapes[load.buffer])
-
-    def serial_loads(self, body: Body) -> Iterator[tuple[list[LoopVariable], Load]]:
-        """Yield the loads from buffers directly in the innermost serial loops, with those loops."""
-        for statement in body:
-            loops: list[LoopVariable] = []
-            inside: Body = (statement,)
-            while len(inside) == 1 and isinstance(inside[0], Loop):
-                loops.append(inside[0].variable)
-                inside = inside[0].body
-            for s in inside:
-                if loops and isinstance(s, Load) and s.buffer in self.shapes:
-                    yield loops, s
-
-    def can_pack(self, load: Load, offset: Index, rows: LoopVariable, body: Body) -> bool:
-        stored = any(isinstance(s, Store) and s.buffer == load.buffer for s in statements(body))
-        moves = rows in offset.variables or bool(offset.values)
-        return not stored and not moves and load.where is None
-
     # --- panels
 
     def panels(
-        self, others: list[LoopVariable], rows: LoopVariable, columns: _Columns, body: Body
+        self, others: list[LoopVariable], rows: LoopVariable, columns: Columns, body: Body
     ) -> Body:
-        """Return the nest over `others` and a panel of columns, in it the row tiles."""
-        body = self.predicate(columns, body)
-        height = _tile_rows(rows.extent, self.most_rows(columns, body))
-        tiles, rest = divmod(rows.extent, height)
+        """Return nests over `others`, a panel of columns and blocks of rows, in them the tiles."""
+        body = self.packer.predicate(columns, body)
         outer = [*others, *columns.outer]
-        blocks = self.row_blocks(outer, tiles)
-        copies, body = self.pack(columns, rows, body, -(-tiles // (blocks.extent if blocks else 1)))
-        tile, inside = self.names.variable(rows, tiles), self.names.variable(rows, height)
-        index = as_index(tile) * height + as_index(inside)
-        main = self.rows(columns, inside, substitute(body, {rows: index}))
-        row_tiles = self.in_blocks(tile, blocks, main)
+        block_length = self.serial_block(rows, columns, body)
+        size = self.block_rows(outer, rows, columns, body, block_length is not None)
+        whole, rest = divmod(rows.extent, size)
+        nests: list[Statement] = []
+        if whole:
+            block, inside = self.names.variable(rows, whole), self.names.variable(rows, size)
+            index = as_index(block) * size + as_index(inside)
+            main = substitute(copy(body, self.names) if rest else body, {rows: index})
+            variables = [*outer, block] if whole > 1 else outer
+            nests.extend(self.task(variables, inside, columns, main, block_length))
         if rest:
             inside = self.names.variable(rows, rest)
-            index = as_index(inside) + tiles * height
-            last = self.rows(columns, inside, substitute(copy(body, self.names), {rows: index}))
-            if blocks is not None:
-                final = (as_index(blocks.extent - 2), as_index(blocks))
-                last = (Guard((final,), last),)
-            row_tiles = (*row_tiles, *last)
-        variables = [*outer, *([] if blocks is None else [blocks])]
-        body = (*copies, *row_tiles)
-        return nest(variables, body) if variables else enclose(body, self.names, always=True)
+            last = substitute(body, {rows: as_index(inside) + whole * size})
+            nests.extend(self.task(outer, inside, columns, last, block_length))
+        return tuple(nests)
 
-    def row_blocks(self, outer: list[LoopVariable], tiles: int) -> LoopVariable | None:
-        """Return a loop over blocks of row tiles, if the loops outside are few for the threads."""
+    def task(
+        self,
+        outer: list[LoopVariable],
+        rows: LoopVariable,
+        columns: Columns,
+        body: Body,
+        block_length: int | None,
+    ) -> Body:
+        if block_length is None:
+            inside = self.tiles(rows, columns, body)
+        else:
+            inside = self.in_serial_blocks(rows, columns, body, block_length)
+        return nest(outer, inside) if outer else enclose(inside, self.names, always=True)
+
+    def block_rows(
+        self,
+        outer: list[LoopVariable],
+        rows: LoopVariable,
+        columns: Columns,
+        body: Body,
+        keeps_partial: bool,
+    ) -> int:
+        """Return how many rows one task has: few enough for the threads and for partial sums."""
+        height = _tile_rows(rows.extent, self.most_rows(columns, body))
         tasks = 1
         for variable in outer:
             tasks *= variable.extent
-        blocks = min(-(-min(4 * self.target.cores, self.most_tasks) // tasks), tiles // REUSED)
-        if blocks < 2 or self.target.cores < 2:
-            return None
-        size = -(-tiles // blocks)
-        return LoopVariable(self.names.fresh("rows"), -(-tiles // size))
+        wanted = -(-min(4 * self.target.cores, self.most_tasks) // tasks)
+        size = rows.extent
+        if wanted > 1 and self.target.cores > 1:
+            size = max(REUSED * height, -(-rows.extent // wanted))
+        if keeps_partial:
+            row_bytes = sum(columns.lane.extent * s.type.dtype.itemsize for s in _scratch(body))
+            size = min(size, max(height, PARTIAL_SUMS // row_bytes))
+        return rows.extent if size >= rows.extent else max(1, size // height) * height
 
-    def in_blocks(self, tile: LoopVariable, blocks: LoopVariable | None, body: Body) -> Body:
-        """Return `body` in a serial loop over all tiles, or over those of one block."""
-        if blocks is None:
-            return over(tile, LoopKind.SERIAL, body)
-        size = -(-tile.extent // blocks.extent)
-        inside = self.names.variable(tile, size)
-        index = as_index(blocks) * size + as_index(inside)
-        body = substitute(body, {tile: index})
-        if size * blocks.extent > tile.extent:
-            body = (Guard(((index, as_index(tile.extent)),), body),)
-        return over(inside, LoopKind.SERIAL, body)
-
-    def predicate(self, columns: _Columns, body: Body) -> Body:
-        """Return `body` with its accesses along the lanes predicated where a lane has no column."""
-        if columns.valid == columns.lane.extent:
-            return body
-        names = self.names
-        number = Value(names.fresh("column"), dtypes.int32)
-        end = Value(names.fresh("columns"), dtypes.int32)
-        holds = Value(names.fresh("inside"), dtypes.bool_)
-        prefix = (
-            IndexValue(number, as_index(columns.lane)),
-            Let(end, "literal", (), columns.valid),
-            Let(holds, "lt", (number, end)),
+    def tiles(self, rows: LoopVariable, columns: Columns, body: Body) -> Body:
+        """Return the copies of panels and the loop over tiles of rows."""
+        height = _tile_rows(rows.extent, self.most_rows(columns, body))
+        count_, rest = divmod(rows.extent, height)
+        copies, body = self.packer.pack(columns, rows, body, count_)
+        tile, inside = self.names.variable(rows, count_), self.names.variable(rows, height)
+        index = as_index(tile) * height + as_index(inside)
+        main = copy(body, self.names) if rest else body
+        done = over(
+            tile, LoopKind.SERIAL, self.rows(columns, inside, substitute(main, {rows: index}))
         )
-        return (*prefix, *self.predicated(columns.lane, holds, body))
+        if rest:
+            inside = self.names.variable(rows, rest)
+            last = substitute(body, {rows: as_index(inside) + count_ * height})
+            done = (*done, *self.rows(columns, inside, last))
+        return (*copies, *done)
 
-    def predicated(self, lane: LoopVariable, holds: Value, body: Body) -> Body:
-        done: list[Statement] = []
-        for s in body:
-            if isinstance(s, Loop | Guard):
-                done.append(replace(s, body=self.predicated(lane, holds, s.body)))
-            elif isinstance(s, Load | Store) and s.buffer in self.shapes and _moves(s, lane):
-                where = holds
-                if s.where is not None:
-                    where = self.names.value(holds)
-                    done.append(Let(where, "and", (s.where, holds)))
-                done.append(replace(s, where=where))
-            else:
-                done.append(s)
+    # --- long serial loops, block by block
+
+    def serial_block(self, rows: LoopVariable, columns: Columns, body: Body) -> int | None:
+        """Return in blocks of which length the serial loop goes, if its panels do not fit whole."""
+        loops = [s for s in body if isinstance(s, Loop)]
+        if len(loops) != 1 or not _is_simple(body):
+            return None
+        outermost = loops[0].variable
+        step = total = 0
+        for variables, load in self.packer.serial_loads(body):
+            offset = self.packer.offset(load)
+            plain = replace(load, where=None)
+            adjacent = offset.stride(columns.lane) == 1
+            if columns.lane not in offset.variables or outermost not in offset.variables:
+                continue
+            if not self.packer.can_pack(plain, offset, rows, body):
+                continue
+            if adjacent and rows.extent < REUSED * MOST_ROWS:
+                continue
+            nbytes = panel_type(variables, offset, columns.lane.extent, load).nbytes
+            total, step = total + nbytes, step + nbytes // outermost.extent
+        if total <= self.packer.budget(body):
+            return None
+        blocks = -(-outermost.extent // max(1, SERIAL_PANEL // step))
+        for number in range(blocks, 2 * blocks):
+            if outermost.extent % number == 0:
+                return outermost.extent // number
+        return -(-outermost.extent // blocks)
+
+    def in_serial_blocks(
+        self, rows: LoopVariable, columns: Columns, body: Body, length: int
+    ) -> Body:
+        """Return tiles for each block of the serial loop, what they accumulate kept between them.
+
+        The order of the serial loop stays, and an accumulator comes back as it was left.
+        """
+        (loop,) = (s for s in body if isinstance(s, Loop))
+        before, after = body[: body.index(loop)], body[body.index(loop) + 1 :]
+        pure = tuple(s for s in before if not isinstance(s, Scratch | Store))
+        declared = tuple(_scratch(body))
+        partial = self.partial_sums(declared, rows, columns)
+        place = (as_index(rows), as_index(columns.lane))
+        take: list[Statement] = []
+        keep: list[Statement] = []
+        for scratch, array in zip(declared, partial, strict=True):
+            old, new = (Value(self.names.fresh("sum"), scratch.type.dtype) for _ in range(2))
+            take += [Load(old, array.name, place), Store(scratch.name, (), old)]
+            keep += [Load(new, scratch.name, ()), Store(array.name, place, new)]
+        done: list[Statement] = list(partial)
+        done.extend(self.plain_rows(rows, columns, (*before, *keep)))
+        for block, inner in self.pieces(loop, length):
+            inside = (*pure, *declared, *take, inner, *keep)
+            tiles = self.tiles(rows, columns, copy(inside, self.names))
+            done.extend(over(block, LoopKind.SERIAL, tiles))
+        done.extend(self.plain_rows(rows, columns, (*before, *take, *after)))
         return tuple(done)
 
-    # --- copying panels
+    def partial_sums(
+        self, accumulators: tuple[Scratch, ...], rows: LoopVariable, columns: Columns
+    ) -> tuple[Scratch, ...]:
+        """Return an array for each accumulator, with an element for each row and lane."""
+        shape = (rows.extent, columns.lane.extent)
+        return tuple(
+            Scratch(self.names.fresh("partial"), s.type.with_shape(shape), Scope.CACHE)
+            for s in accumulators
+        )
 
-    def pack(
-        self, columns: _Columns, rows: LoopVariable, body: Body, tiles: int
-    ) -> tuple[Body, Body]:
-        """Return loops that copy to scratch what tiles load, and `body` loading it from there."""
-        lane, budget = columns.lane, self.budget(body)
-        copies: list[Statement] = []
-        packed: dict[str, Load] = {}
-        for loops, load in self.serial_loads(body):
-            offset = self.offset(load)
-            where, plain = load.where, replace(load, where=None)
-            if lane not in offset.variables or not self.can_pack(plain, offset, rows, body):
-                continue
-            if where is not None and not self.is_column_predicate(where, body):
-                continue
-            type_ = _panel_type(loops, offset, lane.extent, load)
-            adjacent = offset.stride(lane) == 1
-            if type_.nbytes > budget or (adjacent and tiles < REUSED):
-                continue
-            budget -= type_.nbytes
-            panel = Scratch(self.names.fresh("panel"), type_, Scope.CACHE)
-            place = tuple(as_index(v) for v in (*_moving(loops, offset), lane))
-            copies.extend((panel, *self.copy_panel(columns, panel, place, load, body)))
-            packed[load.result.name] = Load(load.result, panel.name, place)
+    def pieces(self, loop: Loop, length: int) -> list[tuple[LoopVariable, Loop]]:
+        """Return `loop` as a loop over blocks of `length` iterations and one over the rest."""
+        whole, rest = divmod(loop.variable.extent, length)
+        found = []
+        for blocks, extent, start in ((whole, length, 0), (1, rest, whole * length)):
+            block, inside = (self.names.variable(loop.variable, n) for n in (blocks, extent))
+            index = as_index(block) * length + as_index(inside) + start
+            if blocks and extent:
+                body = substitute(loop.body, {loop.variable: index})
+                found.append((block, Loop(inside, loop.kind, body)))
+        return found
 
-        def memory(access: Load | Store) -> Load | Store:
-            return packed.get(access.result.name, access) if isinstance(access, Load) else access
-
-        return tuple(copies), rewrite(body, memory=memory) if packed else body
-
-    @staticmethod
-    def is_column_predicate(where: Value, body: Body) -> bool:
-        return len(body) > 2 and isinstance(body[2], Let) and body[2].result == where
-
-    def copy_panel(
-        self, columns: _Columns, panel: Scratch, place: tuple[Index, ...], load: Load, body: Body
-    ) -> Body:
-        lane = columns.lane
-        value = self.names.value(load.result)
-        move: Body = (replace(load, result=value), Store(panel.name, place, value))
-        if load.where is not None:
-            move = copy((*body[:3], *move), self.names)
-        loops = [v for i in place[:-1] for v in i.variables]
-        fresh = {v: self.names.variable(v, v.extent) for v in loops}
-        move = substitute(move, {v: as_index(f) for v, f in fresh.items()})
-        variables = list(fresh.values())
-        if self.offset(load).stride(lane) == 1:
-            return nest(variables, over(lane, LoopKind.VECTOR, move), LoopKind.SERIAL)
-        together = min(COPIED_TOGETHER, lane.extent)
-        block = self.names.variable(lane, lane.extent // together)
-        inside = self.names.variable(lane, together)
-        index = as_index(block) * together + as_index(inside)
-        unrolled = over(inside, LoopKind.UNROLLED, substitute(move, {lane: index}))
-        return over(block, LoopKind.SERIAL, nest(variables, unrolled, LoopKind.SERIAL))
+    def plain_rows(self, rows: LoopVariable, columns: Columns, body: Body) -> Body:
+        """Return a copy of `body` row by row, in vectors."""
+        vector = over(columns.lane, LoopKind.VECTOR, copy(body, self.names))
+        return over(rows, LoopKind.SERIAL, vector)
 
     # --- tiles
 
-    def rows(self, columns: _Columns, inside: LoopVariable, body: Body) -> Body:
+    def rows(self, columns: Columns, inside: LoopVariable, body: Body) -> Body:
         """Return the vector loop over a tile of rows."""
         return over(columns.lane, LoopKind.VECTOR, self.unroll_and_jam(inside, body))
 
@@ -337,17 +333,24 @@ def _innermost(body: Body) -> list[Loop]:
     return [s for s in loops if not any(isinstance(i, Loop) for i in statements(s.body))]
 
 
-def _moves(access: Load | Store, lane: LoopVariable) -> bool:
-    return any(lane in i.variables or i.values for i in access.indices)
+def _scratch(body: Body) -> list[Scratch]:
+    return [s for s in body if isinstance(s, Scratch)]
 
 
-def _moving(loops: list[LoopVariable], offset: Index) -> list[LoopVariable]:
-    return [v for v in loops if v in offset.variables]
-
-
-def _panel_type(loops: list[LoopVariable], offset: Index, lanes: int, load: Load) -> TensorType:
-    extents = (v.extent for v in _moving(loops, offset))
-    return TensorType((*extents, lanes), load.result.dtype)
+def _is_simple(body: Body) -> bool:
+    """Return whether before its loop `body` only makes constants and scalar accumulators."""
+    names = {s.name for s in _scratch(body)}
+    for statement in body:
+        match statement:
+            case Loop():
+                return True
+            case Scratch() if statement.type.shape != () or statement.scope is not Scope.REGISTER:
+                return False
+            case Store() if statement.buffer not in names:
+                return False
+            case Load() | Guard() | Barrier():
+                return False
+    return False
 
 
 def _tile_rows(extent: int, most: int) -> int:

@@ -188,6 +188,20 @@ def test_contractions(sizes: tuple[int, int, int]) -> None:
     check(kernel_of(matmul(leaf(k, m), leaf(n, k), lhs="ki", rhs="jk")))
 
 
+@pytest.mark.parametrize("sizes", [(5, 37, 20), (58, 31, 9), (31, 48, 33)])
+def test_long_contractions_go_in_blocks_and_keep_their_order(
+    sizes: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graphc.passes.schedule_panels.CACHE_SCRATCH", 1024)
+    monkeypatch.setattr("graphc.passes.schedule_tiles.SERIAL_PANEL", 512)
+    monkeypatch.setattr("graphc.passes.schedule_tiles.PARTIAL_SUMS", 2048)
+    m, k, n = sizes
+    kernel = kernel_of(ops.exp(matmul(leaf(m, k), leaf(n, k), rhs="jk")))
+    check(kernel)
+    made = (s for s in statements(schedule(kernel, AVX512).body) if isinstance(s, Scratch))
+    assert any(s.name.startswith("partial") for s in made)
+
+
 def test_contractions_of_other_ranks() -> None:
     check(kernel_of(matmul(leaf(9, 12), leaf(12), rhs="k", out="i")))
     check(kernel_of(matmul(leaf(9), leaf(9), lhs="k", rhs="k", out="")))

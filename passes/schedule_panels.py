@@ -1,0 +1,182 @@
+"""Panels: columns of a tile's operands, copied to scratch so that their elements are adjacent.
+
+A load of an innermost serial loop is copied, for all lanes of a column panel and all iterations of
+the serial loops by which it moves, where its elements are not adjacent along the lanes, or where
+many row tiles share it. Columns that do not fill the lanes are predicated: there a panel holds
+zeros. Copies change no value, so no bit of any result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from graphc import dtypes
+from graphc.index import Index, LoopVariable, as_index, linearise
+from graphc.kernel import (
+    Guard,
+    IndexValue,
+    Let,
+    Load,
+    Loop,
+    LoopKind,
+    Scope,
+    Scratch,
+    Statement,
+    Store,
+    Value,
+    statements,
+)
+from graphc.passes.loop_analysis import Shapes, nest
+from graphc.passes.rewrite_statements import Body, Names, copy, rewrite, substitute
+from graphc.passes.transform_loops import over
+from graphc.tensor_type import TensorType
+
+CACHE_SCRATCH = 128 * 1024  # bytes of cache scratch that a kernel may have
+REUSED = 4  # row tiles that share a panel of adjacent elements before copying it pays
+COPIED_TOGETHER = 8  # columns of a panel that are copied in one go
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A panel of columns: the loops outside, its lanes, and how many of them are in the array."""
+
+    outer: list[LoopVariable]
+    lane: LoopVariable
+    valid: int
+
+
+class Packer:
+    """Copies panels for one kernel."""
+
+    def __init__(self, names: Names, shapes: Shapes) -> None:
+        self.names, self.shapes = names, shapes
+
+    def offset(self, load: Load) -> Index:
+        """Return the row-major offset of what `load` reads."""
+        return linearise(load.indices, self.shapes[load.buffer])
+
+    def serial_loads(self, body: Body) -> Iterator[tuple[list[LoopVariable], Load]]:
+        """Yield the loads from buffers directly in the innermost serial loops, with those loops."""
+        for statement in body:
+            loops: list[LoopVariable] = []
+            inside: Body = (statement,)
+            while len(inside) == 1 and isinstance(inside[0], Loop):
+                loops.append(inside[0].variable)
+                inside = inside[0].body
+            for s in inside:
+                if loops and isinstance(s, Load) and s.buffer in self.shapes:
+                    yield loops, s
+
+    def can_pack(self, load: Load, offset: Index, rows: LoopVariable, body: Body) -> bool:
+        """Return whether `load` may be copied before the loop over `rows` around `body`."""
+        stored = any(isinstance(s, Store) and s.buffer == load.buffer for s in statements(body))
+        moves = rows in offset.variables or bool(offset.values)
+        return not stored and not moves and load.where is None
+
+    def budget(self, body: Body) -> int:
+        """Return how many bytes of cache scratch are left beside that of `body`."""
+        made = (s for s in statements(body) if isinstance(s, Scratch) and s.scope is Scope.CACHE)
+        return CACHE_SCRATCH - sum(s.type.nbytes for s in made)
+
+    # --- columns that are not there
+
+    def predicate(self, columns: Columns, body: Body) -> Body:
+        """Return `body` with its accesses along the lanes predicated where a lane has no column."""
+        if columns.valid == columns.lane.extent:
+            return body
+        names = self.names
+        number = Value(names.fresh("column"), dtypes.int32)
+        end = Value(names.fresh("columns"), dtypes.int32)
+        holds = Value(names.fresh("inside"), dtypes.bool_)
+        prefix = (
+            IndexValue(number, as_index(columns.lane)),
+            Let(end, "literal", (), columns.valid),
+            Let(holds, "lt", (number, end)),
+        )
+        return (*prefix, *self.predicated(columns.lane, holds, body))
+
+    def predicated(self, lane: LoopVariable, holds: Value, body: Body) -> Body:
+        done: list[Statement] = []
+        for s in body:
+            if isinstance(s, Loop | Guard):
+                done.append(replace(s, body=self.predicated(lane, holds, s.body)))
+            elif isinstance(s, Load | Store) and s.buffer in self.shapes and _moves(s, lane):
+                where = holds
+                if s.where is not None:
+                    where = self.names.value(holds)
+                    done.append(Let(where, "and", (s.where, holds)))
+                done.append(replace(s, where=where))
+            else:
+                done.append(s)
+        return tuple(done)
+
+    # --- copying
+
+    def pack(
+        self, columns: Columns, rows: LoopVariable, body: Body, tiles: int
+    ) -> tuple[Body, Body]:
+        """Return loops that copy to scratch what tiles load, and `body` loading it from there."""
+        lane, budget = columns.lane, self.budget(body)
+        copies: list[Statement] = []
+        packed: dict[str, Load] = {}
+        for loops, load in self.serial_loads(body):
+            offset = self.offset(load)
+            where, plain = load.where, replace(load, where=None)
+            if lane not in offset.variables or not self.can_pack(plain, offset, rows, body):
+                continue
+            if where is not None and not self.is_column_predicate(where, body):
+                continue
+            type_ = panel_type(loops, offset, lane.extent, load)
+            adjacent = offset.stride(lane) == 1
+            if type_.nbytes > budget or (adjacent and tiles < REUSED):
+                continue
+            budget -= type_.nbytes
+            panel = Scratch(self.names.fresh("panel"), type_, Scope.CACHE)
+            place = tuple(as_index(v) for v in (*_moving(loops, offset), lane))
+            copies.extend((panel, *self.copy_panel(columns, panel, place, load, body)))
+            packed[load.result.name] = Load(load.result, panel.name, place)
+
+        def memory(access: Load | Store) -> Load | Store:
+            return packed.get(access.result.name, access) if isinstance(access, Load) else access
+
+        return tuple(copies), rewrite(body, memory=memory) if packed else body
+
+    @staticmethod
+    def is_column_predicate(where: Value, body: Body) -> bool:
+        return len(body) > 2 and isinstance(body[2], Let) and body[2].result == where
+
+    def copy_panel(
+        self, columns: Columns, panel: Scratch, place: tuple[Index, ...], load: Load, body: Body
+    ) -> Body:
+        lane = columns.lane
+        value = self.names.value(load.result)
+        move: Body = (replace(load, result=value), Store(panel.name, place, value))
+        if load.where is not None:
+            move = copy((*body[:3], *move), self.names)
+        loops = [v for i in place[:-1] for v in i.variables]
+        fresh = {v: self.names.variable(v, v.extent) for v in loops}
+        move = substitute(move, {v: as_index(f) for v, f in fresh.items()})
+        variables = list(fresh.values())
+        if self.offset(load).stride(lane) == 1:
+            return nest(variables, over(lane, LoopKind.VECTOR, move), LoopKind.SERIAL)
+        together = min(COPIED_TOGETHER, lane.extent)
+        block = self.names.variable(lane, lane.extent // together)
+        inside = self.names.variable(lane, together)
+        index = as_index(block) * together + as_index(inside)
+        unrolled = over(inside, LoopKind.UNROLLED, substitute(move, {lane: index}))
+        return over(block, LoopKind.SERIAL, nest(variables, unrolled, LoopKind.SERIAL))
+
+
+def _moves(access: Load | Store, lane: LoopVariable) -> bool:
+    return any(lane in i.variables or i.values for i in access.indices)
+
+
+def _moving(loops: list[LoopVariable], offset: Index) -> list[LoopVariable]:
+    return [v for v in loops if v in offset.variables]
+
+
+def panel_type(loops: list[LoopVariable], offset: Index, lanes: int, load: Load) -> TensorType:
+    """Return the type of the panel of `load`, which is at `offset` inside `loops`."""
+    extents = (v.extent for v in _moving(loops, offset))
+    return TensorType((*extents, lanes), load.result.dtype)
