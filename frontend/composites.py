@@ -62,21 +62,30 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
 
 
 def silu(x: TensorLike) -> Tensor:
-    """Return `x * sigmoid(x)`, also called swish; NaN at minus infinity."""
+    """Return `x * sigmoid(x)`, also called swish; -0.0 at minus infinity, its limit."""
     wide, result = as_float(x)
+    wide = _where_not_vanishing(wide)
     return (wide * elementwise.sigmoid(wide)).astype(result)
+
+
+def _where_not_vanishing(x: Tensor) -> Tensor:
+    """Return x, but -1000 below it, where silu and gelu vanish: infinity times zero is NaN."""
+    return elementwise.where(x < -1000, -1000, x)
 
 
 def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     """Return x times the normal distribution function at x; source: arXiv:1606.08415.
 
-    `approximate="none"` is by `erf`, `"tanh"` the paper's approximation, within 5e-4 of it.
+    `approximate="none"` is by `erf`, `"tanh"` the paper's approximation, within 5e-4 of it. -0.0 at
+    minus infinity. Below about -4 the sum 1 + erf cancels: the error is small against 1, not
+    against the result.
 
     >>> from graphc.frontend import input
     >>> gelu(input((2, 3)), approximate="tanh").shape
     (2, 3)
     """
     wide, result = as_float(x)
+    wide = _where_not_vanishing(wide)
     if approximate == "none":
         share = 1 + elementwise.erf(wide * math.sqrt(0.5))
     elif approximate == "tanh":

@@ -30,6 +30,8 @@ from graphc.node import ArrayData, Node, describe
 from graphc.source import user_line
 from graphc.tensor_type import Shape
 
+_NUMBERS = (bool, int, float)
+
 
 def apply(name: str, /, *operands: Node, **attributes: Any) -> Node:
     """Return the node of the op called `name`."""
@@ -48,7 +50,9 @@ def fail(
 
 def is_scalar(value: object) -> bool:
     """Return whether `value` is a Python number, which is weak in promotion."""
-    return isinstance(value, bool | int | float) and not isinstance(value, np.generic)
+    return type(value) in _NUMBERS or (
+        isinstance(value, _NUMBERS) and not isinstance(value, np.generic)
+    )
 
 
 def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
@@ -123,7 +127,7 @@ def result_dtype(*operands: TensorLike | DType) -> DType:
     strong = [_strong_dtype(x) for x in operands if not is_scalar(x)]
     weak = [_number_type(x) for x in operands if is_scalar(x)]
     if not strong:
-        return as_dtype(max(weak, key=(bool, int, float).index))
+        return as_dtype(max(weak, key=_NUMBERS.index))
     dtype = promote_dtypes(*strong)
     if float in weak and not dtype.is_float:
         return float64
@@ -137,7 +141,7 @@ def _strong_dtype(operand: TensorLike | DType) -> DType:
 
 
 def _number_type(number: object) -> type:
-    return next(kind for kind in (bool, int, float) if isinstance(number, kind))
+    return next(kind for kind in _NUMBERS if isinstance(number, kind))
 
 
 def promote(*operands: TensorLike) -> list[Node]:

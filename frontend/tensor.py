@@ -59,7 +59,7 @@ def _reflected(name: str) -> _Binary:
 
 def is_tensor_like(value: object) -> bool:
     """Return whether an operator takes `value`: a tensor, an array, a number, a list."""
-    return isinstance(value, Tensor | np.ndarray | np.generic | bool | int | float | list | tuple)
+    return isinstance(value, _OPERANDS)
 
 
 class Tensor:
@@ -340,6 +340,8 @@ class Tensor:
         """Return the product with `other`, as `numpy.dot` for up to two axes."""
         return contractions.dot(self, other)
 
+
+_OPERANDS = (Tensor, np.ndarray, np.generic, bool, int, float, list, tuple)
 
 # The functions need the class and its methods need the functions.
 from graphc.frontend import (  # noqa: E402  # after the class, for the reason above

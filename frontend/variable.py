@@ -129,6 +129,9 @@ class Variable(Tensor):
                 f"value.astype(graphc.{wanted.dtype}) says that it is meant",
             )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        return Variable(self.value, name=self.name)
+
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
         return f"<Variable{name} {self._node.type}>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,15 @@ def test_each_activation_is_its_function() -> None:
     }  # fmt: skip
     for layer, function in names.items():
         same(run(getattr(nn, layer)(), x), run(getattr(nn, function), x))
+
+
+def test_a_copied_model_has_variables_of_its_own() -> None:
+    model = Model()
+    other = copy.deepcopy(model)
+    assert len(other.parameters()) == 6
+    model.scale.assign(7.0)
+    assert other.scale.value == 2
+    assert other.again.state is other.first.weight.state
 
 
 def test_a_module_needs_forward() -> None:
