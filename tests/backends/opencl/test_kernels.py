@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from graphc.backends.opencl import BACKEND
 from graphc.errors import BackendError
 from graphc.kernel import Barrier, Kernel, Loop, Statement, statements
 from graphc.kernel_text import parse_kernel
 from graphc.passes.schedule_gpu import schedule_gpu
 from tests.backends.opencl import conftest
 from tests.backends.opencl.harness import (
-    BACKEND,
     assert_same_bits,
     buffer_values,
     check,

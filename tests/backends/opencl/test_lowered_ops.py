@@ -7,13 +7,14 @@ import pytest
 
 import graphc.ops  # noqa: F401  # declares the ops
 from graphc import dtypes
+from graphc.backends.opencl import BACKEND
 from graphc.dtypes import DType
 from graphc.kernel import Access
 from graphc.op import Op, all_ops
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import lower
 from graphc.plan import STATUS, Call
-from tests.backends.opencl.harness import BACKEND, Array, check
+from tests.backends.opencl.harness import Array, check
 from tests.samples import Case, as_graph, cases
 
 OPS = [op for op in all_ops() if not op.is_elementwise and not op.is_leaf]

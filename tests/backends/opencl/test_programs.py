@@ -1,0 +1,251 @@
+"""Whole plans on the device: memory, the newest copy of a variable, threads, errors, devices."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from graphc import dtypes, ops
+from graphc.backends.opencl import BACKEND, devices
+from graphc.backends.opencl.device import Device, default_device
+from graphc.backends.opencl.primitives import Features
+from graphc.backends.opencl.runtime import OpenCLExecutable, emit_plan
+from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
+from graphc.graph import Graph
+from graphc.node import ArrayData, Node, at_line, fresh_number
+from graphc.passes import Compilation, run_pipeline
+from graphc.plan import Plan
+from graphc.source import SourceLine
+from graphc.state import VariableState
+from graphc.tensor_type import tensor_type
+from tests.backends.opencl.harness import Array
+from tests.passes.plan_runner import run_plan
+
+
+def leaf(*shape: int, dtype: str = "float32") -> Node:
+    kind = dtypes.as_dtype(dtype)
+    return ops.input_(number=fresh_number(), name="x", shape=shape, dtype=kind)
+
+
+def constant(value: Array) -> Node:
+    return ops.constant(value=ArrayData(value))
+
+
+def plan_of(graph: Graph) -> Plan:
+    plan = run_pipeline(Compilation(graph, BACKEND.target())).plan
+    assert plan is not None
+    return plan
+
+
+def compiled(
+    inputs: Sequence[Node],
+    outputs: Sequence[Node],
+    assignments: Sequence[tuple[Node, Node]] = (),
+) -> OpenCLExecutable:
+    return BACKEND.compile(plan_of(Graph(inputs, outputs, assignments)))
+
+
+def counter(value: float = 0.0) -> tuple[VariableState, OpenCLExecutable]:
+    """Return a variable and a program that adds its input to it and returns the old value."""
+    state = VariableState(tensor_type((3,)), np.full(3, value, np.float32), "count")
+    variable, x = ops.variable(state=state), leaf(3)
+    return state, compiled([x], [variable], [(variable, ops.add(variable, x))])
+
+
+ONE = np.ones(3, np.float32)
+
+
+def test_a_layer_of_several_kernels_has_the_interpreters_bits() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(20, 33)).astype(np.float32)
+    x = leaf(7, 20)
+    hidden = ops.tanh(ops.contraction(x, constant(weights), lhs="ik", rhs="kj", out="ij"))
+    total = ops.sum_(hidden, axes=(0,))
+    share = ops.divide(hidden, ops.broadcast_to(total, shape=(7, 33)))
+    plan = plan_of(Graph([x], [share, total, hidden]))
+    assert len(plan.launches) > 1 and plan.constants
+    executable = BACKEND.compile(plan)
+    for seed in range(2):
+        argument = np.random.default_rng(seed).normal(size=(7, 20)).astype(np.float32)
+        before = argument.copy()
+        for got, want in zip(executable.run([argument]), run_plan(plan, [argument]), strict=True):
+            np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(argument, before)
+
+
+def test_results_are_fresh_arrays() -> None:
+    x = leaf(3)
+    executable = compiled([x], [ops.add(x, x)])
+    first = executable.run([ONE])[0]
+    executable.run([5 * ONE])
+    np.testing.assert_array_equal(first, 2 * ONE)
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0, 2)])
+def test_arrays_without_elements(shape: tuple[int, ...]) -> None:
+    x = leaf(*shape)
+    rest = tuple(e for e in shape[1:])
+    executable = compiled([x], [ops.exp(x), ops.sum_(x, axes=(0,))])
+    got = executable.run([np.zeros(shape, np.float32)])
+    assert [a.shape for a in got] == [shape, rest]
+    assert not got[1].any()
+
+
+@pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
+def test_every_type_goes_in_and_out(dtype: dtypes.DType) -> None:
+    x = leaf(5, dtype=dtype.name)
+    values = np.array([0, 1, 2, 3, 0]).astype(dtype.numpy)
+    same, table = compiled([x], [x, constant(values)]).run([values])
+    assert same.dtype == table.dtype == dtype.numpy
+    np.testing.assert_array_equal(same.view(np.uint8), values.view(np.uint8))
+    np.testing.assert_array_equal(table.view(np.uint8), values.view(np.uint8))
+
+
+# --- variables -----------------------------------------------------------------------------------
+
+
+def test_a_variable_stays_on_the_device_until_it_is_asked_for() -> None:
+    state, executable = counter(1.0)
+    assert [float(executable.run([ONE])[0][0]) for _ in range(3)] == [1, 2, 3]
+    assert state._array[0] == 1  # the host's copy is old …
+    assert state.host()[0] == 4  # … until somebody looks
+    assert executable.run([ONE])[0][0] == 4
+
+
+def test_an_assigned_variable_is_uploaded_again() -> None:
+    state, executable = counter()
+    executable.run([ONE])
+    state.assign(np.full(3, 10, np.float32))
+    assert executable.run([ONE])[0][0] == 10
+    assert state.host()[0] == 11
+    with state.lock:
+        state.host()[:] = 20
+        state.touch()
+    assert executable.run([ONE])[0][0] == 20
+
+
+def test_programs_share_the_copy_of_a_variable() -> None:
+    state, add = counter(5.0)
+    variable = ops.variable(state=state)
+    look = compiled([], [ops.multiply(variable, variable)])
+    add.run([ONE])
+    assert look.run([])[0][0] == 36
+    assert state._array[0] == 5  # it went from one program to the other on the device
+
+
+def test_every_assignment_sees_the_old_values() -> None:
+    states = [VariableState(tensor_type((4,)), np.full(4, v, np.float32)) for v in (1, 2)]
+    a, b = (ops.variable(state=s) for s in states)
+    swap = compiled([], [], [(a, b), (b, a)])
+    swap.run([])
+    assert [float(s.host()[0]) for s in states] == [2, 1]
+    swap.run([])
+    assert [float(s.host()[0]) for s in states] == [1, 2]
+
+
+def test_memory_goes_when_variables_do() -> None:
+    state, executable = counter()
+    executable.run([ONE])
+    gone = weakref.ref(state)
+    del state, executable
+    gc.collect()
+    assert gone() is None
+
+
+def test_many_callers_at_once() -> None:
+    state, executable = counter()
+    x = leaf(3)
+    double = compiled([x], [ops.add(x, x)])
+
+    def call(number: int) -> None:
+        executable.run([ONE])
+        argument = np.full(3, number, np.float32)
+        np.testing.assert_array_equal(double.run([argument])[0], 2 * argument)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(40)))
+    assert state.host()[0] == 40
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def test_an_index_out_of_range_is_raised_at_the_users_line() -> None:
+    data, places = leaf(5), leaf(4, dtype="int64")
+    with at_line(SourceLine("model.py", 12)):
+        taken = ops.take(data, places, axis=0, mode="raise")
+    executable = compiled([data, places], [taken])
+    values = np.arange(5, dtype=np.float32)
+    with pytest.raises(GraphcIndexError, match=r"model\.py:12"):
+        executable.run([values, np.array([0, 5, 1, -1])])
+    got = executable.run([values, np.array([4, 0, 0, 3])])[0]  # the status is cleared
+    assert got.tolist() == [4, 0, 0, 3]
+
+
+def test_a_device_without_float64_is_told_from_the_program() -> None:
+    x = leaf(3, dtype="float64")
+    with pytest.raises(BackendError, match="float64"):
+        emit_plan(plan_of(Graph([x], [ops.add(x, x)])), lesser_device(False, False))
+
+
+def lesser_device(has_float64: bool, exact_division: bool) -> Device:
+    """Return the default device with other abilities."""
+    device = copy.copy(default_device())
+    device.features = Features(has_float64, exact_division)
+    return device
+
+
+@pytest.mark.parametrize("has_float64", [True, False])
+@pytest.mark.parametrize("exact_division", [True, False])
+def test_division_is_spelled_for_the_device(has_float64: bool, exact_division: bool) -> None:
+    x, y = leaf(3), leaf(3)
+    plan = plan_of(Graph([x, y], [ops.divide(x, y)]))
+    source, _ = emit_plan(plan, lesser_device(has_float64, exact_division))
+    assert ("(double)" in source) == (has_float64 and not exact_division)
+
+
+def test_the_source_is_a_stage() -> None:
+    _, executable = counter()
+    text = executable.text("opencl")
+    assert "__kernel" in text and "fast" not in text
+    with pytest.raises(GraphcValueError, match="llvm"):
+        executable.text("llvm")
+
+
+def test_a_build_that_fails_shows_the_compilers_words() -> None:
+    with pytest.raises(BackendError, match="undeclared identifier 'wrong'"):
+        default_device().build("__kernel void k(__global int *x) { x[0] = wrong; }")
+
+
+# --- devices -------------------------------------------------------------------------------------
+
+
+def test_a_device_is_usable_when_a_probe_ran() -> None:
+    simulator = next(d for d in devices() if d.platform == "Oclgrind")
+    assert simulator.usable and simulator.reason
+    target = BACKEND.target()
+    assert target.kind == "gpu" and target.group_items >= 1 and target.local_bytes > 0
+
+
+def test_an_unknown_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHC_OPENCL_DEVICE", "abacus")
+    with pytest.raises(BackendError, match="abacus"):
+        BACKEND.target()
+
+
+def test_a_wrong_result_of_the_probe_rules_a_device_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from graphc.backends.opencl import device
+
+    broken = device._PROBE.replace("-1.0f", "-1.5f")
+    monkeypatch.setattr(device, "_PROBE", broken)
+    description, found = device._try(default_device().handle)
+    assert found is None and not description.usable and "probe" in description.reason
+    monkeypatch.setattr(device, "_PROBE", "nonsense")
+    description, found = device._try(default_device().handle)
+    assert found is None and "refuses" in description.reason
