@@ -5,7 +5,7 @@
 
 A compiled function keeps one program for each combination of input types, structure and static
 arguments that it is called with. Programs may be called from many threads at once. This module
-alone knows frontend, passes and backends; it gives the frontend its differentiator.
+alone knows frontend, passes and backends; it gives the frontend its differentiator and compiler.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overloa
 from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.executable import Backend, Executable
 from graphc.frontend import transforms
+from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.tracing import signature, trace
@@ -51,8 +52,8 @@ class Settings:
 class CompiledFunction(Generic[Parameters, Result]):
     """A function that is traced and compiled when it is called with new types of arguments.
 
-    `programs` lists what was compiled so far. Called while another function is traced, it becomes a
-    part of that function's graph.
+    `programs` lists what was compiled so far. Called on tensors, or while another function is
+    traced, it becomes a part of that graph.
     """
 
     def __init__(self, function: Callable[Parameters, Result], settings: Settings) -> None:
@@ -64,7 +65,7 @@ class CompiledFunction(Generic[Parameters, Result]):
     def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
         """Run on arrays and return arrays, in the structure of the function's result."""
         key, leaves = signature(arguments, keywords)
-        if any(isinstance(leaf, Tensor) for leaf in leaves):
+        if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
             return self._function(*arguments, **keywords)
         program, structure = self._find(key, arguments, keywords)
         result: Result = unflatten(structure, program(*leaves))
@@ -81,7 +82,7 @@ class CompiledFunction(Generic[Parameters, Result]):
     @property
     def programs(self) -> tuple[Program, ...]:
         """The programs compiled so far, oldest first."""
-        return tuple(program for program, _ in self._known.values())
+        return tuple(program for program, _ in [*self._known.values()])  # others may add some
 
     def _find(self, key: Hashable, arguments: Any, keywords: Any) -> tuple[Program, Structure]:
         found = self._known.get(key)
@@ -173,7 +174,7 @@ def compile(
 def _function(target: Any) -> Callable[..., Any]:
     if not callable(target):
         raise GraphcTypeError(
-            f"a {type(target).__name__} cannot be compiled",
+            f"an object of type {type(target).__name__} cannot be compiled",
             hint="pass a function, a tensor or a list of tensors",
         )
     if isinstance(target, CompiledFunction):
@@ -187,7 +188,7 @@ def _graph_of(
     tensors = [target] if isinstance(target, Tensor) else list(target)
     for tensor in [*tensors, *(inputs or ())]:
         if not isinstance(tensor, Tensor):
-            raise GraphcTypeError(f"a {type(tensor).__name__} is no tensor of a graph")
+            raise GraphcTypeError(f"an object of type {type(tensor).__name__} is no tensor")
     outputs = [tensor.node for tensor in tensors]
     if inputs is None:
         found = [n for n in topological_order(outputs) if n.op.name == "input"]
@@ -216,7 +217,7 @@ def compile_graph(graph: Graph, settings: Settings) -> Program:
     executable: Executable = backend.compile(state.plan)
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
     stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds)
-    return Program(executable, stages, settings.backend)
+    return Program(executable, stages, settings.backend, backend.stages)
 
 
 def evaluate(*tensors: Tensor) -> Any:
@@ -227,5 +228,7 @@ def evaluate(*tensors: Tensor) -> Any:
     arrays = compile(list(tensors), inputs=[], backend="reference")()
     return arrays[0] if len(arrays) == 1 else arrays
 
+
+transforms.set_compiler(compile)
 
 __all__ = ["BACKENDS", "CompiledFunction", "compile", "compile_graph", "evaluate"]

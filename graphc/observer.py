@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import pathlib
+import re
 import sys
 import time
 
 from graphc import settings
+from graphc.errors import GraphcValueError
 from graphc.executable import Executable
 from graphc.explain import explain
 from graphc.graph import Graph
@@ -67,10 +69,16 @@ class Observer:
     def _write(self, name: str, text: str, suffix: str) -> None:
         if not self.dump:
             return
-        directory = pathlib.Path(self.dump, f"{self.number:03d}-{self.traced.name}")
-        directory.mkdir(parents=True, exist_ok=True)
-        place = len(list(directory.iterdir()))
-        (directory / f"{place:02d}-{name}.{suffix}.txt").write_text(text + "\n")
+        title = re.sub(r"[^\w.-]", "_", self.traced.name)
+        directory = pathlib.Path(self.dump, f"{self.number:03d}-{title}")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            place = len(list(directory.iterdir()))
+            (directory / f"{place:02d}-{name}.{suffix}.txt").write_text(text + "\n")
+        except OSError as error:
+            raise GraphcValueError(
+                f"GRAPHC_DUMP={self.dump}: cannot write there: {error.strerror}"
+            ) from None
 
 
 def _verify(state: Compilation) -> None:

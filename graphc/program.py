@@ -40,9 +40,13 @@ class Stages:
 class Program:
     """A compiled graph. Call it with one array for each input; it returns a list of arrays."""
 
-    def __init__(self, executable: Executable, stages: Stages, backend: str) -> None:
+    def __init__(
+        self, executable: Executable, stages: Stages, backend: str, texts: tuple[str, ...] = ()
+    ) -> None:
+        """`texts` names the stages that the executable can show."""
         self._run = executable.run
         self._executable, self.stages, self.backend = executable, stages, backend
+        self._backend_texts = texts
         self.inputs = stages.graph.inputs
         self._types = tuple(node.type for node in self.inputs)
 
@@ -64,12 +68,14 @@ class Program:
     def __call__(self, *arguments: Any) -> list[np.ndarray[Any, Any]]:
         """Run once. Raises GraphcTypeError or ShapeError where an argument does not fit its input.
 
-        An argument is an array or anything NumPy makes one of; Python numbers take the input's
-        dtype.
+        An argument is an array or anything NumPy makes one of. Python numbers, and lists and tuples
+        of them, take the input's dtype if it is of their kind and can hold them.
         """
         if len(arguments) != len(self._types):
+            names = ", ".join(f"{_name(n)}: {n.type}" for n in self.inputs)
             raise GraphcTypeError(
-                f"{self.graph.name} takes {len(self._types)} arguments, not {len(arguments)}"
+                f"{self.graph.name}({names}) takes {len(self._types)} arguments, "
+                f"not {len(arguments)}"
             )
         return list(self._run([self._check(i, a) for i, a in enumerate(arguments)]))
 
@@ -94,7 +100,14 @@ class Program:
             "plan": lambda: str(self.stages.plan),
             "kernels": lambda: "\n\n".join(map(str, self.kernels)),
         }
-        return makers[stage]() if stage in makers else self._executable.text(stage)
+        if stage in makers:
+            return makers[stage]()
+        if stage not in self._backend_texts:
+            known = ", ".join((*makers, *self._backend_texts))
+            raise GraphcValueError(
+                f"the {self.backend} backend has no stage {stage!r}", hint=f"choose one of {known}"
+            )
+        return self._executable.text(stage)
 
     def explain(self) -> str:
         """Return what was fused, why, what was not and why, with bytes moved and operations."""
@@ -122,35 +135,54 @@ class Program:
         return f"<program {self.graph.name}({types}), {len(self.kernels)} kernels, {self.backend}>"
 
 
-def as_argument(argument: Any, type_: TensorType | None = None) -> np.ndarray[Any, Any]:
-    """Return what the user passed as an array; Python numbers take the dtype of `type_`.
+def as_argument(argument: Any, type_: TensorType) -> np.ndarray[Any, Any]:
+    """Return what the user passed, which is no plain array, as an array.
 
-    Raises GraphcTypeError for what NumPy can only hold as objects, strings or records.
+    Python numbers, and lists and tuples of them, take the dtype of `type_`. Raises GraphcTypeError
+    for what is no array of numbers or of another kind, GraphcValueError for numbers out of range.
     """
-    if isinstance(argument, bool | int | float) and type_ is not None and type_.shape == ():
-        return _python_number(argument, type_)
+    if isinstance(argument, np.ma.MaskedArray):
+        raise GraphcTypeError("a masked array is no array of numbers", hint="pass array.filled(…)")
     try:
         array = np.asarray(argument)
-    except (TypeError, ValueError) as error:
-        raise GraphcTypeError(f"{type(argument).__name__} is no array: {error}") from None
-    as_dtype(array.dtype)  # refuses objects, strings, complex numbers and records
+        as_dtype(array.dtype)  # refuses objects, strings, complex numbers and records
+    except (TypeError, ValueError, OverflowError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise GraphcTypeError(
+            f"{type(argument).__name__} is no array of numbers: {reason}"
+        ) from None
+    is_python = type(argument) in (bool, int, float) or isinstance(argument, list | tuple)
+    return _take_dtype(array, type_) if is_python else array
+
+
+_RANKS = {"bool": 0, "int": 1, "uint": 1, "float": 2}
+
+
+def _take_dtype(numbers: np.ndarray[Any, Any], type_: TensorType) -> np.ndarray[Any, Any]:
+    """Return what stood as Python numbers in the dtype of `type_`, or raise if that loses them."""
+    is_empty = numbers.size == 0  # NumPy has to guess float64
+    if not is_empty and _RANKS[as_dtype(numbers.dtype).kind] > _RANKS[type_.dtype.kind]:
+        raise GraphcTypeError(f"numbers of {numbers.dtype} do not fit {type_}")
+    with np.errstate(all="ignore"):
+        array = numbers.astype(type_.dtype.numpy)
+        back = array.astype(numbers.dtype)
+    if type_.dtype.kind in ("int", "uint"):
+        lost = back != numbers
+        lost |= (array < 0) != (numbers < 0)  # a negative number as an unsigned one
+    else:
+        lost = np.isinf(back) & np.isfinite(numbers)
+    if lost.any():
+        raise GraphcValueError(f"the number {numbers[lost][0]} does not fit {type_.dtype}")
     return array
 
 
-def _python_number(number: bool | int | float, type_: TensorType) -> np.ndarray[Any, Any]:
-    kind = {bool: "bool", int: "int", float: "float"}[type(number)]
-    ranks = {"bool": 0, "int": 1, "uint": 1, "float": 2}
-    if ranks[kind] > ranks[type_.dtype.kind]:
-        raise GraphcTypeError(f"the number {number!r} does not fit {type_.dtype}")
-    try:
-        return np.array(number, type_.dtype.numpy)
-    except OverflowError:
-        raise GraphcValueError(f"the number {number!r} does not fit {type_.dtype}") from None
+def _name(node: Node) -> str:
+    return str(node.attributes["name"] or "the input")
 
 
 def _fit(array: np.ndarray[Any, Any], type_: TensorType, node: Node) -> np.ndarray[Any, Any]:
     """Return `array` in native byte order, or raise because it is not of the type."""
-    name = node.attributes["name"] or "the input"
+    name = _name(node)
     if array.dtype.newbyteorder("=") != type_.dtype.numpy:
         raise GraphcTypeError(
             f"{name} takes {type_}, but an array of {array.dtype} was given",
