@@ -36,7 +36,7 @@ from graphc.kernel import (
     statements,
 )
 from graphc.op import Elementwise, find, scalar_program
-from graphc.scalar import PRIMITIVES, ScalarProgram
+from graphc.scalar import PRIMITIVES
 from graphc.scalar_interpreter import apply, evaluate
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -257,8 +257,4 @@ def _primitive_or_op(op: str, operands: list[Array], dtype: DType, payload: Any)
     if op in PRIMITIVES:
         return apply(op, operands, dtype, payload)
     program = scalar_program(op, tuple(dtypes.as_dtype(o.dtype) for o in operands), dtype)
-    return evaluate(program, *operands, resolve=_resolve)
-
-
-def _resolve(name: str, parameters: tuple[DType, ...]) -> ScalarProgram:
-    return scalar_program(name, parameters, parameters[0])
+    return evaluate(program, *operands, resolve=scalar_program)

@@ -18,10 +18,10 @@ import numpy as np
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.errors import InternalError
-from graphc.scalar import PRIMITIVES, ScalarProgram
+from graphc.scalar import PRIMITIVES, Instruction, ScalarProgram
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
-Resolve: TypeAlias = Callable[[str, tuple[DType, ...]], ScalarProgram]
+Resolve: TypeAlias = Callable[[str, tuple[DType, ...], DType], ScalarProgram]
 _Row: TypeAlias = Callable[..., Any]
 
 _SPLITTER = float(2**27 + 1)
@@ -45,7 +45,7 @@ def apply(name: str, operands: Sequence[Array], dtype: DType, payload: Any = Non
 def evaluate(program: ScalarProgram, *arguments: Array, resolve: Resolve | None = None) -> Array:
     """Return the value of `program` at `arguments`, an array of their common broadcast shape.
 
-    `resolve(name, dtypes)` gives the program of a declared op that this one calls. Raises
+    `resolve(name, dtypes, result)` gives the program of a declared op that this one calls. Raises
     InternalError where the arguments do not have the dtypes of the program's parameters, or where
     a declared op is called and there is no `resolve`.
     """
@@ -59,7 +59,7 @@ def evaluate(program: ScalarProgram, *arguments: Array, resolve: Resolve | None 
         if instruction.name in PRIMITIVES:
             value = apply(instruction.name, operands, instruction.dtype, instruction.payload)
         else:
-            value = _call(instruction.name, operands, resolve)
+            value = _call(instruction, operands, resolve)
         values.append(value)
         for operand in instruction.operands:
             if last_reader[operand] == position:
@@ -82,11 +82,12 @@ def _last_readers(program: ScalarProgram) -> dict[int, int]:
     return readers
 
 
-def _call(name: str, operands: Sequence[Array], resolve: Resolve | None) -> Array:
+def _call(called: Instruction, operands: Sequence[Array], resolve: Resolve | None) -> Array:
     if resolve is None:
-        raise InternalError(f"{name} is called, and evaluate() was given no resolve")
+        raise InternalError(f"{called.name} is called, and evaluate() was given no resolve")
     parameters = tuple(dtypes.as_dtype(o.dtype) for o in operands)
-    return evaluate(resolve(name, parameters), *operands, resolve=resolve)
+    program = resolve(called.name, parameters, called.dtype)
+    return evaluate(program, *operands, resolve=resolve)
 
 
 def _literal(dtype: DType, payload: Any) -> Array:
@@ -170,7 +171,9 @@ def _product_error(a: Array, b: Array, product: Array) -> Array:
     """Return a * b - product exactly (Dekker 1971)."""
     a_high, a_low = _split(a)
     b_high, b_low = _split(b)
-    return a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return np.asarray(
+        a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    )
 
 
 def _split(a: Array) -> tuple[Array, Array]:

@@ -44,7 +44,7 @@ def _is_movement(node: Node) -> bool:
     if node.op.name == "broadcast_to":
         return False  # a broadcast costs nothing as it is, and folding it costs memory
     if isinstance(node.op.lowering, Gather):
-        return node.attributes["mode"] == "clip"
+        return bool(node.attributes["mode"] == "clip")
     return isinstance(node.op.lowering, View | Guarded | Concatenation)
 
 

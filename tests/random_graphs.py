@@ -73,8 +73,8 @@ class Grower:
         ends = self.random.choice(np.array([info.min, info.max], dtype.numpy), shape)
         return np.where(self.random.random(shape) < 0.05, ends, small.astype(dtype.numpy))
 
-    def add_input(self, shape: tuple[int, ...], dtype: DType) -> Node:
-        array = self.values(shape, dtype)
+    def add_input(self, shape: tuple[int, ...], dtype: DType, array: Array | None = None) -> Node:
+        array = self.values(shape, dtype) if array is None else array
         if self.random.random() < 0.15:
             return self.keep(ops.constant(value=ArrayData(array)))
         number = len(self.inputs)
@@ -124,7 +124,17 @@ def _elementwise(g: Grower, x: Node) -> Node | None:
         return ops.where(g.like(x, dtypes.bool_), x, g.like(x))
     if x.type.dtype.kind not in op.kinds:
         return None
-    return op(x, *(g.like(x) for _ in op.operands[1:]))
+    operands = [x, *(g.like(x) for _ in op.operands[1:])]
+    if op.name in ("signbit", "copysign"):
+        operands[-1] = _without_nan(g, operands[-1])
+    return op(*operands)
+
+
+def _without_nan(g: Grower, x: Node) -> Node:
+    """The sign of a NaN is not defined (docs/semantics.md), so nobody may look at it."""
+    one = g.add_input((), x.type.dtype, np.ones((), x.type.dtype.numpy))
+    spread = g.keep(ops.broadcast_to(one, shape=x.shape))
+    return g.keep(ops.where(g.keep(ops.isnan(x)), spread, x))
 
 
 def _reduce(g: Grower, x: Node) -> Node | None:
@@ -175,8 +185,8 @@ def _slice(g: Grower, x: Node) -> Node:
         ends = sorted(int(e) for e in g.random.integers(0, extent + 1, 2))
         ranges.append((*ends, step) if step > 0 else (ends[1] - 1, ends[0] - 1, step))
     empty = [(0, 0, 1) if len(range(*r)) == 0 else r for r in ranges]
-    start, stop, step = zip(*empty, strict=True) if empty else ((), (), ())
-    return ops.slice_(x, start=start, stop=stop, step=step)
+    starts, stops, steps = (tuple(r[i] for r in empty) for i in range(3))
+    return ops.slice_(x, start=starts, stop=stops, step=steps)
 
 
 def _pad(g: Grower, x: Node) -> Node:

@@ -106,7 +106,7 @@ def spacing(value: Array, dtype: dtypes.DType) -> Array:
     """Return the distance of neighbours of `dtype` at `value`, in float64."""
     information = dtypes_limits(dtype)
     exponent = np.frexp(np.where(np.isfinite(value), np.abs(value), 1.0))[1] - 1
-    return np.exp2(np.maximum(exponent, information[0]) - information[1])
+    return np.asarray(np.exp2(np.maximum(exponent, information[0]) - information[1]))
 
 
 def dtypes_limits(dtype: dtypes.DType) -> tuple[int, int]:
@@ -140,13 +140,14 @@ def tolerance(node: Node, operands: list[Array], exact: Array) -> Array:
             extents = zip(node.attributes["lhs"], node.inputs[0].shape, strict=True)
             count = math.prod(e for label, e in extents if label not in node.attributes["out"])
             scale = np.einsum(_subscripts(node), *magnitudes)
-            return (count + 1) * size * scale + unit
+            return np.asarray((count + 1) * size * scale + unit)
         if isinstance(lowering, Reduction) and node.op.name in ("sum", "prod"):
             axes = node.attributes["axes"]
             count = int(np.prod([node.inputs[0].shape[a] for a in axes]))
             scale = magnitudes[0].sum(axis=axes) if node.op.name == "sum" else np.abs(exact)
-            return 2 * (count + 1) * size * scale + unit
+            return np.asarray(2 * (count + 1) * size * scale + unit)
         if isinstance(lowering, Scatter):
+            size = np.float64(2.0) ** -(dtypes_limits(dtype)[1] + 1)  # each addition is stored
             return (magnitudes[1].size + 1) * size * (magnitudes[0] + magnitudes[1].sum()) + unit
     return np.zeros_like(exact)
 

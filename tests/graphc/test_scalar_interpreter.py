@@ -252,7 +252,7 @@ def test_evaluate_broadcasts_and_calls() -> None:
 
     program = scalar.trace("distance", distance, [dtypes.float32] * 2)
     x, y = _array([[3.0], [5.0]], dtypes.float32), _array([4.0, 12.0], dtypes.float32)
-    result = evaluate(program, x, y, resolve=lambda n, d: scalar.trace(n, square, d))
+    result = evaluate(program, x, y, resolve=lambda n, d, _: scalar.trace(n, square, d))
     want = np.sqrt(x * x + y * y)
     assert result.dtype == np.float32 and result.shape == (2, 2)
     assert np.array_equal(result, want)

@@ -70,7 +70,7 @@ def test_nothing_that_depends_on_an_input_folds() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -0.0, 1e-45])
 def test_special_values_survive(value: float) -> None:
     result = folded(ops.negative(constant([value])))
-    assert constant_value(result).tobytes() == (-np.float32([value])).tobytes()
+    assert constant_value(result).tobytes() == (-np.array([value], np.float32)).tobytes()
 
 
 def test_out_of_range_indices_are_not_folded_away() -> None:

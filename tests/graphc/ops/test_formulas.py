@@ -13,7 +13,7 @@ import pytest
 from graphc import ops
 from graphc.dtypes import DType, as_dtype, float32, int8, int32
 from graphc.op import Elementwise, Op, all_ops, find, scalar_program
-from graphc.scalar import Formula, ScalarProgram, trace
+from graphc.scalar import Formula, trace
 from graphc.scalar_interpreter import evaluate
 from graphc.tensor_type import TensorType
 from tests.agreement import assert_agrees, same
@@ -33,11 +33,7 @@ def run_formula(op: Op, case: Case) -> Array:
     program = scalar_program(op.name, tuple(parameters), computed)
     with np.errstate(all="ignore"):
         wide = [a.astype(d.numpy) for a, d in zip(case.operands, parameters, strict=True)]
-        return evaluate(program, *wide, resolve=_resolve).astype(result.numpy)
-
-
-def _resolve(name: str, parameters: tuple[DType, ...]) -> ScalarProgram:
-    return scalar_program(name, parameters, parameters[0])
+        return evaluate(program, *wide, resolve=scalar_program).astype(result.numpy)
 
 
 @pytest.mark.parametrize(("op", "dtype"), PAIRS, ids=lambda x: getattr(x, "name", None))
