@@ -6,7 +6,6 @@ Their lowerings are index maps, so they cost nothing of their own.
 
 from __future__ import annotations
 
-import builtins
 import math
 
 import numpy as np
@@ -134,7 +133,7 @@ def _slice_rule(x: TensorType, start: _Triple, stop: _Triple, step: _Triple) -> 
         raise ShapeError(f"slice: start, stop and step name {x.rank} axes each")
     ranges = [_range(*bounds) for bounds in zip(start, stop, step, strict=True)]
     for axis, (places, extent) in enumerate(zip(ranges, x.shape, strict=True)):
-        if places and not (min(places) >= 0 and max(places) < extent):
+        if places and not (0 <= places[0] < extent and 0 <= places[-1] < extent):
             raise GraphcIndexError(f"slice: {places} leaves axis {axis} of extent {extent}")
     return x.with_shape(tuple(map(len, ranges)))
 
@@ -165,13 +164,13 @@ def _slice_derivative(node: Node, cotangent: Node) -> tuple[Node]:
     start, step = node.attributes["start"], node.attributes["step"]
     last = tuple(a + (n - 1) * k for a, n, k in zip(start, node.shape, step, strict=True))
     first = tuple(map(min, start, last))
-    spread = _spread(_forwards(cotangent, step), tuple(map(builtins.abs, step)))
+    spread = _spread(_forwards(cotangent, step), tuple(map(abs, step)))
     high = tuple(n - f - m for n, f, m in zip(operand.shape, first, spread.shape, strict=True))
     return (padded(spread, first, high),)
 
 
 def _forwards(node: Node, step: _Triple) -> Node:
-    if builtins.all(k > 0 for k in step):
+    if all(k > 0 for k in step):
         return node
     pairs = tuple(zip(node.shape, step, strict=True))
     start = tuple(n - 1 if k < 0 else 0 for n, k in pairs)
@@ -181,7 +180,7 @@ def _forwards(node: Node, step: _Triple) -> Node:
 
 def _spread(node: Node, step: _Triple) -> Node:
     """Return `node` with step - 1 zeros between neighbours along each axis."""
-    if builtins.all(k == 1 for k in step):
+    if all(k == 1 for k in step):
         return node
     shape = node.shape
     columns = reshaped(node, tuple(e for n in shape for e in (n, 1)))
@@ -202,7 +201,7 @@ def cut(node: Node, start: Shape, shape: Shape) -> Node:
 
 def padded(node: Node, low: Shape, high: Shape) -> Node:
     """Return `node` with zeros before and after; itself where there are none to add."""
-    if not builtins.any(low) and not builtins.any(high):
+    if not any(low) and not any(high):
         return node
     return pad(node, filled(node.type.with_shape(()), 0), low=low, high=high)
 
@@ -230,7 +229,7 @@ def _pad_rule(x: TensorType, value: TensorType, low: Shape, high: Shape) -> Tens
 
 def _pad_reference(x: Array, value: Array, result: TensorType, low: Shape, high: Shape) -> Array:
     padded_array = np.full(result.shape, value)
-    inside = tuple(builtins.slice(a, a + n) for a, n in zip(low, x.shape, strict=True))
+    inside = tuple(slice(a, a + n) for a, n in zip(low, x.shape, strict=True))
     padded_array[inside] = x
     return padded_array
 
