@@ -148,7 +148,8 @@ def tolerance(node: Node, operands: list[Array], exact: Array) -> Array:
             return np.asarray(2 * (count + 1) * size * scale + unit)
         if isinstance(lowering, Scatter):
             size = np.float64(2.0) ** -(dtypes_limits(dtype)[1] + 1)  # each addition is stored
-            return (magnitudes[1].size + 1) * size * (magnitudes[0] + magnitudes[1].sum()) + unit
+            added = magnitudes[0] + magnitudes[1].sum()
+            return np.asarray((magnitudes[1].size + 1) * size * added + unit)
     return np.zeros_like(exact)
 
 
