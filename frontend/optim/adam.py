@@ -67,7 +67,7 @@ class Adam(Optimiser):
         second.assign(spread)
         correction1, correction2 = factors[gradient.dtype]
         scale = elementwise.sqrt(spread / correction2) + self.epsilon
-        step: Tensor = rate * (mean / correction1) / scale
+        step: Tensor = rate / correction1 * mean / scale  # scalars first
         return step
 
 
