@@ -165,12 +165,10 @@ def _take_dtype(numbers: np.ndarray[Any, Any], type_: TensorType) -> np.ndarray[
         raise GraphcTypeError(f"numbers of {numbers.dtype} do not fit {type_}")
     with np.errstate(all="ignore"):
         array = numbers.astype(type_.dtype.numpy)
-        back = array.astype(numbers.dtype)
-    if type_.dtype.kind in ("int", "uint"):
-        lost = back != numbers
-        lost |= (array < 0) != (numbers < 0)  # a negative number as an unsigned one
-    else:
-        lost = np.isinf(back) & np.isfinite(numbers)
+        if type_.dtype.is_float:
+            lost = np.isinf(array.astype(np.float64)) & np.isfinite(numbers)
+        else:  # a negative number as an unsigned one comes back as it was
+            lost = (array.astype(numbers.dtype) != numbers) | ((array < 0) != (numbers < 0))
     if lost.any():
         raise GraphcValueError(f"the number {numbers[lost][0]} does not fit {type_.dtype}")
     return array
