@@ -144,7 +144,7 @@ class Tiler:
             block, inside = self.names.variable(rows, whole), self.names.variable(rows, size)
             index = as_index(block) * size + as_index(inside)
             main = substitute(copy(body, self.names) if rest else body, {rows: index})
-            variables = [*outer, block] if whole > 1 else outer
+            variables = [*others, block, *columns.outer] if whole > 1 else outer
             nests.extend(self.task(variables, inside, columns, main, block_length))
         if rest:
             inside = self.names.variable(rows, rest)
@@ -183,10 +183,23 @@ class Tiler:
         size = rows.extent
         if wanted > 1 and self.target.cores > 1:
             size = max(REUSED * height, -(-rows.extent // wanted))
+        row_bytes = self.row_bytes(rows, body)
+        if row_bytes * size > self.target.cache_bytes[1]:
+            fitting = self.target.cache_bytes[1] * 3 // 4 // row_bytes
+            size = min(size, max(fitting, 2 * REUSED * height))
         if keeps_partial:
-            row_bytes = sum(columns.lane.extent * s.type.dtype.itemsize for s in _scratch(body))
-            size = min(size, max(height, PARTIAL_SUMS // row_bytes))
+            sums = sum(columns.lane.extent * s.type.dtype.itemsize for s in _scratch(body))
+            size = min(size, max(height, PARTIAL_SUMS // sums))
         return rows.extent if size >= rows.extent else max(1, size // height) * height
+
+    def row_bytes(self, rows: LoopVariable, body: Body) -> int:
+        """Return how many bytes the serial loops load for each row."""
+        total = 1
+        for loops, load in self.packer.serial_loads(body):
+            offset = self.packer.offset(load)
+            if rows in offset.variables:
+                total += panel_type(loops, offset, 1, load).nbytes
+        return total
 
     def tiles(self, rows: LoopVariable, columns: Columns, body: Body) -> Body:
         """Return the copies of panels and the loop over tiles of rows."""
@@ -226,7 +239,7 @@ class Tiler:
                 continue
             nbytes = panel_type(variables, offset, columns.lane.extent, load).nbytes
             total, step = total + nbytes, step + nbytes // outermost.extent
-        if total <= self.packer.budget(body):
+        if total <= min(SERIAL_PANEL, self.packer.budget(body)):
             return None
         blocks = -(-outermost.extent // max(1, SERIAL_PANEL // step))
         for number in range(blocks, 2 * blocks):
