@@ -1,9 +1,9 @@
 """A directed graph that stays acyclic while edges are added and vertices are merged.
 
-Every vertex has a position, and every edge goes from a lower to a higher one; most questions whether
-an edge would close a cycle are answered by two positions. Where that is not enough, only the
-vertices between the two are searched, and their positions are rearranged (D. J. Pearce and
-P. H. J. Kelly, "A dynamic topological sort algorithm for directed acyclic graphs", ACM Journal of
+Every vertex has a position, and every edge goes from a lower to a higher one; most questions
+whether an edge would close a cycle are answered by two positions. Where that is not enough, only
+the vertices between the two are searched, and their positions are rearranged (D. J. Pearce and P.
+H. J. Kelly, "A dynamic topological sort algorithm for directed acyclic graphs", ACM Journal of
 Experimental Algorithmics 11, 2006). A search that meets more than `MOST_VISITED` vertices gives up
 and counts as a cycle, so no question takes long and none is answered wrongly the other way.
 """
@@ -63,7 +63,7 @@ class AcyclicOrder:
         return True
 
     def _make_room(self, high: int, low: int) -> bool:
-        """Move `high` and what it needs before `low` and what needs it, unless low leads to high."""
+        """Move `high` and its needs before `low` and what needs it, unless a path forbids it."""
         ceiling, floor = self._position[high], self._position[low]
         later = self._reach(low, self._after, floor, ceiling)
         if later is None or high in later:

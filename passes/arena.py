@@ -1,8 +1,9 @@
 """Offsets in one arena for blocks that are alive for a while: blocks alive together do not overlap.
 
-The largest block is placed first, each into the smallest gap that holds it between the blocks placed
-before it that live at the same time (best fit in decreasing size; Y. Pisarchyk and J. Lee, "Efficient
-memory management for deep neural net inference", 2020). Sizes are rounded up to `ALIGNMENT`.
+The largest block is placed first, each into the smallest gap that holds it between the blocks
+placed before it that live at the same time (best fit in decreasing size; Y. Pisarchyk and J. Lee,
+"Efficient memory management for deep neural net inference", 2020). Sizes are rounded up to
+`ALIGNMENT`.
 """
 
 from __future__ import annotations

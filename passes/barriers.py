@@ -1,5 +1,6 @@
-"""Where launches must wait: a barrier stands before a launch that touches what an earlier one wrote,
-or writes what an earlier one touched, with no barrier between them. The status is free of order.
+"""Where launches must wait: a barrier stands before a launch that touches what an earlier one
+wrote, or writes what an earlier one touched, with no barrier between them. The status is free of
+order.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Fusion: decide which nodes are computed together in one kernel, and say why.
 
-Nodes are taken from the results to the inputs, so that all readers of a node are placed before it. A
-node that its readers can compute for themselves, where they want it, joins them and is never stored:
-views always; elementwise nodes that one reader wants once, or that are cheap to repeat; a reduction
-or a contraction whose rows are the rows of its only reader. Any other node is stored, by the reader
-that computes it anyway or by a cluster of its own. Readers of one node over one space become one
-cluster, unless a kernel would then wait for itself (`acyclic_order`).
+Nodes are taken from the results to the inputs, so that all readers of a node are placed before it.
+A node that its readers can compute for themselves, where they want it, joins them and is never
+stored: views always; elementwise nodes that one reader wants once, or that are cheap to repeat; a
+reduction or a contraction whose rows are the rows of its only reader. Any other node is stored, by
+the reader that computes it anyway or by a cluster of its own. Readers of one node over one space
+become one cluster, unless a kernel would then wait for itself (`acyclic_order`).
 
 Fusing never changes a bit of any result. Time is nearly linear in the number of nodes.
 """
@@ -41,18 +41,17 @@ from graphc.passes.iteration_space import (
     stands_alone,
     strip,
 )
-from graphc.passes.operation_cost import weight
+from graphc.passes.operation_cost import MOST_REPEATED, weight
 from graphc.target import Target
 
-_MOST_REPEATED = 3  # the cost, in additions, of what is computed again rather than stored
 _SMALL = 1024  # elements; reading so few again costs nothing
 
 
 def fuse(graph: Graph, target: Target, *, enabled: bool = True) -> Grouping:
     """Return the groups of `graph` and the verdict on every edge between computed nodes.
 
-    If not `enabled`, every computed node but the views is a group of its own: the baseline, with the
-    same bits. `target` is what the groups are for; the choice does not depend on it yet.
+    If not `enabled`, every computed node but the views is a group of its own: the baseline, with
+    the same bits. `target` is what the groups are for; the choice does not depend on it yet.
     """
     return _Fusion(graph, enabled).run()
 
@@ -116,7 +115,7 @@ class _Fusion:
             return False
         if _copies(node, readers) <= 1:
             return True
-        if _repeated_cost(node, readers) > _MOST_REPEATED:
+        if _repeated_cost(node, readers) > MOST_REPEATED:
             return False
         large = [i for i in node.inputs if _stored_size(i) >= max(_SMALL, node.type.size // 2)]
         return len(readers) == 1 or len(large) <= 1
@@ -228,7 +227,7 @@ class _Fusion:
             reader.wanted.pop(node, None)
 
     def _merge_readers(self, node: Node, readers: list[Cluster]) -> list[Cluster]:
-        """Merge the readers that want the node's elements in its own order, as far as they can be."""
+        """Merge the readers that want the same elements of the node at once, where they can be."""
         if not self.enabled or len(readers) < 2:
             return readers
         merged: list[Cluster] = []
@@ -327,7 +326,7 @@ def _stored_size(node: Node) -> int:
 
 
 def _want_alike(one: Cluster, other: Cluster, node: Node) -> bool:
-    """Return whether both want each element of the node once, and would at the same point of loops."""
+    """Return whether both want each element of the node once, at the same point of their loops."""
     demands = [*one.wanted[node], *other.wanted[node]]
     if len(demands) != 2 or any(demand.in_memory is not None for demand in demands):
         return False

@@ -18,6 +18,7 @@ from graphc.op import Indices, Reduction, Selection
 from graphc.passes.iteration_space import (
     Space,
     accumulation_space,
+    is_prefix,
     loop_indices,
     spread,
     stands_alone,
@@ -85,15 +86,27 @@ class Cluster:
 
     def repeats(self, demand: Demand, node: Node) -> float:
         """Return how often each element of `node` is computed for this demand, on the average."""
-        wanted = {v for index in demand.indices for v in index.variables}
-        if self.space is None or not wanted:
-            loops = [v.extent for v in wanted]
-            return max(1.0, math.prod(loops) / max(1, node.type.size))
-        order = [*self.space.kept, *self.space.reduced]
-        names = {v.name for v in wanted}
-        depth = max((n for n, p in enumerate(order) if f"i{p}" in names), default=-1)
-        count = math.prod(self.space.extents[p] for p in order[: depth + 1])
+        wanted = _variables(demand.indices)
+        if self.has_prefix(node, demand.indices):
+            return 1.0
+        if self.space is None:
+            count = math.prod(variable.extent for variable in wanted)
+        elif wanted <= _variables(row_indices(self.space)):
+            count = self.space.row_count
+        else:
+            count = math.prod(self.space.extents)
         return max(1.0, count / max(1, node.type.size))
+
+    def has_prefix(self, node: Node, place: Indices) -> bool:
+        """Return whether the cluster's outer loops alone have the elements of `node` in order."""
+        if self.space is None or self.accumulates or not is_prefix(node, self.space):
+            return False
+        outer = loop_indices(self.space.extents)[: len(strip(node.shape))]
+        return place == spread(node.shape, outer)
+
+
+def _variables(indices: Indices) -> set[LoopVariable]:
+    return {variable for index in indices for variable in index.variables}
 
 
 def row_indices(space: Space) -> Indices:

@@ -1,11 +1,13 @@
-"""The iteration space of a group: which loops its kernel has, told from the shapes of its nodes alone.
+"""The iteration space of a group: which loops its kernel has, told from the shapes of its nodes
+alone.
 
     space ::= extents kept            (the extents other than 1, and the positions that are rows)
 
-Axes of extent 1 cost nothing and are left out, so that (N, 1) and (N,) are one space. A group without
-reductions loops over all of its space. A group with reductions loops over the *rows*, the positions
-that every reduction in it keeps, and inside each row once for every reduction and once for the
-results that have the full space. Fusion decides by these laws and lowering builds the loops by them.
+Axes of extent 1 cost nothing and are left out, so that (N, 1) and (N,) are one space. A group
+without reductions loops over all of its space. A group with reductions loops over the *rows*, the
+positions that every reduction in it keeps, and inside each row once for every reduction and once
+for the results that have the full space. Fusion decides by these laws and lowering builds the loops
+by them.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def strip(shape: Iterable[int]) -> tuple[int, ...]:
 
 
 def spread(shape: Sequence[int], indices: Sequence[Index]) -> Indices:
-    """Return one index for each axis of `shape`: 0 where the extent is 1, else the next of `indices`."""
+    """Return an index for each axis of `shape`: 0 where the extent is 1, else the next one."""
     following = iter(indices)
     return tuple(ZERO if extent == 1 else next(following) for extent in shape)
 
@@ -77,7 +79,7 @@ def whole_space(extents: Sequence[int]) -> Space:
 
 
 def is_accumulator(node: Node) -> bool:
-    """Return whether an element of the node takes a loop of its own: reductions and contractions."""
+    """Return whether an element takes a loop of its own: of reductions and contractions."""
     return isinstance(node.op.lowering, Reduction | Selection | Contraction)
 
 
@@ -105,8 +107,14 @@ def accumulation_space(node: Node) -> Space:
     return Space(strip(shape), kept)
 
 
+def is_prefix(node: Node, space: Space) -> bool:
+    """Return whether the node has the extents of some outer loops of the space, but not of all."""
+    extents = strip(node.shape)
+    return 0 < len(extents) < len(space.extents) and space.extents[: len(extents)] == extents
+
+
 def group_space(members: Iterable[Node], outputs: Sequence[Node]) -> Space:
-    """Return the space of the group with these members: its accumulators', else that of its outputs."""
+    """Return the space of a group: that of its accumulators, or else of its outputs."""
     for node in members:
         if is_accumulator(node):
             return accumulation_space(node)

@@ -1,9 +1,9 @@
 """Lowering: from a grouping to kernels, one for each group, naive and in the order of the groups.
 
 Kernels say what is computed and in which order numbers are combined, nothing about how: every loop
-whose iterations are independent is `parallel`, every other is `serial`. Groups that compute the same
-over equal types share one `Kernel` object; two different kernels have different names. Buffers are
-named by their order of use, so the node of each is told by `Call.operands`.
+whose iterations are independent is `parallel`, every other is `serial`. Groups that compute the
+same over equal types share one `Kernel` object; two different kernels have different names. Buffers
+are named by their order of use, so the node of each is told by `Call.operands`.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Lowered:
 def lower(grouping: Grouping) -> Lowered:
     """Return a call of a naive kernel for every group.
 
-    Guarantees: each output of a group is an `out` (a scatter's: `inout`) buffer of its kernel; every
-    top-level statement is a loop or a barrier; the bits of results depend on shapes only, not on
-    the grouping.
+    Guarantees: each output of a group is an `out` (a scatter's: `inout`) buffer of its kernel;
+    every top-level statement is a loop or a barrier; the bits of results depend on shapes only, not
+    on the grouping.
     """
     checks: list[Check] = []
     shared = _SharedKernels()
@@ -70,7 +70,7 @@ def _lower_group(group: Group, checks: list[Check], shared: _SharedKernels) -> C
 
 
 def _position(buffer: Buffer) -> int:
-    """Return the place of a buffer among the kernel's: what is read, what is written, the status."""
+    """Return the place of a buffer in a kernel: what is read, what is written, the status."""
     if buffer.name == STATUS:
         return 2
     return 0 if buffer.access is Access.IN else 1

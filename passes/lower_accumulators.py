@@ -1,8 +1,8 @@
 """How an element of a reduction, a selection or a contraction is computed: by loops of its own.
 
-`accumulate` emits them where it is called and returns the value. The order of combination is that of
-`graphc.reduction_order` and, for contractions, ascending in row-major order of the summed labels.
-Accumulation is in the operand's compute dtype and is rounded once at the end.
+`accumulate` emits them where it is called and returns the value. The order of combination is that
+of `graphc.reduction_order` and, for contractions, ascending in row-major order of the summed
+labels. Accumulation is in the operand's compute dtype and is rounded once at the end.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Each row is a generator over an emitter: it yields the elements it wants, is sent their values, and
 returns its own. What it emits stands where its element's indices are known. Values of the 16-bit
-floats are converted to float32 before an elementwise op and rounded after it, so that a fused program
-rounds where an unfused one does. Reductions and contractions are in `lower_accumulators`.
+floats are converted to float32 before an elementwise op and rounded after it, so that a fused
+program rounds where an unfused one does. Reductions and contractions are in `lower_accumulators`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def _elementwise(emitter: Emitter, element: Element) -> Wanting:
     for operand in node.inputs:
         value = yield Element(operand, element.indices, element.where)
         wide = value.dtype if lowering.native_16_bit else value.dtype.compute
-        operands.append(emitter.convert(value, wide, depth))
+        operands.append(emitter.convert(value, wide))
     result = node.type.dtype
     computed = result if lowering.native_16_bit else result.compute
-    return emitter.convert(emitter.apply(node.op.name, operands, computed, depth), result, depth)
+    return emitter.convert(emitter.apply(node.op.name, operands, computed, depth), result)
 
 
 def _from_index(emitter: Emitter, element: Element) -> Wanting:
@@ -52,7 +52,7 @@ def _from_index(emitter: Emitter, element: Element) -> Wanting:
         lowering.index(node, element.indices), _index_dtype(node.type.dtype), depth
     )
     result = node.type.dtype
-    return emitter.convert(emitter.convert(index, result.compute, depth), result, depth)
+    return emitter.convert(emitter.convert(index, result.compute), result)
     yield element  # makes this function a generator like the other rows
 
 
@@ -129,8 +129,8 @@ def gathered_place(
 ) -> tuple[Index, Value | None]:
     """Return the place that `number`, an int64, means along the node's axis, clamped into it.
 
-    In the mode "raise" a number outside sets the status. The predicate returned is `where`, or false
-    where the axis is empty, so that nothing is read or written there.
+    In the mode "raise" a number outside sets the status. The predicate returned is `where`, or
+    false where the axis is empty, so that nothing is read or written there.
     """
     extent = node.inputs[0].shape[node.attributes["axis"]]
     zero = emitter.literal(0, dtypes.int64, depth)

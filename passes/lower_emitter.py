@@ -1,10 +1,10 @@
 """The emitter: builds a kernel's body, and computes elements of nodes where they are wanted.
 
-An *element* is a node at a tuple of indices, perhaps under a predicate where it may lie outside. Its
-value is made once in the outermost loop in which its indices are known and remembered there, so what
-varies with an outer loop only is computed outside the inner ones. Members of the group are computed
-by the row of their kind in `lower_elements`; all other nodes are loaded. A chain of any length costs
-no stack: the rows are generators that yield the elements they want.
+An *element* is a node at a tuple of indices, perhaps under a predicate where it may lie outside.
+Its value is made once in the outermost loop in which its indices are known (and in no loop outside
+the rows) and remembered there, so what varies with the row only is computed once a row. Members of
+the group are computed by the row of their kind in `lower_elements`; all other nodes are loaded. A
+chain of any length costs no stack: the rows are generators that yield the elements they want.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Block:
 
 
 class Emitter:
-    """Builds one kernel; `members` are computed by the rows that `row_of` gives, others are loaded."""
+    """Builds one kernel; `members` are computed by the rows of `row_of`, others are loaded."""
 
     def __init__(
         self, members: Collection[Node], row_of: Callable[[Node], Row], checks: list[Check]
@@ -74,6 +74,7 @@ class Emitter:
         self.buffers: dict[Node | str, Buffer] = {}
         self.cache: dict[Node, tuple[str, Indices]] = {}  # the scratch row, the row's indices
         self.filled: set[Node] = set()
+        self.outermost = 0  # no element is computed outside so many loops: nests stay perfect
         self._blocks = [_Block()]
         self._depths: dict[str, int] = {}
         self._counts: dict[str, int] = {}
@@ -153,7 +154,7 @@ class Emitter:
         self, op: str, operands: Sequence[Value], dtype: DType, payload: Any = None,
         depth: int | None = None,
     ) -> Value:  # fmt: skip
-        """Append `op(operands)`; a declared op that shares its name with a primitive is spelled out."""
+        """Append `op(operands)`, a primitive or a declared op whose name is no primitive's."""
         depth = self.depth if depth is None else depth
         result = self._result(op, dtype, depth)
         self.emit(Let(result, op, tuple(operands), payload), depth)
@@ -163,9 +164,15 @@ class Emitter:
         """Append a constant."""
         return self.let("literal", (), dtype, _plain(value, dtype), depth)
 
-    def convert(self, value: Value, dtype: DType, depth: int | None = None) -> Value:
-        """Append a conversion, if one is needed."""
-        return value if value.dtype is dtype else self.let("convert", (value,), dtype, None, depth)
+    def convert(self, value: Value, dtype: DType) -> Value:
+        """Return the value as another dtype, converted once where it was made."""
+        if value.dtype is dtype:
+            return value
+        depth = self._depths[value.name]
+        known = self._blocks[depth].known
+        if (value, dtype) not in known:
+            known[value, dtype] = self.let("convert", (value,), dtype, None, depth)
+        return known[value, dtype]
 
     def apply(
         self, op: str, operands: Sequence[Value], dtype: DType, depth: int | None = None
@@ -219,7 +226,9 @@ class Emitter:
 
     def depth_of(self, element: Element) -> int:
         """Return the number of loops inside which the element's indices and predicate are known."""
-        depth = 1 if element.where is None else self._depths[element.where.name]
+        depth = self.outermost
+        if element.where is not None:
+            depth = max(depth, self._depths[element.where.name])
         for index in element.indices:
             for variable in index.variables:
                 depth = max(depth, self._depths[variable.name])

@@ -14,21 +14,31 @@ from graphc.index import ZERO
 from graphc.kernel import Access, LoopKind
 from graphc.node import Node
 from graphc.op import Indices, Scatter
-from graphc.passes.iteration_space import Space, group_space, is_accumulator, spread, strip
+from graphc.passes.iteration_space import (
+    Space,
+    group_space,
+    is_accumulator,
+    is_prefix,
+    spread,
+    strip,
+)
 from graphc.passes.lower_accumulators import accumulate
 from graphc.passes.lower_elements import gathered_place
 from graphc.passes.lower_emitter import Element, Emitter
+from graphc.passes.operation_cost import MOST_REPEATED, weight
 from graphc.passes.row_caches import make_row_caches
 
 
 @contextmanager
 def _nest(emitter: Emitter, extents: tuple[int, ...]) -> Iterator[Indices]:
-    """Open parallel loops over `extents`, at least one where this is the top of the kernel."""
-    if emitter.depth == 0 and not strip(extents):
+    """Open a top-level nest of parallel loops over `extents`, at least one; it is perfect."""
+    if not strip(extents):
         with emitter.loop(1, LoopKind.PARALLEL, "once"):
+            emitter.outermost = emitter.depth
             yield tuple(ZERO for _ in extents)
         return
     with emitter.loops(extents, LoopKind.PARALLEL, "i") as indices:
+        emitter.outermost = emitter.depth
         yield indices
 
 
@@ -42,6 +52,8 @@ def emit_rows(emitter: Emitter, members: tuple[Node, ...], outputs: tuple[Node, 
     by_row = [node for node in outputs if is_of_rows(node, space)]
     whole = [node for node in outputs if node not in by_row]
     with _nest(emitter, space.rows) as rows:
+        if not accumulators:
+            emitter.outermost = _outer_loops(members, space)
         fills = make_row_caches(emitter, space, rows, [*accumulators, *whole])
         for node in accumulators:
             indices = spread(node.shape, rows)
@@ -59,6 +71,17 @@ def emit_rows(emitter: Emitter, members: tuple[Node, ...], outputs: tuple[Node, 
 def is_of_rows(node: Node, space: Space) -> bool:
     """Return whether the node has one element for each row."""
     return strip(node.shape) == space.rows
+
+
+def _outer_loops(members: tuple[Node, ...], space: Space) -> int:
+    """Return how many loops have costly values of their own; all of them if there are none.
+
+    Computing these in an outer loop saves more than a perfect nest gives to the schedule.
+    """
+    found = [node for node in members if is_prefix(node, space) and weight(node)]
+    is_costly = sum(map(weight, found)) > MOST_REPEATED
+    depths = [len(strip(node.shape)) for node in found if is_costly]
+    return min(depths, default=max(1, len(space.extents)))
 
 
 def _store(emitter: Emitter, node: Node, indices: Indices) -> None:

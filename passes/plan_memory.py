@@ -1,10 +1,10 @@
 """Memory planning: where every buffer of every call lies, and what must be copied besides.
 
 Results lie in the caller's outputs, assigned values in their variables where no reader of the old
-value is left, everything else in one arena, by lifetime. A result takes over the memory of an operand
-that it is the last to read, where the kernel reads every element before it writes it. Outputs that are
-no kernel's own (an input, a variable, a constant, a second copy) are copied; every assignment sees the
-old value of every variable.
+value is left, everything else in one arena, by lifetime. A result takes over the memory of an
+operand that it is the last to read, where the kernel reads every element before it writes it.
+Outputs that are no kernel's own (an input, a variable, a constant, a second copy) are copied; every
+assignment sees the old value of every variable.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class _Planner:
         self.last_copies.append(_Copy(block, place, variable.type))
 
     def _may_overwrite(self, variable: Node, value: _Value) -> bool:
-        """Return whether no call reads the old value of `variable` once `value` is being written."""
+        """Return whether no call reads the old value of `variable` after `value` is written."""
         last = self.last_reads.get(variable, -1)
         if last != value.made:
             return last < value.made
@@ -179,7 +179,7 @@ class _Planner:
         return value if value is not None and value.made == number else None
 
     def _take_over(self, call: Call, number: int, value: _Value) -> int | None:
-        """Return the block of an operand that dies here and may be written over, if there is one."""
+        """Return the block of an operand that dies here and may be written over, if any."""
         for operand in call.operands:
             old = self.values.get(operand) if isinstance(operand, Node) else None
             if old is None or old.block is None or old.last != number or old.made == number:

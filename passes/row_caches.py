@@ -1,8 +1,9 @@
-"""Caches of a row: values that several passes over one row use are kept, if they cost much to repeat.
+"""Caches of a row: values that several passes over one row use are kept, if they cost much to
+repeat.
 
 A kernel with reductions goes over each row once for each reduction and once for its results. An
-elementwise value that two of these passes need is computed in the first and kept in a scratch row for
-the later ones, if it costs more than reading it back and the caches of a row fit their limit.
+elementwise value that two of these passes need is computed in the first and kept in a scratch row
+for the later ones, if it costs more than reading it back and the caches of a row fit their limit.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def run_plan(plan: Plan, arguments: Sequence[Array]) -> list[Array]:
 
     Raises GraphcIndexError with the message of a check that failed.
     """
-    memory = _Memory(plan, arguments)
+    memory = Memory(plan, arguments)
     for launch in plan.launches:
         run_launch(launch, memory.array)
     if memory.status[0]:
@@ -40,7 +40,9 @@ def run_launch(launch: Launch, memory: Callable[[Place, TensorType], Array]) -> 
     run(launch.kernel, arrays)
 
 
-class _Memory:
+class Memory:
+    """What a plan runs over: the status, and an array for every place."""
+
     def __init__(self, plan: Plan, arguments: Sequence[Array]) -> None:
         self.outputs = [np.full(t.shape, 0x5A).astype(t.dtype.numpy) for t in plan.outputs]
         self.status = np.zeros(1, np.int32)

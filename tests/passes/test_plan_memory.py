@@ -1,0 +1,244 @@
+"""Where values lie: nothing alive overlaps, little is wasted, and assignments see old values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphc import dtypes, ops
+from graphc.graph import Graph
+from graphc.kernel import Access
+from graphc.node import Node
+from graphc.passes.arena import Lifetime, largest_live_set, place_blocks, rounded
+from graphc.passes.fuse import fuse
+from graphc.passes.in_place import replaceable_inputs
+from graphc.passes.lower import lower
+from graphc.passes.plan_memory import plan_memory
+from graphc.passes.schedule import schedule
+from graphc.plan import Launch, Place, Plan, Space
+from tests.passes.networks import (
+    TARGET,
+    adam,
+    classifier_step,
+    constant,
+    filled,
+    matmul,
+    placeholder,
+    softmax,
+    variable,
+)
+from tests.passes.plan_runner import Memory, run_launch, run_plan
+from tests.random_graphs import random_graph
+
+Array = np.ndarray[Any, Any]
+
+
+def planned(graph: Graph, *, enabled: bool = True) -> Plan:
+    return plan_memory(lower(fuse(graph, TARGET, enabled=enabled)), graph, TARGET)
+
+
+# --- the arena -----------------------------------------------------------------------------------
+
+
+def random_lifetimes(seed: int) -> list[Lifetime]:
+    random = np.random.default_rng(seed)
+    count, length = int(random.integers(1, 150)), random.choice([2, 5, 20])
+    return [
+        Lifetime(int(random.integers(0, 1 << 16)), n, n + int(random.geometric(1 / length)))
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_arena_is_close_to_the_largest_live_set(seed: int) -> None:
+    blocks = random_lifetimes(seed)
+    offsets, total = place_blocks(blocks)
+    least = largest_live_set(blocks)
+    assert least <= total <= 1.1 * least
+    for a, (first, start) in enumerate(zip(blocks, offsets, strict=True)):
+        assert start % 64 == 0 and start + first.nbytes <= total
+        for second, other in list(zip(blocks, offsets, strict=True))[:a]:
+            meet = first.first <= second.last and second.first <= first.last
+            apart = start + first.nbytes <= other or other + second.nbytes <= start
+            assert apart or not meet
+
+
+def test_an_empty_arena() -> None:
+    assert place_blocks([]) == ([], 0)
+    assert largest_live_set([]) == 0
+
+
+def test_no_value_of_a_training_step_is_wasted() -> None:
+    plan = planned(classifier_step((20, 16, 12, 10), 32))
+    assert plan.arena_bytes <= 1.1 * _live_bytes(plan)
+
+
+def _live_bytes(plan: Plan) -> int:
+    """Return the largest live set, told from the places of the launches alone."""
+    spans: dict[Place, tuple[int, int, int]] = {}
+    blocks = []
+    for number, launch in enumerate(plan.launches):
+        for buffer, place in zip(launch.kernel.buffers, launch.places, strict=True):
+            if place.space is not Space.ARENA:
+                continue
+            if buffer.access is Access.OUT and place in spans and spans[place][2] < number:
+                blocks.append(Lifetime(*spans.pop(place)))
+            size, first, _ = spans.get(place, (buffer.type.nbytes, number, number))
+            spans[place] = (max(size, buffer.type.nbytes), first, number)
+    blocks += [Lifetime(*span) for span in spans.values()]
+    return largest_live_set(blocks)
+
+
+# --- in place ------------------------------------------------------------------------------------
+
+
+def test_a_result_takes_the_memory_of_its_last_operand() -> None:
+    x = placeholder((32, 32))
+    y = x
+    for _ in range(10):
+        y = softmax(matmul(y, x))
+    plan = planned(Graph([x], [y]), enabled=True)
+    assert plan.arena_bytes == 2 * rounded(x.type.nbytes)
+    unfused = planned(Graph([x], [ops.sin(ops.sin(ops.sin(x)))]), enabled=False)
+    assert unfused.arena_bytes == rounded(x.type.nbytes)
+
+
+def test_what_is_read_elsewhere_is_not_overwritten() -> None:
+    x = placeholder((16, 16))
+    for result in (
+        ops.permute_dims(x, axes=(1, 0)),
+        ops.slice_(x, start=(15, 0), stop=(-1, 16), step=(-1, 1)),
+        softmax(x),
+        matmul(x, x),
+        ops.add(x, ops.permute_dims(x, axes=(1, 0))),
+    ):
+        (call,) = lower(fuse(Graph([x], [result]), TARGET)).calls
+        for kernel in (call.kernel, schedule(call.kernel, TARGET)):
+            assert not replaceable_inputs(kernel)
+
+
+def test_what_is_read_where_it_is_written_may_be_overwritten_scheduled_or_not() -> None:
+    x, y = placeholder((37, 5)), placeholder((37, 5))
+    (call,) = lower(fuse(Graph([x, y], [ops.add(ops.exp(x), y)]), TARGET)).calls
+    for kernel in (call.kernel, schedule(call.kernel, TARGET)):
+        assert replaceable_inputs(kernel) == {("x0", "y0"), ("x1", "y0")}
+
+
+# --- outputs -------------------------------------------------------------------------------------
+
+
+def test_outputs_may_be_leaves_and_may_repeat() -> None:
+    x, state = placeholder((3,)), variable((2,), [4.0, 5.0])
+    table = constant(np.arange(6.0).reshape(2, 3))
+    y = ops.negative(x)
+    graph = Graph([x], [x, y, y, state, table, constant(7.0), x], [(state, filled(0.0, (2,)))])
+    value = np.array([1, -2, 3], np.float32)
+    got = run_plan(planned(graph), [value])
+    expected = [value, -value, -value, [4, 5], np.arange(6).reshape(2, 3), 7, value]
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(state.attributes["state"].host(), [0, 0])
+
+
+def test_results_without_elements() -> None:
+    x = placeholder((0, 5))
+    graph = Graph([x], [ops.exp(x), ops.sum_(x, axes=(0,)), ops.sum_(x, axes=(1,))])
+    got = run_plan(planned(graph), [np.zeros((0, 5), np.float32)])
+    assert [a.shape for a in got] == [(0, 5), (5,), (0,)]
+    np.testing.assert_array_equal(got[1], np.zeros(5))
+
+
+def test_equal_constants_are_one() -> None:
+    x = placeholder((3,))
+    one, two = constant([1.0, 2.0, 3.0]), constant([3.0, 2.0, 1.0])
+    plan = planned(Graph([x], [ops.add(ops.add(x, one), two), one]))
+    assert len(plan.constants) == 2
+
+
+# --- variables -----------------------------------------------------------------------------------
+
+
+def test_a_variable_is_updated_in_its_place() -> None:
+    gradient, rate = placeholder((8, 8)), placeholder(())
+    plan = planned(Graph([gradient, rate], [], adam(variable((8, 8), 1.0), gradient, rate)))
+    assert len(plan.launches) == 1 and plan.arena_bytes == 0
+    assert plan.written == {0, 1, 2}
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_training_step_copies_nothing(backwards: bool) -> None:
+    plan = planned(classifier_step((20, 16, 12, 10), 32, backwards=backwards))
+    assert not [launch for launch in plan.launches if launch.kernel.name.startswith("copy")]
+
+
+def test_variables_swap_their_values() -> None:
+    a, b = variable((3,), [1.0, 2.0, 3.0]), variable((3,), [4.0, 5.0, 6.0])
+    plan = planned(Graph([], [a], [(a, b), (b, a)]))
+    (old,) = run_plan(plan, [])
+    np.testing.assert_array_equal(old, [1, 2, 3])
+    np.testing.assert_array_equal(a.attributes["state"].host(), [4, 5, 6])
+    np.testing.assert_array_equal(b.attributes["state"].host(), [1, 2, 3])
+
+
+def test_an_assignment_sees_the_old_value_of_every_variable() -> None:
+    a, b, c = (variable((2, 2), [[v, v + 1], [v + 2, v + 3]]) for v in (1.0, 10.0, 100.0))
+    turned = ops.permute_dims(a, axes=(1, 0))
+    total = ops.add(turned, b)
+    graph = Graph([], [ops.multiply(a, b)], [(a, total), (b, matmul(a, b)), (c, total)])
+    values = [n.attributes["state"].host().copy() for n in (a, b)]
+    (product,) = run_plan(planned(graph), [])
+    np.testing.assert_array_equal(product, values[0] * values[1])
+    np.testing.assert_array_equal(a.attributes["state"].host(), values[0].T + values[1])
+    np.testing.assert_array_equal(b.attributes["state"].host(), values[0] @ values[1])
+    np.testing.assert_array_equal(c.attributes["state"].host(), values[0].T + values[1])
+
+
+def test_a_variable_may_be_given_an_input_a_constant_and_itself() -> None:
+    x = placeholder((2,))
+    a, b, c = (variable((2,), [1.0, 2.0]) for _ in range(3))
+    graph = Graph([x], [], [(a, x), (b, constant([8.0, 9.0])), (c, c)])
+    run_plan(planned(graph), [np.array([5, 6], np.float32)])
+    found = [n.attributes["state"].host().tolist() for n in (a, b, c)]
+    assert found == [[5, 6], [8, 9], [1, 2]]
+
+
+# --- barriers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_launches_between_barriers_run_in_any_order(seed: int) -> None:
+    sample = random_graph(seed)
+    plan = planned(sample.graph, enabled=False)
+    expected = run_plan(plan, sample.arguments)
+    memory = Memory(plan, sample.arguments)
+    for section in _sections(plan):
+        for launch in reversed(section):
+            run_launch(launch, memory.array)
+    for a, b in zip(memory.outputs, expected, strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def _sections(plan: Plan) -> list[list[Launch]]:
+    sections: list[list[Launch]] = [[]]
+    for launch in plan.launches:
+        if launch.barrier:
+            sections.append([])
+        sections[-1].append(launch)
+    return sections
+
+
+def test_independent_launches_need_no_barrier() -> None:
+    inputs: list[Node] = [placeholder((n, n)) for n in range(2, 8)]
+    plan = planned(Graph(inputs, [ops.exp(x) for x in inputs]))
+    assert not any(launch.barrier for launch in plan.launches)
+
+
+def test_a_status_orders_nothing() -> None:
+    x, y = placeholder((8,)), placeholder((9,))
+    indices = placeholder((3,), dtypes.int64)
+    outputs = [ops.take(v, indices, axis=0, mode="raise") for v in (x, y)]
+    plan = planned(Graph([x, y, indices], outputs), enabled=False)
+    assert len(plan.checks) == 2
+    assert not any(launch.barrier for launch in plan.launches)
