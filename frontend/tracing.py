@@ -70,7 +70,8 @@ def trace(
     with Trace() as recorded:
         outputs, result = flatten_result(function(*positional, **named))
         nodes = tuple(as_node(x) for x in outputs)
-    name = getattr(function, "__name__", type(function).__name__)
+    name = getattr(function, "__name__", "")
+    name = name if name.isidentifier() else "main"  # not <lambda>: it names files and text
     return Traced(tuple(x.node for x in inputs), nodes, recorded.assignments, result, name)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from graphc.errors import GraphcTypeError
 from graphc.frontend.operands import fail
-from graphc.frontend.tensor import Tensor
+from graphc.frontend.tensor import is_tensor_like
 from graphc.frontend.variable import Variable
 
 __all__ = ["Module"]
@@ -44,7 +44,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         held = self.__dict__.get(name)
-        is_value = isinstance(value, Tensor | int | float) and not isinstance(value, Variable)
+        is_value = is_tensor_like(value) and not isinstance(value, Variable)
         if isinstance(held, Variable) and is_value:
             fail(
                 GraphcTypeError,

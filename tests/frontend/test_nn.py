@@ -59,6 +59,8 @@ def test_a_variable_is_not_lost_by_mistake() -> None:
         model.scale = model.scale * 2  # type: ignore[assignment]  # the mistake under test
     with pytest.raises(GraphcTypeError, match="would be lost"):
         model.scale += 1  # type: ignore[assignment]  # the mistake under test
+    with pytest.raises(GraphcTypeError, match="would be lost"):
+        model.scale = np.ones(3)  # type: ignore[assignment]  # the mistake under test
     model.scale = gc.Variable(1.0)
     model.name = "other"
 

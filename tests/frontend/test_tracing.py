@@ -62,6 +62,7 @@ def test_arguments_become_inputs_with_readable_names() -> None:
     assert [n.attributes["name"] for n in traced.inputs] == ["batch.0", "batch.1", "options.bias"]
     assert traced.name == "function"
     assert traced.graph.outputs == traced.outputs
+    assert trace(lambda x: x, [np.zeros(1)]).name == "main"
     assert unflatten(traced.structure, ["sum"]) == {"sum": "sum", "rate": 0.5}
 
 
