@@ -32,6 +32,7 @@ from graphc.passes.loop_analysis import (
     work,
 )
 from graphc.passes.rewrite_statements import Body, Names
+from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
 from graphc.passes.transform_loops import (
     collapse,
@@ -93,7 +94,7 @@ class _Scheduler:
         tiler = Tiler(self.target, self.names, self.shapes, cost // GRAIN)
         tiled = tiler.nests(others, lane, body)
         if tiled is None:
-            tiled = self.lane_wise(others, lane, body)
+            tiled = self.streams(others, Loop(lane, LoopKind.PARALLEL, body), cost)
         return tuple(s for part in tiled for s in self.spread((part,), cost))
 
     def join(self, variables: list[LoopVariable], body: Body) -> tuple[list[LoopVariable], Body]:
@@ -147,6 +148,14 @@ class _Scheduler:
                 nested = _outside_in(blocks, others, crossing is not None)
                 nests.extend(enclose(nested, self.names))
         return tuple(nests)
+
+    def streams(self, others: list[LoopVariable], lane: Loop, cost: int) -> Body:
+        """Return nests that read far rows in long pieces, and others for what is left."""
+        tasks = min(2 * self.target.cores, cost // GRAIN) // _product(others)
+        nests, rest = stream_columns(lane, others, self.shapes, self.target, tasks, self.names)
+        if rest is None:
+            return nests
+        return (*nests, *self.lane_wise(others, rest.variable, rest.body))
 
     def crossing(
         self, others: list[LoopVariable], lane: LoopVariable, body: Body

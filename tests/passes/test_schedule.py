@@ -283,6 +283,19 @@ def test_cheap_kernels_wake_no_threads() -> None:
     assert loops_of(large(lambda: ops.add(leaf(64), leaf(64))), LoopKind.PARALLEL) == []
 
 
+def test_far_rows_are_read_in_long_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphc.passes.schedule_streams.FEWEST_VECTORS", 1)
+    monkeypatch.setattr("graphc.passes.schedule_streams.PAGE", 64)
+    check(kernel_of(ops.sum_(leaf(9, 2, 150, dtype="float16"), axes=(0,))))
+    check(kernel_of(matmul(leaf(1, 7), leaf(7, 131))))
+    check(kernel_of(ops.sum_(leaf(1026, 129), axes=(0,))))
+    kernel = schedule(kernel_of(ops.sum_(leaf(100, 4096), axes=(0,))), AVX512)
+    (top,) = kernel.body
+    assert isinstance(top, Loop) and top.kind is LoopKind.PARALLEL
+    loops = [s.variable.extent for s in top.body if isinstance(s, Loop)]
+    assert 100 in loops
+
+
 def test_sums_along_columns_go_along_rows_in_memory() -> None:
     kernel = large(lambda: ops.sum_(leaf(100, 640), axes=(0,)))
     assert loops_of(kernel, LoopKind.VECTOR) == [64]
