@@ -8,8 +8,9 @@ from __future__ import annotations
 from graphc.kernel import Guard, Kernel, Let, Loop, LoopKind, Statement
 from graphc.scalar import PRIMITIVES
 
-# About ten microseconds of one core: waking a thread and waiting for it costs about as much.
-STEPS_PER_THREAD = 16_384
+# About ten microseconds of one core (a step of a vector takes about 0.1 ns for each 8 elements):
+# waking a thread and waiting for it costs as much.
+STEPS_PER_THREAD = 131_072
 _CALL_STEPS = 16  # a declared op is a formula of about so many instructions
 
 
