@@ -11,15 +11,12 @@ from __future__ import annotations
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.errors import InternalError
-from graphc.graph import topological_order
 from graphc.index import Index
 from graphc.kernel import Access, Value
 from graphc.node import Node
 from graphc.op import Elementwise, FromIndex, Gather, Guarded, View
 from graphc.passes.lower_emitter import Element, Emitter, Row, Wanting
 from graphc.plan import STATUS, Check
-
-__all__ = ["gathered_place", "row_of", "topological_order"]
 
 
 def row_of(node: Node) -> Row:
