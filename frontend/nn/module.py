@@ -2,7 +2,8 @@
 
 A module is an object whose attributes hold variables, other modules, or lists, tuples and dicts of
 them. Its parameters are found there, in the order in which the attributes were first set, each
-variable once.
+variable once. A parameter without a name of its own takes its path as its name: the attribute that
+holds it, then the attribute that holds its module, and so on outwards (`encoder.0.weight`).
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Module:
                 f"self.{name}.assign(value) gives it a new value",
             )
         object.__setattr__(self, name, value)
+        _name_parameters(name, value)
 
     def named_parameters(self) -> Iterator[tuple[str, Variable]]:
         """Yield path and variable of every parameter: `layers.0.weight`; each variable once."""
@@ -80,7 +82,17 @@ class Module:
         return "\n".join(lines)
 
 
-def _walk(module: Module) -> Iterator[tuple[str, Any]]:
+def _name_parameters(name: str, value: Any) -> None:
+    """Name the variables in `value`, set as the attribute `name`, after their paths from there."""
+    if isinstance(value, Variable):
+        value.state.name = value.state.name or name
+    elif isinstance(value, Module | list | tuple | dict):
+        for path, found in _walk(value):
+            if isinstance(found, Variable) and f".{path}".endswith(f".{found.state.name}"):
+                found.state.name = f"{name}.{path}"
+
+
+def _walk(module: Any) -> Iterator[tuple[str, Any]]:
     """Yield path and value of every variable and module below `module`, depth first, in order."""
     entered = {id(module)}
     pending = [_children("", module)]

@@ -149,3 +149,25 @@ def test_simple_initialisers() -> None:
     drawn = initialisers.uniform(2, 3)((1000,), random, dtypes.float32)
     assert 2 <= drawn.min() < drawn.max() <= 3
     assert abs(initialisers.normal(5, 2)((10_000,), random, dtypes.float64).std() - 2) < 0.1
+
+
+def test_parameters_are_named_after_their_paths() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            self.first = nn.Linear(2, 3, seed=0)
+            self.rest = [nn.Linear(3, 3, seed=1), nn.Linear(3, 3, seed=2, name="mine")]
+            self.scale = gc.Variable(np.ones(3))
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            self.encoder = Encoder()
+
+    assert [p.name for p in Model().parameters()] == [
+        "encoder.first.weight",
+        "encoder.first.bias",
+        "encoder.rest.0.weight",
+        "encoder.rest.0.bias",
+        "mine.weight",
+        "mine.bias",
+        "encoder.scale",
+    ]
