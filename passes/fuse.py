@@ -29,7 +29,6 @@ from graphc.passes.fuse_cluster import (
     enter_space,
     fits_contraction,
     fits_reduction,
-    has_enough_rows,
     space_of,
 )
 from graphc.passes.fuse_demand import demands_of
@@ -44,6 +43,8 @@ from graphc.passes.iteration_space import (
 from graphc.passes.operation_cost import MOST_REPEATED, weight
 from graphc.target import Target
 
+_ROWS_A_CORE = 4  # so many rows are shared evenly enough
+_MOST_PARTNERS = 8  # clusters with which a reader is compared, so that time stays linear
 _SMALL = 1024  # elements; reading so few again costs nothing
 
 
@@ -51,14 +52,15 @@ def fuse(graph: Graph, target: Target, *, enabled: bool = True) -> Grouping:
     """Return the groups of `graph` and the verdict on every edge between computed nodes.
 
     If not `enabled`, every computed node but the views is a group of its own: the baseline, with
-    the same bits. `target` is what the groups are for; the choice does not depend on it yet.
+    the same bits. Of `target` only the number of cores counts: rows are shared among them.
     """
-    return _Fusion(graph, enabled).run()
+    return _Fusion(graph, target.cores, enabled).run()
 
 
 class _Fusion:
-    def __init__(self, graph: Graph, enabled: bool) -> None:
+    def __init__(self, graph: Graph, cores: int, enabled: bool) -> None:
         self.graph, self.enabled = graph, enabled
+        self.least_rows = _ROWS_A_CORE * cores
         self.roots = frozenset(graph.roots)
         self.order = AcyclicOrder()
         self.clusters: dict[int, Cluster] = {}
@@ -160,7 +162,7 @@ class _Fusion:
         if is_accumulator(node):
             return True
         space = cluster.space
-        if space is None or (_is_whole(node, space) and not _has_adjacent_rows(space)):
+        if space is None or (_is_whole(node, space) and not cluster.has_adjacent_rows()):
             return False
         return cluster.own_place(node) == cluster.wanted[node][0].indices
 
@@ -199,7 +201,7 @@ class _Fusion:
 
     def _start(self, node: Node) -> Cluster:
         """Make a cluster that stores `node`."""
-        cluster = Cluster(next(self._numbers), space_of(node))
+        cluster = Cluster(next(self._numbers), space_of(node), self.least_rows)
         self.clusters[cluster.number] = cluster
         self.order.add(cluster.number)
         cluster.accumulates = is_accumulator(node)
@@ -232,7 +234,8 @@ class _Fusion:
             return readers
         merged: list[Cluster] = []
         for reader in readers:
-            partner = next((m for m in merged if self._merge(m, reader, node)), None)
+            latest = merged[-_MOST_PARTNERS:]
+            partner = next((m for m in latest if self._merge(m, reader, node)), None)
             if partner is None:
                 merged.append(reader)
         return merged
@@ -289,18 +292,15 @@ class _Fusion:
 def _refusal_of_rows(node: Node, reader: Cluster) -> Reason:
     """Return why the reader does not compute this accumulator in its rows."""
     own, space = accumulation_space(node), reader.space
-    is_too_few = space is not None and space.extents == own.extents and not has_enough_rows(own)
+    is_too_few = (
+        space is not None and space.extents == own.extents and not reader.has_enough_rows(own)
+    )
     return Reason.FEW_ROWS if is_too_few and own.reduced else Reason.OTHER_AXES
 
 
 def _is_whole(node: Node, space: Space) -> bool:
     """Return whether the node has the elements of the space, and its rows are fewer."""
     return bool(space.reduced) and strip(node.shape) == space.extents
-
-
-def _has_adjacent_rows(space: Space) -> bool:
-    """Return whether threads share rows of adjacent elements: a good home for other results."""
-    return has_enough_rows(space) and space.reduced[:1] == (len(space.kept),)
 
 
 def _reads_memory(cluster: Cluster, node: Node) -> bool:
@@ -354,5 +354,5 @@ def _can_share_loops(wide: Cluster, narrow: Cluster) -> bool:
         is_reduction = not (wide.contracts or narrow.contracts)
         return is_reduction and wide.space == narrow.space
     if narrow.space.extents == wide.space.extents:
-        return wide.contracts or not wide.accumulates or _has_adjacent_rows(wide.space)
+        return wide.contracts or not wide.accumulates or wide.has_adjacent_rows()
     return wide.accumulates and narrow.space.extents == wide.space.rows

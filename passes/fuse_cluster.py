@@ -50,6 +50,7 @@ class Cluster:
 
     number: int
     space: Space | None
+    least_rows: int  # that keep all threads busy
     accumulates: bool = False
     contracts: bool = False
     members: dict[Node, None] = field(default_factory=dict)
@@ -72,6 +73,17 @@ class Cluster:
         """Return whether the kernel would grow too large with one more member."""
         memories = len(self.outputs) + len(self.reads)
         return len(self.members) >= MOST_MEMBERS or memories >= MOST_MEMORIES
+
+    def has_enough_rows(self, space: Space) -> bool:
+        """Return whether threads can share the rows of `space`, or there is little to share."""
+        return space.row_count >= self.least_rows or math.prod(space.extents) <= _FEW_ELEMENTS
+
+    def has_adjacent_rows(self) -> bool:
+        """Return whether threads share rows of adjacent elements: a home for more results."""
+        space = self.space
+        if space is None or not self.has_enough_rows(space):
+            return False
+        return space.reduced[:1] == (len(space.kept),)
 
     def own_place(self, node: Node) -> Indices | None:
         """Return where the loops have every element of `node` once in its own order, if they do."""
@@ -132,13 +144,8 @@ def fits_reduction(cluster: Cluster, node: Node, place: Indices) -> bool:
     if cluster.accumulates:
         return space == own and place == spread(node.shape, row_indices(space))
     if space.extents == own.extents:
-        return place == spread(node.shape, row_indices(own)) and has_enough_rows(own)
+        return place == spread(node.shape, row_indices(own)) and cluster.has_enough_rows(own)
     return space.extents == own.rows and place == spread(node.shape, loop_indices(space.extents))
-
-
-def has_enough_rows(space: Space) -> bool:
-    """Return whether threads can share the rows, or there is too little to share."""
-    return space.row_count >= 64 or math.prod(space.extents) <= _FEW_ELEMENTS
 
 
 def fits_contraction(cluster: Cluster, node: Node, place: Indices) -> bool:
