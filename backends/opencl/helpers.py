@@ -3,7 +3,8 @@ division of indices that may be negative.
 
 `odd` in a name says that the float32 is rounded towards zero, with its last bit set where that was
 inexact: rounding it once more, to fewer bits, gives what rounding once would have (Boldo and
-Melquiond 2008). Subnormals are kept, NaN stays a NaN.
+Melquiond 2008). Subnormals are kept, NaN stays a NaN. 64-bit integers become float32 by way of at
+most 53 significant bits, because there are devices (Oclgrind is one) that go by way of a double.
 """
 
 from __future__ import annotations
@@ -52,6 +53,18 @@ float graphc_odd_from_ulong(ulong a) {
     "graphc_odd_from_long": """\
 float graphc_odd_from_long(long a) {
   return a < 0 ? -graphc_odd_from_ulong(0UL - (ulong)a) : graphc_odd_from_ulong((ulong)a);
+}
+""",
+    "graphc_ulong_to_float": """\
+float graphc_ulong_to_float(ulong a) {
+  const ulong kept = (a & ~0x7ffUL) | ((a & 0x7ff) != 0 ? 0x800UL : 0UL);
+  return (float)(a >> 53 != 0 ? kept : a);
+}
+""",
+    "graphc_long_to_float": """\
+float graphc_long_to_float(long a) {
+  const float magnitude = graphc_ulong_to_float(a < 0 ? 0UL - (ulong)a : (ulong)a);
+  return a < 0 ? -magnitude : magnitude;
 }
 """,
     "graphc_floordiv": """\

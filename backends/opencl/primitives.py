@@ -52,6 +52,8 @@ def convert(value: str, source: DType, target: DType) -> str:
     name = C_TYPES[target]
     if source.is_float and target.is_integer:
         return f"({value} != {value} ? ({name})0 : convert_{name}_sat_rtz({value}))"
+    if source.is_integer and source.bits == 64 and target is dtypes.float32:
+        return f"graphc_{C_TYPES[source]}_to_float({value})"
     return f"({name}){value}"
 
 

@@ -162,6 +162,20 @@ def test_a_scatter_keeps_its_order(target: Target) -> None:
     assert isinstance(scheduled.body[1], Barrier)
 
 
+def test_loops_are_not_exchanged_where_iterations_meet() -> None:
+    """In every step an item adds to the place of another: the steps must stay in order."""
+    text = """kernel k(x: float32[7, 32] in, y: float32[32] out) {
+      for r < 1 parallel {
+        scratch t : float32[32] register
+        for i < 32 parallel { %z = literal() 0.0 : float32  store t[i] = %z }
+        for s < 7 serial { for l < 32 parallel {
+          %a = load x[s, l] : float32  %o = load t[((5*s + l) mod 32)] : float32
+          %n = add(%a, %o) : float32  store t[((5*s + l) mod 32)] = %n } }
+        for j < 32 parallel { %r = load t[j] : float32  store y[j] = %r } } }"""
+    scheduled = check(parse_kernel(text), GPU)
+    assert "for s < 7 serial {\n      barrier" in print_kernel(scheduled)
+
+
 def test_statements_outside_of_loops_are_one_group() -> None:
     text = """kernel k(x: float32[3] in, y: float32[3] out) {
       scratch t : float32[3] register

@@ -173,6 +173,21 @@ def test_whatever_cannot_be_shared_out(text: str) -> None:
 
 # Groups that the schedule does not make, but the representation allows.
 GROUPS = {
+    "registers of the group that items share": """kernel k(x: float32[2, 4] in,
+                                                          y: float32[2, 4] out) {
+      for g < 2 group {
+        scratch t : float32[4] register
+        for i < 4 item { %a = load x[g, i] : float32  store t[i] = %a }
+        barrier
+        for j < 4 item { %b = load t[-1*j + 3] : float32  store y[g, j] = %b } } }""",
+    "registers of the group that all items read": """kernel k(x: float32[2, 4] in,
+                                                            y: float32[2, 4] out) {
+      for g < 2 group {
+        scratch t : float32[4] register
+        for i < 4 item { %a = load x[g, i] : float32  store t[i] = %a }
+        barrier
+        %b = load t[2] : float32
+        for j < 4 item { store y[g, j] = %b } } }""",
     "more items than a group has": """kernel k(x: float32[2, 700] in, y: float32[2, 700] out) {
       for g < 2 group {
         scratch t : float32[700] local
@@ -221,8 +236,8 @@ def test_groups(text: str) -> None:
 def test_indices_past_32_bits() -> None:
     text = """kernel k(x: int64[6] in, y: int64[6] out) {
       for g < 2 group { for i < 3 item {
-        %a = load x[((3000000000*g + 1000000000*i) floordiv 1000000000)] : int64
-        %n = index(3000000000*g + -5000000000*i) : int64
+        %a = load x[((2000000000*g + 1000000000*i) floordiv 1000000000)] : int64
+        %n = index(-2000000000*g + -1000000000*i) : int64
         %b = add(%a, %n) : int64
         store y[3*g + i] = %b } } }"""
     kernel = parse_kernel(text)

@@ -94,3 +94,25 @@ def test_literals_keep_every_bit(dtype: DType) -> None:
         for i, v in enumerate(literals)
     )
     check(f"kernel literals({buffers}) {{ for i < 1 parallel {{ {body} }} }}", {})
+
+
+@pytest.mark.parametrize("target", [dtypes.float16, dtypes.bfloat16, dtypes.float32], ids=str)
+@pytest.mark.parametrize(
+    "source", [dtypes.int32, dtypes.int64, dtypes.uint64, dtypes.float64], ids=str
+)
+def test_conversions_round_once(source: DType, target: DType) -> None:
+    """Values right beside the middle of two neighbours, where rounding twice goes wrong."""
+    bits = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24}[target]
+    rng = np.random.default_rng(0)
+    middles = 2 * rng.integers(2 ** (bits - 1), 2**bits, 200) + 1
+    shifts = rng.integers(0, 64 - source.is_signed - bits - 1, 200)
+    values = middles.astype(np.uint64) << shifts.astype(np.uint64)
+    if source.is_float:
+        values = np.ldexp(middles.astype(np.float64), rng.integers(-165, 115, 200))
+        beside = np.concatenate([np.nextafter(values, 0), values, np.nextafter(values, np.inf)])
+    else:
+        one = np.uint64(1)
+        beside = np.concatenate([values - one, values, values + one]).astype(source.numpy)
+    text = f"""kernel k(x: {source}[600] in, y: {target}[600] out) {{ for i < 600 parallel {{
+      %a = load x[i] : {source}  %b = convert(%a) : {target}  store y[i] = %b }} }}"""
+    check(text, {"x": beside})

@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from graphc.backends.opencl.primitives import Features
 from graphc.backends.opencl.runtime import OpenCLExecutable, emit_plan
 from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
 from graphc.graph import Graph
+from graphc.kernel_text import parse_kernel
 from graphc.node import ArrayData, Node, at_line, fresh_number
 from graphc.passes import Compilation, run_pipeline
-from graphc.plan import Plan
+from graphc.plan import Check, Launch, Place, Plan, Space
 from graphc.source import SourceLine
 from graphc.state import VariableState
 from graphc.tensor_type import tensor_type
@@ -186,6 +188,23 @@ def test_an_index_out_of_range_is_raised_at_the_users_line() -> None:
         executable.run([values, np.array([0, 5, 1, -1])])
     got = executable.run([values, np.array([4, 0, 0, 3])])[0]  # the status is cleared
     assert got.tolist() == [4, 0, 0, 3]
+
+
+def test_one_of_several_failures_is_raised() -> None:
+    """Work-items that find different faults do not race for the status."""
+    text = """kernel k(x: int32[4] in, status: int32[1] inout) { for g < 1 group { for i < 4 item {
+      %a = load x[i] : int32  %z = literal() 0 : int32  %bad = ne(%a, %z) : bool
+      store status[0] = %a where %bad } } }"""
+    checks = tuple(Check(f"fault {n}", None) for n in range(1, 5))
+    launch = Launch(parse_kernel(text), (Place(Space.ARGUMENT, 0), Place(Space.STATUS)))
+    types = (tensor_type((4,), "int32"),)
+    memory: dict[str, Any] = {"variables": (), "written": frozenset(), "constants": ()}
+    memory |= {"arena_bytes": 0, "checks": checks, "target": BACKEND.target()}
+    plan = Plan("p", (launch,), types, (), **memory)
+    executable = BACKEND.compile(plan)
+    with pytest.raises(GraphcIndexError, match=r"fault [234]"):
+        executable.run([np.array([0, 2, 4, 3], np.int32)])
+    assert executable.run([np.zeros(4, np.int32)]) == ()
 
 
 def test_a_device_without_float64_is_told_from_the_program() -> None:
