@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import subprocess
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,11 @@ def render(source: str, kind: str) -> bytes:
     if shutil.which("dot"):
         import graphviz  # only where a picture is drawn
 
-        return bytes(graphviz.Source(source).pipe(format=kind))
+        try:
+            return bytes(graphviz.Source(source).pipe(format=kind))
+        except subprocess.CalledProcessError as error:
+            reason = (error.stderr or b"").decode(errors="replace").strip()
+            raise BackendError(f"dot cannot draw .{kind}: {reason}") from None
     if kind != "svg":
         raise BackendError(
             f"this machine cannot draw .{kind}: the program `dot` is not installed",
@@ -145,7 +150,7 @@ class _Drawing:
     def source(self) -> str:
         from graphviz import Digraph  # only where a picture is drawn
 
-        dot = Digraph(self.graph.name, graph_attr=_GRAPH, node_attr=_NODE, edge_attr=_EDGE)
+        dot = Digraph(_escape(self.graph.name), graph_attr=_GRAPH, node_attr=_NODE, edge_attr=_EDGE)
         shown = [node for node in self.graph.nodes if node not in self.hidden]
         members: dict[int | None, list[Node]] = {}
         for node in shown:
@@ -258,4 +263,8 @@ def _number(value: Any) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\")
+    """Return text that Graphviz shows as it is, with no escapes and no HTML in it."""
+    from graphviz import escape  # only where a picture is drawn
+
+    escaped: str = escape(text)
+    return escaped
