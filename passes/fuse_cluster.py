@@ -29,6 +29,7 @@ from graphc.passes.iteration_space import (
 MOST_MEMBERS = 200
 MOST_MEMORIES = 40  # nodes read or written by one kernel
 _FEW_ELEMENTS = 1 << 14
+_ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +76,17 @@ class Cluster:
         return len(self.members) >= MOST_MEMBERS or memories >= MOST_MEMORIES
 
     def has_enough_rows(self, space: Space) -> bool:
-        """Return whether threads can share the rows of `space`, or there is little to share."""
-        return space.row_count >= self.least_rows or math.prod(space.extents) <= _FEW_ELEMENTS
+        """Return whether threads can share the rows of `space`, or there is little to share.
+
+        Rows whose elements are not adjacent are computed in vectors, many rows at once.
+        """
+        parts = space.row_count if _is_adjacent(space) else space.row_count // _ROWS_AT_ONCE
+        return parts >= self.least_rows or math.prod(space.extents) <= _FEW_ELEMENTS
 
     def has_adjacent_rows(self) -> bool:
         """Return whether threads share rows of adjacent elements: a home for more results."""
         space = self.space
-        if space is None or not self.has_enough_rows(space):
-            return False
-        return space.reduced[:1] == (len(space.kept),)
+        return space is not None and _is_adjacent(space) and self.has_enough_rows(space)
 
     def own_place(self, node: Node) -> Indices | None:
         """Return where the loops have every element of `node` once in its own order, if they do."""
@@ -115,6 +118,10 @@ class Cluster:
             return False
         outer = loop_indices(self.space.extents)[: len(strip(node.shape))]
         return place == spread(node.shape, outer)
+
+
+def _is_adjacent(space: Space) -> bool:
+    return space.reduced[:1] == (len(space.kept),)
 
 
 def _variables(indices: Indices) -> set[LoopVariable]:

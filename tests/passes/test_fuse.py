@@ -137,6 +137,13 @@ def test_one_row_for_all_threads_is_not_worth_a_kernel() -> None:
     assert reasons(grouping)["sum", "broadcast_to"] is Reason.FEW_ROWS
 
 
+def test_few_columns_are_no_work_for_all_threads() -> None:
+    for shape, count in (((10_000, 16), 2), ((1000, 1024), 1), ((100, 16), 1)):
+        x = placeholder(shape)
+        mean = spread(ops.sum_(x, axes=(0,)), shape)
+        assert len(fused([x], [ops.subtract(x, mean)]).groups) == count
+
+
 def test_reductions_over_different_axes_are_two_kernels() -> None:
     x = placeholder((100, 200))
     rows = ops.sum_(x, axes=(1,))
