@@ -82,16 +82,26 @@ class _Fusion:
 
     def _place(self, node: Node, readers: list[Cluster]) -> None:
         if isinstance(node.op.lowering, View):
-            for reader in readers:
-                self._join(reader, node, 0)
-            if node in self.roots:
-                self._start(node)
+            self._place_view(node, readers)
         elif not self.enabled or stands_alone(node):
             self._store(node, readers)
         elif is_accumulator(node):
             self._place_accumulator(node, self._merge_readers(node, readers))
         else:
             self._place_pointwise(node, readers)
+
+    def _place_view(self, node: Node, readers: list[Cluster]) -> None:
+        """Let every reader go through the view, but for those that have gone through too many."""
+        tangled = [r for r in readers if any(d.is_tangled for d in r.wanted[node])]
+        for reader in readers:
+            if reader not in tangled:
+                self._join(reader, node, 0)
+        if tangled or node in self.roots:
+            home = self._start(node)
+            for reader in tangled:
+                self.verdicts.refuse(node, reader, Reason.LIMIT)
+                self.order.add_edge(home.number, reader.number)
+            self._read(node, tangled)
 
     def _place_accumulator(self, node: Node, readers: list[Cluster]) -> None:
         if node not in self.roots and len(readers) == 1 and self._can_compute(readers[0], node):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphc.group import Reason
 from graphc.index import Index, LoopVariable
@@ -30,6 +30,8 @@ MOST_MEMBERS = 200
 MOST_MEMORIES = 40  # nodes read or written by one kernel
 _FEW_ELEMENTS = 1 << 14
 _ROWS_AT_ONCE = 16
+_MOST_ATOMS = 32
+_MOST_VIEWS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,13 @@ class Demand:
     indices: Indices
     repeated: int = 0
     in_memory: Reason | None = None
+    views: int = 0  # between the node and a reader of memory
+
+    @property
+    def is_tangled(self) -> bool:
+        """Return whether one more view would make the place too long to compute."""
+        atoms = sum(1 for index in self.indices for _ in index.atoms())
+        return atoms > _MOST_ATOMS or self.views > _MOST_VIEWS
 
 
 @dataclass(eq=False)
@@ -194,7 +203,7 @@ def _rename(cluster: Cluster, old: Space, new: Space) -> None:
 
 def _moved(demand: Demand, mapping: Mapping[LoopVariable, Index]) -> Demand:
     moved = tuple(index.substitute(mapping) for index in demand.indices)
-    return Demand(moved, demand.repeated, demand.in_memory)
+    return replace(demand, indices=moved)
 
 
 def _variable(index: Index) -> LoopVariable:

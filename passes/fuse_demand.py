@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from graphc.group import Reason
 from graphc.node import Node
@@ -43,7 +44,7 @@ def _view(node: Node, demand: Demand, repeated: int) -> Iterator[Wish]:
     lowering = node.op.lowering
     assert isinstance(lowering, View)
     if demand.in_memory is not None:
-        yield 0, demand
+        yield 0, replace(demand, views=demand.views + 1)
     else:
         yield 0, Demand(lowering.source(node, demand.indices), max(repeated, demand.repeated))
 

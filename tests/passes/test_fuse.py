@@ -16,6 +16,7 @@ from graphc.passes.acyclic_order import AcyclicOrder
 from graphc.passes.differentiate import gradients
 from graphc.passes.fuse import fuse
 from graphc.passes.fuse_cluster import MOST_MEMBERS
+from graphc.passes.lower import lower
 from tests.passes.networks import (
     TARGET,
     adam,
@@ -238,6 +239,24 @@ def assert_is_valid(grouping: Grouping) -> None:
         homes = [g for g in grouping.groups if decision.consumer in g.members]
         together = all(decision.producer in group.members for group in homes)
         assert decision.reason.is_fused == together
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_views_of_views_are_stored_before_their_places_grow_too_long(
+    enabled: bool, in_memory: bool
+) -> None:
+    x = placeholder((6, 35))
+    y = x
+    for n in range(60):
+        turned = ops.permute_dims(y, axes=(1, 0))
+        y = ops.reshape(turned, shape=((10, 21), (6, 35), (15, 14))[n % 3])
+    result = ops.contraction(y, y, lhs="ik", rhs="jk", out="ij") if in_memory else ops.exp(y)
+    grouping = fuse(Graph([x], [result]), TARGET, enabled=enabled)
+    assert_is_valid(grouping)
+    assert 1 < len(grouping.groups) < 40
+    for call in lower(grouping).calls:
+        assert len(str(call.kernel)) < 5000
 
 
 def test_views_are_stored_only_as_results() -> None:
