@@ -49,6 +49,7 @@ MOST_ROWS = 14
 MOST_STATEMENTS = 64  # that are unrolled in one place
 SERIAL_PANEL = 64 * 1024  # bytes of a panel, where the serial loop goes in blocks
 PARTIAL_SUMS = 32 * 1024  # bytes of accumulators that are kept between these blocks
+FEW_ROWS = 4  # which need more vectors to hide the latency of an addition
 SCALAR_ROWS = 8  # rows that hide the latency of an addition
 LIGHT = 12  # scalar operations of a serial loop that are not worth gathering vectors for
 
@@ -109,7 +110,8 @@ class Tiler:
 
     def width(self, lane: LoopVariable, rows: LoopVariable, body: Body) -> int:
         lanes = self.target.lanes(element_bytes(body))
-        width = min(64, 2 * lanes if lane.extent > lanes else 1 << (lane.extent - 1).bit_length())
+        vectors = 4 if rows.extent <= FEW_ROWS else 2
+        width = min(64, vectors * lanes, 1 << (lane.extent - 1).bit_length())
         if sum(isinstance(s, Loop) for s in body) == 1 and _is_simple(body):
             return width
         for loops, load in self.packer.serial_loads(body):
