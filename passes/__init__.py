@@ -83,8 +83,9 @@ def _lower(state: Compilation) -> Compilation:
 def _schedule(state: Compilation) -> Compilation:
     assert state.lowered is not None
     scheduler = schedule_gpu if state.target.kind == "gpu" else schedule
-    distinct = {call.kernel: scheduler(call.kernel, state.target) for call in state.lowered.calls}
-    calls = tuple(replace(call, kernel=distinct[call.kernel]) for call in state.lowered.calls)
+    kernels = dict.fromkeys(call.kernel for call in state.lowered.calls)
+    scheduled = {kernel: scheduler(kernel, state.target) for kernel in kernels}
+    calls = tuple(replace(call, kernel=scheduled[call.kernel]) for call in state.lowered.calls)
     return replace(state, lowered=replace(state.lowered, calls=calls))
 
 
