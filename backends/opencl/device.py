@@ -8,6 +8,9 @@ GPUs first and simulators last. pyopencl is imported here, when a device is firs
 from __future__ import annotations
 
 import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -47,7 +50,7 @@ class DeviceDescription:
 class Device:
     """A device that works: its context, and one queue that runs commands in order.
 
-    Hold `lock` while commands are enqueued.
+    Commands are enqueued inside `working`, by one thread at a time.
     """
 
     def __init__(self, handle: pyopencl.Device) -> None:
@@ -65,6 +68,7 @@ class Device:
         )
         self.group_items = min(256, int(handle.max_work_group_size))
         self.local_bytes = int(handle.local_mem_size)
+        self.parameter_bytes = int(handle.max_parameter_size)
 
     def build(self, source: str) -> pyopencl.Program:
         """Return the built program; raises BackendError with the log of the compiler."""
@@ -73,13 +77,26 @@ class Device:
         options = ["-cl-std=CL1.2"]
         if self.features.exact_division:
             options.append("-cl-fp32-correctly-rounded-divide-sqrt")
-        try:
-            program: pyopencl.Program = cl.Program(self.context, source).build(options=options)
-        except cl.Error as error:
-            raise BackendError(
-                f"the OpenCL compiler of {self.name} refuses the program: {error}"
-            ) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cl.CompilerWarning)  # remarks of a build that succeeds
+            try:
+                program: pyopencl.Program = cl.Program(self.context, source).build(options=options)
+            except cl.Error as error:
+                raise BackendError(
+                    f"the OpenCL compiler of {self.name} refuses the program: {error}"
+                ) from None
         return program
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Hold the device; raises BackendError, naming `what`, where a command of OpenCL fails."""
+        import pyopencl as cl
+
+        with self.lock:
+            try:
+                yield
+            except cl.Error as error:
+                raise BackendError(f"{self.name} cannot {what}: {error}") from None
 
     def allocate(self, size: int) -> pyopencl.Buffer:
         """Return a buffer of `size` bytes (OpenCL has none of 0)."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     import pyopencl
 
 
+_PARAMETER_BYTES = 16  # of a buffer: a pointer, and the number of elements to skip
+
+
 @dataclass
 class _Copy:
     """A variable's value on a device; it is up to date where `version` is the state's."""
@@ -66,7 +69,16 @@ class OpenCLExecutable:
     def __init__(self, plan: Plan, device: Device) -> None:
         self.plan, self.device = plan, device
         self.source, parts = emit_plan(plan, device)
-        program = device.build(self.source)
+        with device.working(f"hold program {plan.name}"):
+            program = device.build(self.source)
+            self._allocate(plan, device)
+            self._runs = [
+                self._bound(program, launch, part)
+                for launch in plan.launches
+                for part in parts[launch.kernel]
+            ]
+
+    def _allocate(self, plan: Plan, device: Device) -> None:
         self._inputs = [device.allocate(t.nbytes) for t in plan.inputs]
         self._outputs = [device.allocate(t.nbytes) for t in plan.outputs]
         self._copies = [_copy_of(state, device) for state in plan.variables]
@@ -79,22 +91,12 @@ class OpenCLExecutable:
             Space.ARENA: [device.allocate(plan.arena_bytes)],
             Space.STATUS: [self._status],
         }
-        self._runs = [
-            self._bound(program, launch, part)
-            for launch in plan.launches
-            for part in parts[launch.kernel]
-        ]
 
     def _bound(self, program: pyopencl.Program, launch: Launch, part: Part) -> _Run:
         """Return a kernel with its arguments set: they are the same for every call."""
         import pyopencl as cl
 
-        try:
-            kernel = cl.Kernel(program, part.function)
-        except cl.Error as error:
-            raise BackendError(
-                f"{self.device.name} cannot run kernel {launch.kernel.name}: {error}"
-            ) from None
+        kernel = cl.Kernel(program, part.function)
         for position, number in enumerate(part.buffers):
             place, itemsize = (
                 launch.places[number],
@@ -115,7 +117,7 @@ class OpenCLExecutable:
                 for copy, state in zip(self._copies, self.plan.variables, strict=True)
                 if copy.version != state.version
             ]
-            with self.device.lock:
+            with self.device.working(f"run program {self.plan.name}"):
                 for copy, state, value in stale:
                     self.device.upload(copy.buffer, value)
                     copy.version = state.version
@@ -161,14 +163,13 @@ class OpenCLExecutable:
 
 
 def _fetch(device: Device, buffer: pyopencl.Buffer, array: np.ndarray[Any, Any]) -> None:
-    with device.lock:
+    with device.working("give back a variable"):
         device.download(array, buffer)
 
 
 def _uploaded(array: np.ndarray[Any, Any], device: Device) -> pyopencl.Buffer:
     buffer = device.allocate(array.nbytes)
-    with device.lock:
-        device.upload(buffer, np.ascontiguousarray(array))
+    device.upload(buffer, np.ascontiguousarray(array))
     return buffer
 
 
@@ -185,13 +186,22 @@ def emit_plan(plan: Plan, device: Device) -> tuple[str, dict[Kernel, tuple[Part,
             kernel, library, f"k{number}", device.group_items, _status_buffers(plan, kernel)
         )
         texts.append(text)
-        needed = max((part.local_bytes for part in parts[kernel]), default=0)
-        if needed > device.local_bytes:
-            raise BackendError(
-                f"kernel {kernel.name} needs {needed} bytes of local memory, "
-                f"and {device.name} has {device.local_bytes}"
-            )
+        for part in parts[kernel]:
+            _check_limits(kernel, part, device)
     return library.complete("\n".join(texts)), parts
+
+
+def _check_limits(kernel: Kernel, part: Part, device: Device) -> None:
+    if part.local_bytes > device.local_bytes:
+        raise BackendError(
+            f"kernel {kernel.name} needs {part.local_bytes} bytes of local memory, "
+            f"and {device.name} has {device.local_bytes}"
+        )
+    if _PARAMETER_BYTES * len(part.buffers) > device.parameter_bytes:
+        raise BackendError(
+            f"kernel {kernel.name} has {len(part.buffers)} buffers, "
+            f"too many for the {device.parameter_bytes} bytes of parameters of {device.name}"
+        )
 
 
 def _status_buffers(plan: Plan, kernel: Kernel) -> frozenset[str]:

@@ -20,9 +20,6 @@ os.environ.setdefault("OCLGRIND_LOG", str(LOG))
 os.environ.setdefault("OCLGRIND_DATA_RACES", "1")
 os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
 
-if importlib.util.find_spec("pyopencl") is None:
-    pytest.skip("pyopencl is not installed", allow_module_level=True)
-
 
 def reports() -> str:
     """Return what Oclgrind has reported since the last call."""
@@ -36,6 +33,8 @@ def reports() -> str:
 
 @pytest.fixture(autouse=True)
 def _oclgrind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if importlib.util.find_spec("pyopencl") is None:
+        pytest.skip("pyopencl is not installed")
     monkeypatch.setenv("GRAPHC_OPENCL_DEVICE", "Oclgrind")
     reports()
     yield

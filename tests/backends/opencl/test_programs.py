@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import sys
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from graphc import dtypes, ops
-from graphc.backends.opencl import BACKEND, devices
+from graphc.backends.opencl import BACKEND, device, devices
 from graphc.backends.opencl.device import Device, default_device
 from graphc.backends.opencl.primitives import Features
 from graphc.backends.opencl.runtime import OpenCLExecutable, emit_plan
@@ -87,6 +88,13 @@ def test_results_are_fresh_arrays() -> None:
     first = executable.run([ONE])[0]
     executable.run([5 * ONE])
     np.testing.assert_array_equal(first, 2 * ONE)
+
+
+def test_arguments_may_be_read_only() -> None:
+    x = leaf(3)
+    argument = np.arange(3, dtype=np.float32)
+    argument.flags.writeable = False
+    assert compiled([x], [ops.add(x, x)]).run([argument])[0].tolist() == [0, 2, 4]
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0, 2)])
@@ -229,6 +237,21 @@ def test_division_is_spelled_for_the_device(has_float64: bool, exact_division: b
     assert ("(double)" in source) == (has_float64 and not exact_division)
 
 
+def test_too_much_memory_is_refused() -> None:
+    x = leaf(1)
+    huge = ops.broadcast_to(x, shape=(2**60,))
+    with pytest.raises(BackendError, match="cannot hold program main"):
+        compiled([x], [huge])
+
+
+def test_too_many_buffers_are_refused() -> None:
+    xs = [leaf(3) for _ in range(2)]
+    device = lesser_device(True, True)
+    device.parameter_bytes = 32
+    with pytest.raises(BackendError, match="3 buffers"):
+        emit_plan(plan_of(Graph(xs, [ops.add(*xs)])), device)
+
+
 def test_the_source_is_a_stage() -> None:
     _, executable = counter()
     text = executable.text("opencl")
@@ -259,8 +282,6 @@ def test_an_unknown_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_result_of_the_probe_rules_a_device_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    from graphc.backends.opencl import device
-
     broken = device._PROBE.replace("-1.0f", "-1.5f")
     monkeypatch.setattr(device, "_PROBE", broken)
     description, found = device._try(default_device().handle)
@@ -268,3 +289,15 @@ def test_a_wrong_result_of_the_probe_rules_a_device_out(monkeypatch: pytest.Monk
     monkeypatch.setattr(device, "_PROBE", "nonsense")
     description, found = device._try(default_device().handle)
     assert found is None and "refuses" in description.reason
+
+
+def test_a_missing_pyopencl_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyopencl", None)
+    device._tried.cache_clear()
+    device._chosen.cache_clear()
+    try:
+        assert devices() == []
+        with pytest.raises(BackendError, match="pip install"):
+            BACKEND.target()
+    finally:
+        monkeypatch.undo()
