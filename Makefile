@@ -1,5 +1,5 @@
 # Everything needs only make and a Python of 3.11 or later; what else is needed goes into .venv.
-#   make demo   make test   make clean   make help
+#   make demo   make test   make docs   make clean   make help
 # PYTHON=python3.12 chooses the interpreter, VENV=path another environment, WORKERS=4 more test processes.
 
 VENV ?= .venv
@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint docs clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -31,6 +31,10 @@ lint: $(INSTALLED_DEV) ## ruff and mypy --strict
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --strict
+
+docs: $(INSTALLED_DEV) ## write the generated pages and pictures of docs/
+	@$(BIN)/python -m docs.generate_pipeline
+	@$(BIN)/python -m docs.generate_pictures
 
 $(CREATED):
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -53,7 +53,7 @@ class Observer:
             print(f"{self.traced.name}: {name} {elapsed * 1e3:.2f} ms", file=sys.stderr)
 
     def _show(self, step: Pass, state: Compilation) -> None:
-        text, kind, level = _describe(step, self.traced, state)
+        text, kind, level = describe(step, self.traced, state)
         self._write(step.name, text, kind)
         if self.debug >= level:
             print(text, file=sys.stderr)
@@ -88,13 +88,13 @@ def _verify(state: Compilation) -> None:
         verify_kernel(kernel)
 
 
-def _describe(step: Pass, traced: Graph, state: Compilation) -> tuple[str, str, int]:
+def describe(step: Pass, traced: Graph, state: Compilation) -> tuple[str, str, int]:
     """Return the text of what a pass made, its kind, and the debug level that prints it."""
     if state.plan is not None:
         return str(state.plan), "plan", 3
     if state.lowered is not None:
         kernels = dict.fromkeys(call.kernel for call in state.lowered.calls)
-        return "\n\n".join(map(str, kernels)), "kernels", 3
+        return "\n\n".join(str(k).rstrip() for k in kernels), "kernels", 3
     if state.grouping is not None:
         return explain(Stages(traced, state.graph, state.grouping)), "groups", 2
     return str(state.graph), "graph", 2

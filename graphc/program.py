@@ -98,7 +98,7 @@ class Program:
             "optimised": lambda: str(self.optimised),
             "groups": self.explain,
             "plan": lambda: str(self.stages.plan),
-            "kernels": lambda: "\n\n".join(map(str, self.kernels)),
+            "kernels": lambda: "\n\n".join(str(kernel).rstrip() for kernel in self.kernels),
         }
         if stage in makers:
             return makers[stage]()

@@ -164,13 +164,18 @@ class Training:
         return REFERENCE_STEPS / (time.perf_counter() - start)
 
     def draw(self, out: pathlib.Path) -> list[str]:
-        """Draw the forward graph, the training step and the curves; return the files."""
-        paths = [out / name for name in ("graph.svg", "step.svg", "training.svg")]
+        """Draw the graphs and the curves; return the files."""
+        curves = out / "training.svg"
+        draw_history(self.history, curves)
+        return [str(path) for path in (*self.draw_graphs(out), curves)]
+
+    def draw_graphs(self, out: pathlib.Path) -> list[pathlib.Path]:
+        """Draw the forward graph and the training step; return the files."""
+        forward, step = out / "graph.svg", out / "step.svg"
         images = graphc.input((BATCH, 64), name="images")
-        graphc.compile([self.model(images)], inputs=[images]).draw(paths[0])
-        self.step.programs[0].draw(paths[1])
-        draw_history(self.history, paths[2])
-        return [str(path) for path in paths]
+        graphc.compile([self.model(images)], inputs=[images]).draw(forward)
+        self.step.programs[0].draw(step)
+        return [forward, step]
 
 
 def make_step(model: Classifier, backend: Any) -> Any:
