@@ -61,18 +61,33 @@ def slots_of(plan: Plan) -> Slots:
     return Slots(output, variable, constant, arena, arena + 1, arena + 2)
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One launch, and the function that it calls; `threads` is how many its work keeps busy."""
+
+    launch: Launch
+    written: Written
+    threads: int
+
+
 def write_program(plan: Plan, machine: Machine) -> Program:
     """Return `plan` as the text of a module for `machine`."""
     module = Module(machine.code_features)
-    written = {
-        kernel: write_kernel(module, kernel, _facts(plan, kernel), _function_name(number, kernel))
-        for number, kernel in enumerate(plan.kernels)
-    }
-    stride = max((w.workspace_bytes for w in written.values()), default=0)
-    threads = max((_threads_for(kernel) for kernel in plan.kernels), default=1)
-    threads = max(1, min(threads, plan.target.cores))
+    launches: dict[Kernel, list[Launch]] = {}
+    for launch in plan.launches:
+        launches.setdefault(launch.kernel, []).append(launch)
+    steps: dict[int, _Step] = {}
+    for number, (kernel, uses) in enumerate(launches.items()):
+        name = _function_name(number, kernel)
+        written = write_kernel(module, kernel, _facts(kernel, uses), name)
+        threads = _threads_for(kernel)
+        steps |= {id(launch): _Step(launch, written, threads) for launch in uses}
+    order = [steps[id(launch)] for launch in plan.launches]
+    # one stride for all kernels, so that a thread's workspace is the same place in each
+    stride = max((step.written.workspace_bytes for step in order), default=0)
+    threads = max(1, min(max((step.threads for step in order), default=1), plan.target.cores))
     slots = slots_of(plan)
-    module.add("@main", _main(plan, slots, written, stride))
+    module.add("@main", _main(order, slots, stride))
     module.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
     module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
     return Program(module.text(), slots, stride, threads)
@@ -92,8 +107,7 @@ def _threads_for(kernel: Kernel) -> int:
 # --- what the plan proves of buffers --------------------------------------------------------------
 
 
-def _facts(plan: Plan, kernel: Kernel) -> tuple[BufferFacts, ...]:
-    launches = [launch for launch in plan.launches if launch.kernel == kernel]
+def _facts(kernel: Kernel, launches: list[Launch]) -> tuple[BufferFacts, ...]:
     return tuple(
         BufferFacts(
             all(_is_alone(launch, i) for launch in launches),
@@ -130,26 +144,29 @@ def _alignment(launch: Launch, number: int) -> int:
 # --- the entry ------------------------------------------------------------------------------------
 
 
-def _main(plan: Plan, slots: Slots, written: dict[Kernel, Written], stride: int) -> str:
-    writer, ahead, anything = Writer(), False, False
+def _main(steps: list[_Step], slots: Slots, stride: int) -> str:
+    writer = Writer()
+    is_owed = False  # a barrier that the plan asked for and thread 0 alone did not need
+    is_ahead = False  # some thread may have more to do than another since the last barrier
     is_first = writer.pure("icmp eq i64 %thread, 0")
     base = writer.pure(f"load ptr, ptr {_slot(writer, slots.workspace)}")
     offset = writer.pure(f"mul i64 %thread, {stride}")
     workspace = writer.pure(f"getelementptr i8, ptr {base}, i64 {offset}")
-    for launch in plan.launches:
-        is_shared = _threads_for(launch.kernel) > 1
-        if launch.barrier and anything and (ahead or is_shared):
+    for number, step in enumerate(steps):
+        launch, is_shared = step.launch, step.threads > 1
+        is_owed |= launch.barrier and number > 0
+        if is_owed and (is_ahead or is_shared):
             writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
-            ahead = False
+            is_owed = is_ahead = False
         addresses = [f"ptr {_address(writer, slots, place)}" for place in launch.places]
-        call = f"call void {written[launch.kernel].function}({', '.join(addresses)}"
+        call = f"call void {step.written.function}({', '.join(addresses)}"
         call += "," if addresses else ""
         if is_shared:
             writer.line(f"{call} ptr {workspace}, ptr %team, i64 %thread, i64 %threads)")
         else:
             with writer.guarded(is_first):
                 writer.line(f"{call} ptr {workspace}, ptr %team, i64 0, i64 1)")
-        ahead, anything = ahead or is_shared, True
+        is_ahead |= is_shared
     return _MAIN.format(body=writer.text())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -92,11 +93,38 @@ def test_launches_pass_values_through_the_arena(
     steps: int, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "STEPS_PER_THREAD", steps)
-    target = BACKEND.target()
-    executable = BACKEND.compile(chain(target=type(target)("cpu", "cpu", 64, 32, cores)))
+    target = dataclasses.replace(BACKEND.target(), cores=cores)
+    executable = BACKEND.compile(chain(target=target))
     for seed in range(20):
         x = sample(seed)
         assert (executable.run([x])[0] == chain_by_hand(x)).all()
+
+
+SLOW = parse_kernel(
+    """kernel slow(a: float32[64] in, b: float32[64] out) {
+      for i < 64 serial { for k < 20000 serial {
+        %a = load a[((i + k) mod 64)] : float32  store b[i] = %a }
+        %b = load a[i] : float32  store b[i] = %b } }"""
+)
+
+
+def test_a_barrier_that_one_thread_did_not_need_is_kept_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The third launch waits for the first by the barrier that the plan puts at the second."""
+    monkeypatch.setattr(work, "STEPS_PER_THREAD", 1)
+    executable = BACKEND.compile(
+        plan(
+            launch(SLOW, INPUT, arena(0)),
+            launch(SLOW, INPUT, arena(1)),
+            launch(SHIFT, arena(0), OUTPUT, barrier=False),
+            arena_bytes=512,
+            target=dataclasses.replace(BACKEND.target(), cores=2),
+        )
+    )
+    for seed in range(3):
+        x = sample(seed) + 1000
+        assert (executable.run([x])[0] == np.roll(x, -1)).all()
 
 
 def test_equal_kernels_are_compiled_once() -> None:
