@@ -95,6 +95,10 @@ class LlvmExecutable:
         # one order for all programs of the process, or two of them could wait for each other
         self._variables = sorted(set(plan.variables), key=id)
         self._written = [plan.variables[number] for number in sorted(plan.written)]
+        starts = [address_of(variable.host()) for variable in self._written]
+        self._written_spans = [
+            (start, start + v.type.nbytes) for start, v in zip(starts, self._written, strict=True)
+        ]
         self._frames: deque[_Frame] = deque()
 
     def text(self, stage: str) -> str:
@@ -122,18 +126,25 @@ class LlvmExecutable:
         return outputs
 
     def _run_with_variables(self, frame: _Frame, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        with contextlib.ExitStack() as locks:
+        held = []
+        try:
             for variable in self._variables:
-                locks.enter_context(variable.lock)
+                variable.lock.acquire()
+                held.append(variable.lock)
                 variable.host()
             outputs = self._call(frame, [self._apart(array) for array in arguments])
             for variable in self._written:
                 variable.touch()
+        finally:
+            for lock in held:
+                lock.release()
         return outputs
 
     def _apart(self, array: Array) -> Array:
         """Return an argument, copied if it lies in the memory of a variable that is written."""
-        if any(np.may_share_memory(array, variable.host()) for variable in self._written):
+        start = address_of(array)
+        end = start + array.nbytes
+        if any(start < high and low < end for low, high in self._written_spans):
             return array.copy()
         return array
 
