@@ -60,4 +60,4 @@ class VariableState:
         self._fetch = fetch
 
     def __repr__(self) -> str:
-        return f"VariableState({self.name!r}, {self.type})"
+        return f"VariableState({self.type})"  # a node's identity: not the name, which may change
