@@ -154,14 +154,15 @@ class Training:
         return float(np.mean(self.predict(images) == labels))
 
     def reference_rate(self) -> float:
-        """Return the steps a second of the same model on the reference backend."""
+        """Return the steps a second of the same model on the reference backend, at its fastest."""
         step = make_step(Classifier(self.seed), "reference")
         images, labels = next(self.batches(0))
-        step(images, labels)
-        start = time.perf_counter()
+        seconds = []
         for _ in range(REFERENCE_STEPS):
+            start = time.perf_counter()
             step(images, labels)
-        return REFERENCE_STEPS / (time.perf_counter() - start)
+            seconds.append(time.perf_counter() - start)
+        return 1 / min(seconds)
 
     def draw(self, out: pathlib.Path) -> list[str]:
         """Draw the graphs and the curves; return the files."""
