@@ -22,7 +22,7 @@ from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, write_progr
 from graphc.dtypes import as_dtype, int32, uint8
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.plan import Plan
-from graphc.state import ALIGNMENT, aligned_empty
+from graphc.state import ALIGNMENT, VariableState, aligned_empty
 from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -73,6 +73,13 @@ def _aligned(constant: Array) -> Array:
     return copy
 
 
+def _span(variable: VariableState) -> tuple[int, int]:
+    """Return where the host array of a variable begins and ends; it never moves."""
+    with variable.lock:
+        start = address_of(variable.host())
+    return start, start + variable.type.nbytes
+
+
 def _imports(program: Program) -> dict[str, int]:
     """Return the addresses of the functions outside of the module that it calls."""
     imports = {name: team.c_function(name) for name in _LIBRARY}
@@ -95,10 +102,9 @@ class LlvmExecutable:
         # one order for all programs of the process, or two of them could wait for each other
         self._variables = sorted(set(plan.variables), key=id)
         self._written = [plan.variables[number] for number in sorted(plan.written)]
-        starts = [address_of(variable.host()) for variable in self._written]
-        self._written_spans = [
-            (start, start + v.type.nbytes) for start, v in zip(starts, self._written, strict=True)
-        ]
+        spans = [_span(variable) for variable in plan.variables]
+        self._written_spans = [spans[number] for number in sorted(plan.written)]
+        self._fixed = [start for start, _ in spans] + [*map(address_of, self._constants)]
         self._frames: deque[_Frame] = deque()
 
     def text(self, stage: str) -> str:
@@ -164,6 +170,4 @@ class LlvmExecutable:
         """Return a frame that no other call is using."""
         with contextlib.suppress(IndexError):
             return self._frames.pop()
-        fixed = [address_of(variable.host()) for variable in self._plan.variables]
-        fixed += [address_of(constant) for constant in self._constants]
-        return _Frame(self._plan, self._program, fixed)
+        return _Frame(self._plan, self._program, self._fixed)

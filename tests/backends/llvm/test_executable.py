@@ -175,10 +175,10 @@ def test_a_newer_value_elsewhere_is_fetched() -> None:
     def fetch(array: np.ndarray[Any, Any]) -> None:
         array[...] = 5
 
-    state.lend(fetch)
     executable = BACKEND.compile(
         plan(launch(ADD, Place(Space.VARIABLE), INPUT, OUTPUT), variables=(state,))
     )
+    state.lend(fetch)
     assert (executable.run([np.ones(64, np.float32)])[0] == 6).all()
     assert state.version == 0
 
