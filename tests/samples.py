@@ -87,7 +87,7 @@ def as_graph(op: Op, case: Case) -> Graph:
 def values(shape: Shape, dtype: DType, rng: np.random.Generator, domain: Domain) -> Array:
     """Return random values: floats from `domain`, off its kinks; integers and bool of all sizes."""
     if dtype is dtypes.bool_:
-        return np.asarray(rng.random(shape)) < 0.5
+        return np.asarray(rng.random(shape) < 0.5)  # an array, of rank 0 too
     if dtype.is_integer:
         whole = _random_bits(shape, dtype, rng)
         small = rng.integers(0, 10, shape).astype(dtype.numpy)
