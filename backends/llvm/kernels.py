@@ -42,8 +42,10 @@ from graphc.kernel import (
     statements,
 )
 
-# Scratch arrays up to this size are on the stack, where LLVM can put them into registers.
-STACK_BYTES = 8192
+# Scratch arrays up to this size are on the stack, where LLVM can put them into registers, as long
+# as all of them together leave a thread's stack, which may be a small one, nearly empty.
+_MOST_STACK_BYTES = 8 * 1024
+_MOST_STACK_BYTES_TOGETHER = 64 * 1024
 _MOST_LANES = 64
 _MOST_COPIES = 256
 
@@ -118,7 +120,7 @@ class _Emitter:
             for s in statements(kernel.body)
             if isinstance(s, Scratch) and s.scope is Scope.REGISTER
         }
-        self.workspace_bytes = 0
+        self.workspace_bytes = self.stack_bytes = 0
         self.mask = ""  # of the guards in the vector loop around; empty for all lanes
         self.within = 0  # the depth of the innermost guard
         self.is_shared = not _is_whole(kernel.body)
@@ -240,7 +242,8 @@ class _Emitter:
         lanes, type_ = self.environment.lanes, statement.type
         element, count = spelling.memory(type_.dtype), type_.size * lanes
         size = count * type_.dtype.itemsize
-        if size <= STACK_BYTES:
+        if size <= _MOST_STACK_BYTES and self.stack_bytes + size <= _MOST_STACK_BYTES_TOGETHER:
+            self.stack_bytes += size
             address = self.writer.allocate(element, max(count, 1))
         else:
             address = self.writer.pure(

@@ -41,12 +41,13 @@ _teams: list[_Team] = []
 
 def address(threads: int) -> int:
     """Return the address of this process's team, of `threads` members if the system lets it."""
+    threads = min(threads, MOST_MEMBERS)
     if _teams and _teams[0].size >= threads:
         return _teams[0].address
     with _lock:
         if not _teams:
             _teams.append(_make())
-        _grow(_teams[0], min(threads, MOST_MEMBERS))
+        _grow(_teams[0], threads)
         return _teams[0].address
 
 

@@ -34,6 +34,7 @@ def runnable_levels() -> list[str]:
 
 
 CPUS = runnable_levels()
+LEVELS = CPUS[1:] or CPUS  # what most tests run on: the host differs in its conversions at most
 
 
 def compile_kernel(
@@ -95,7 +96,7 @@ def expected(kernel: Kernel, arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def check(
-    text: str | Kernel, arrays: Mapping[str, Array], cpus: Sequence[str] = CPUS, cores: int = 1
+    text: str | Kernel, arrays: Mapping[str, Array], cpus: Sequence[str] = LEVELS, cores: int = 1
 ) -> None:
     """Assert that a kernel gives the interpreter's bits on every one of `cpus`."""
     kernel = parse_kernel(text) if isinstance(text, str) else text

@@ -8,7 +8,14 @@ import pytest
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.kernel_text import parse_kernel
-from tests.backends.llvm.harness import CPUS, Array, check, run_native, special_values
+from tests.backends.llvm.harness import (
+    CPUS,
+    Array,
+    check,
+    compile_kernel,
+    run_native,
+    special_values,
+)
 
 FLOAT32 = dtypes.float32
 
@@ -278,6 +285,19 @@ def test_in_vector_loops_uniform_values_stay_usable() -> None:
         %d = select(%p, %x, %c) : float32
         store y[i, l] = %d } } }"""
     check(text, {"x": values(3), "p": np.array([True, False, True])})
+
+
+def test_much_scratch_is_not_on_the_stack() -> None:
+    text = """kernel deep(x: float32[4] in, y: float32[200] out) {
+      for i < 2 parallel { for u < 100 unrolled {
+        scratch s : float32[2000] register
+        %a = load x[((i + u) mod 4)] : float32
+        store s[19*u] = %a
+        %b = load s[19*u] : float32
+        store y[100*i + u] = %b } } }"""
+    check(text, {"x": values(4)})
+    executable, _, _ = compile_kernel(parse_kernel(text), {"x": values(4)})
+    assert executable.text("llvm").count("alloca") == 8
 
 
 def test_unrolled_loops_and_odd_vector_extents() -> None:

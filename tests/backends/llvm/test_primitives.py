@@ -79,7 +79,7 @@ def arguments(dtype: DType) -> dict[str, Array]:
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
 @pytest.mark.parametrize("lanes", [1, 16])
 def test_every_primitive_has_the_interpreters_bits(dtype: DType, lanes: int) -> None:
-    check(kernel_text(dtype, lanes), arguments(dtype))
+    check(kernel_text(dtype, lanes), arguments(dtype), CPUS)
 
 
 @pytest.mark.parametrize("lanes", [2, 4, 8, 32, 64])
