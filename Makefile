@@ -1,5 +1,5 @@
 # Everything needs only make and a Python of 3.11 or later; what else is needed goes into .venv.
-#   make demo   make test   make docs   make clean   make help
+#   make demo   make test   make docs   make bench   make clean   make help
 # PYTHON=python3.12 chooses the interpreter, VENV=path another environment, WORKERS=4 more test processes.
 
 VENV ?= .venv
@@ -14,9 +14,11 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 CREATED := $(VENV)/.created
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+BENCH_VENV ?= .venv-bench
+INSTALLED_PEERS := $(BENCH_VENV)/.installed-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint docs bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -35,6 +37,16 @@ lint: $(INSTALLED_DEV) ## ruff and mypy --strict
 docs: $(INSTALLED_DEV) ## write the generated pages and pictures of docs/
 	@$(BIN)/python -m docs.generate_pipeline
 	@$(BIN)/python -m docs.generate_pictures
+
+bench: $(INSTALLED_PEERS) ## measure graphc beside its peers; tables go to build/benchmarks
+	@$(BENCH_VENV)/bin/python -m benchmarks --warm
+
+$(INSTALLED_PEERS): pyproject.toml benchmarks/requirements.txt
+	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) $(BENCH_VENV)/.installed
+	@echo "installing the peers into $(BENCH_VENV), about 2 GB"
+	@$(BENCH_VENV)/bin/python -m pip --quiet --disable-pip-version-check install \
+		-r benchmarks/requirements.txt
+	@touch $@
 
 $(CREATED):
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -59,5 +71,5 @@ $(INSTALLED_DEV): $(CREATED) pyproject.toml
 	@touch $(INSTALLED) $@
 
 clean: ## remove the virtual environment and everything that was generated
-	rm -rf $(VENV) build dist graphc.egg-info graphc-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build dist graphc.egg-info graphc-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
