@@ -47,7 +47,8 @@ from graphc.target import Target
 
 MOST_ROWS = 14
 MOST_STATEMENTS = 64  # that are unrolled in one place
-SERIAL_PANEL = 64 * 1024  # bytes of a panel, where the serial loop goes in blocks
+WHOLE_PANEL = 64 * 1024  # bytes of panels, up to which the serial loop is not cut into blocks
+SERIAL_PANEL = 32 * 1024  # bytes of a panel of one block
 PARTIAL_SUMS = 32 * 1024  # bytes of accumulators that are kept between these blocks
 FEW_ROWS = 4  # which need more vectors to hide the latency of an addition
 SCALAR_ROWS = 8  # rows that hide the latency of an addition
@@ -192,7 +193,11 @@ class Tiler:
         if keeps_partial:
             sums = sum(columns.lane.extent * s.type.dtype.itemsize for s in _scratch(body))
             size = min(size, max(height, PARTIAL_SUMS // sums))
-        return rows.extent if size >= rows.extent else max(1, size // height) * height
+        if size >= rows.extent:
+            return rows.extent
+        size = max(1, size // height) * height
+        even = (n for n in range(size, size // 2, -height) if rows.extent % n == 0)
+        return next(even, size)
 
     def row_bytes(self, rows: LoopVariable, body: Body) -> int:
         """Return how many bytes the serial loops load for each row."""
@@ -241,7 +246,7 @@ class Tiler:
                 continue
             nbytes = panel_type(variables, offset, columns.lane.extent, load).nbytes
             total, step = total + nbytes, step + nbytes // outermost.extent
-        if total <= min(SERIAL_PANEL, self.packer.budget(body)):
+        if total <= min(WHOLE_PANEL, self.packer.budget(body)):
             return None
         blocks = -(-outermost.extent // max(1, SERIAL_PANEL // step))
         for number in range(blocks, 2 * blocks):

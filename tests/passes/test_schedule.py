@@ -194,6 +194,7 @@ def test_long_contractions_go_in_blocks_and_keep_their_order(
 ) -> None:
     monkeypatch.setattr("graphc.passes.schedule_panels.CACHE_SCRATCH", 1024)
     monkeypatch.setattr("graphc.passes.schedule_tiles.SERIAL_PANEL", 512)
+    monkeypatch.setattr("graphc.passes.schedule_tiles.WHOLE_PANEL", 512)
     monkeypatch.setattr("graphc.passes.schedule_tiles.PARTIAL_SUMS", 2048)
     m, k, n = sizes
     kernel = kernel_of(ops.exp(matmul(leaf(m, k), leaf(n, k), rhs="jk")))
