@@ -36,6 +36,9 @@ __kernel void probe(__global const float *x, __global float *y) {
 """
 
 
+_TRYING = threading.Lock()  # each device gets one context, whoever asks first
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceDescription:
     """One device that OpenCL lists; `reason` says why it is usable or is not."""
@@ -127,14 +130,16 @@ def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def devices() -> list[DeviceDescription]:
     """Return every device that OpenCL lists, tried out. Empty where pyopencl is not installed."""
     try:
-        return [description for description, _ in _tried()]
+        with _TRYING:
+            return [description for description, _ in _tried()]
     except BackendError:
         return []
 
 
 def default_device() -> Device:
     """Return the device that programs run on; raises BackendError where there is none."""
-    return _chosen(settings.opencl_device())
+    with _TRYING:
+        return _chosen(settings.opencl_device())
 
 
 @cache

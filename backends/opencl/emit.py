@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.backends.opencl.functions import Library
-from graphc.backends.opencl.nest import Layout, in_group, layout, perfect_nest, top_nests, volume
+from graphc.backends.opencl.nest import Layout, in_group, lay_out, perfect_nest, top_nests, volume
 from graphc.backends.opencl.spelling import C_TYPES, Names, identifier
 from graphc.index import Atom, FloorDiv, Index, LoopVariable, Mod, ValueAtom, linearise
 from graphc.kernel import (
@@ -69,41 +69,41 @@ def emit_kernel(
     if nests is None:
         bodies: list[tuple[tuple[Statement, ...], Layout | None]] = [(kernel.body, None)]
     else:
-        layouts = [layout(nest, most_items) for nest in nests]
-        bodies = [(plan.body, plan) for plan in layouts if volume(plan.groups)]
+        layouts = [lay_out(nest, most_items) for nest in nests]
+        bodies = [(layout.body, layout) for layout in layouts if volume(layout.groups)]
     texts, parts = [], []
-    for number, (body, plan) in enumerate(bodies):
+    for number, (body, layout) in enumerate(bodies):
         function = f"{name}_{identifier(kernel.name)}" + (f"_{number}" if len(bodies) > 1 else "")
         used = {s.buffer for s in statements(body) if isinstance(s, Load | Store)}
         taken = tuple(i for i, b in enumerate(kernel.buffers) if b.name in used)
-        texts.append(_Function(kernel, taken, body, plan, library, status).text(function))
+        texts.append(_Function(kernel, taken, body, layout, library, status).text(function))
         groups, items, local = 1, 1, 0
-        if plan is not None:
-            groups, items, local = volume(plan.groups), plan.items, plan.local_bytes
+        if layout is not None:
+            groups, items, local = volume(layout.groups), layout.items, layout.local_bytes
         parts.append(Part(function, taken, groups, items, local))
     return "\n".join(texts), tuple(parts)
 
 
 class _Function:
-    """Writes one part; `plan` is None where a single work-item runs everything."""
+    """Writes one part; `layout` is None where a single work-item runs everything."""
 
     def __init__(
         self,
         kernel: Kernel,
         taken: Sequence[int],
         body: tuple[Statement, ...],
-        plan: Layout | None,
+        layout: Layout | None,
         library: Library,
         status: frozenset[str],
     ) -> None:
         self.buffers = [kernel.buffers[i] for i in taken]
-        self.body, self.plan, self.library, self.status = body, plan, library, status
+        self.body, self.layout, self.library, self.status = body, layout, library, status
         self.types: dict[str, TensorType] = {b.name: b.type for b in self.buffers}
         self.types.update({s.name: s.type for s in statements(body) if isinstance(s, Scratch)})
         library.require(*(t.dtype for t in self.types.values()))
         self.names = Names()
-        self.owned = plan.owned if plan else frozenset()
-        groups = volume(plan.groups) if plan else 1
+        self.owned = layout.owned if layout else frozenset()
+        groups = volume(layout.groups) if layout else 1
         small = groups < 2**31 and _fits_int(body, self.types)
         self.index_type = "int" if small else "long"
         self.lines: list[str] = []
@@ -116,18 +116,18 @@ class _Function:
             Scratch: self.scratch,
             Loop: self.loop,
             Guard: self.guard,
-            Barrier: lambda _: self.line(_BARRIER) if plan else None,
+            Barrier: lambda _: self.line(_BARRIER) if layout else None,
         }
 
     def text(self, function: str) -> str:
         """Return the whole function."""
         for buffer in self.buffers:
             name = self.memory(buffer.name)
-            self.line(f"{name} += {name}_skip;")
-        if self.plan is not None:
-            self.head(self.plan)
+            self.line(f"{name} += skip_{name};")
+        if self.layout is not None:
+            self.head(self.layout)
         self.block(self.body)
-        items = self.plan.items if self.plan else 1
+        items = self.layout.items if self.layout else 1
         parameters = ",\n    ".join(self.parameter(b.name, b.access) for b in self.buffers)
         attribute = f"__attribute__((reqd_work_group_size({items}, 1, 1)))"
         return "\n".join(
@@ -137,16 +137,16 @@ class _Function:
     def parameter(self, buffer: str, access: Access) -> str:
         name, constness = self.memory(buffer), "const " if access is Access.IN else ""
         kind = C_TYPES[self.types[buffer].dtype]
-        return f"__global {constness}{kind} *{name}, const ulong {name}_skip"
+        return f"__global {constness}{kind} *{name}, const ulong skip_{name}"
 
-    def head(self, plan: Layout) -> None:
+    def head(self, layout: Layout) -> None:
         """Declare what the group has: its number in each group loop, and its scratch."""
         self.line(f"const {self.index_type} item = ({self.index_type})get_local_id(0);")
-        self.unravel(f"({self.index_type})get_group_id(0)", plan.groups)
-        for scratch in plan.local:
+        self.unravel(f"({self.index_type})get_group_id(0)", layout.groups)
+        for scratch in layout.local:
             self.declare(scratch, "__local ")
-        for owned in in_group(plan.body):
-            if isinstance(owned, Scratch) and owned.name in plan.owned:
+        for owned in in_group(layout.body):
+            if isinstance(owned, Scratch) and owned.name in layout.owned:
                 self.line(f"{C_TYPES[owned.type.dtype]} {self.memory(owned.name)}[1];")
 
     def unravel(self, number: str, variables: Sequence[LoopVariable]) -> None:
@@ -216,7 +216,7 @@ class _Function:
         return "" if predicate is None else f"if ({self.value(predicate.name)}) "
 
     def scratch(self, scratch: Scratch) -> None:
-        if self.plan is None:  # that of a group stands at the head of the function
+        if self.layout is None:  # that of a group stands at the head of the function
             self.declare(scratch, "")
 
     def declare(self, scratch: Scratch, space: str) -> None:
@@ -232,19 +232,19 @@ class _Function:
     def loop(self, loop: Loop) -> None:
         if loop.variable.extent == 0:
             return
-        if self.plan is not None and loop.kind is LoopKind.ITEM:
-            self.items(loop, self.plan)
+        if self.layout is not None and loop.kind is LoopKind.ITEM:
+            self.items(loop, self.layout)
             return
         name, kind = self.variable(loop.variable), self.index_type
         self.open(f"for ({kind} {name} = 0; {name} < {loop.variable.extent}; ++{name})")
         self.block(loop.body)
-        if loop.kind is LoopKind.GROUP and self.plan is not None:
+        if loop.kind is LoopKind.GROUP and self.layout is not None:
             self.line(_BARRIER)  # the next iteration uses the same local memory
         self.close()
 
-    def items(self, loop: Loop, plan: Layout) -> None:
+    def items(self, loop: Loop, layout: Layout) -> None:
         variables, body = perfect_nest(loop, LoopKind.ITEM)
-        count, size, kind = volume(variables), plan.items, self.index_type
+        count, size, kind = volume(variables), layout.items, self.index_type
         if count == size:
             self.open("")
             number = "item"
@@ -256,9 +256,9 @@ class _Function:
             number = "number"
         if count:
             self.unravel(number, variables)
-            outer, self.plan = self.plan, None  # inside, every loop is this work-item's own
+            outer, self.layout = self.layout, None  # inside, every loop is this work-item's own
             self.block(body)
-            self.plan = outer
+            self.layout = outer
         self.close()
 
     # --- places

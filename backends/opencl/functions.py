@@ -62,15 +62,15 @@ class Library:
             if given.compute is given:
                 wide.append((name, given))
                 continue
-            wide.append((f"{result}_{position}", dtypes.float32))
+            wide.append((f"f{position}_{result}", dtypes.float32))
             lines.append(f"const float {wide[-1][0]} = {convert(name, given, dtypes.float32)};")
         expression = self._expression(op, wide, dtype.compute, payload)
         if dtype.compute is dtype:
             return [*lines, f"const {C_TYPES[dtype]} {result} = {expression};"]
-        rounded = convert(f"{result}_f", dtypes.float32, dtype)
+        rounded = convert(f"f_{result}", dtypes.float32, dtype)
         return [
             *lines,
-            f"const float {result}_f = {expression};",
+            f"const float f_{result} = {expression};",
             f"const ushort {result} = {rounded};",
         ]
 

@@ -97,7 +97,7 @@ class Layout:
         return sum(max(s.type.nbytes, s.type.dtype.itemsize) for s in self.local)
 
 
-def layout(nest: Loop, most_items: int) -> Layout:
+def lay_out(nest: Loop, most_items: int) -> Layout:
     """Return how a group nest is run by work-groups of at most `most_items`."""
     groups, body = perfect_nest(nest, LoopKind.GROUP)
     shared = list(in_group(body))

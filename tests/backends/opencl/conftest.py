@@ -6,6 +6,7 @@ collected. It cannot check for uninitialised memory: it does not know LLVM's `fr
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 
 LOG = Path(tempfile.gettempdir()) / f"graphc-oclgrind-{os.getpid()}.log"
 
+atexit.register(LOG.unlink, missing_ok=True)
 os.environ.setdefault("OCLGRIND_LOG", str(LOG))
 os.environ.setdefault("OCLGRIND_DATA_RACES", "1")
 os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
@@ -28,7 +30,7 @@ def reports() -> str:
         return ""
     text = path.read_text()
     os.truncate(path, 0)
-    return text
+    return text.replace("\0", "")  # Oclgrind goes on writing where it was
 
 
 @pytest.fixture(autouse=True)

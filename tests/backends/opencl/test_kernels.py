@@ -256,12 +256,24 @@ def test_too_much_local_memory_is_refused() -> None:
         on_device(parse_kernel(text), {"x": np.zeros(4, np.float32)})
 
 
-def test_names_that_c_has_already() -> None:
-    text = """kernel void.int(float: float32[4] in, half.x: float32[4] in, half_x: float32[4] out) {
+NAMES = {
+    "names that C has": """kernel void.int(float: float32[4] in, half.x: float32[4] in,
+                                           half_x: float32[4] out) {
       for int < 1 group { for while < 4 item {
         %for = load float[while] : float32  %fma = load half.x[while] : float32
         %exp = fma(%for, %fma, %for) : float32
-        store half_x[while] = %exp } } }"""
+        store half_x[while] = %exp } } }""",
+    "names that look like those made up": """kernel k(x: float16[4] in, x_skip: float16[4] in,
+                                                    skip_b_x: float16[4] out) {
+      for i < 1 group { for item < 4 item {
+        %a = load x[item] : float16  %a_0 = load x_skip[item] : float16
+        %a_1 = add(%a, %a_0) : float16  %f = mul(%a_1, %a) : float16  %a_f = sub(%f, %a) : float16
+        store skip_b_x[item] = %a_f } } }""",
+}
+
+
+@pytest.mark.parametrize("text", NAMES.values(), ids=NAMES.keys())
+def test_names_do_not_meet(text: str) -> None:
     kernel = parse_kernel(text)
     arrays = buffer_values(kernel)
     assert_same_bits(on_device(kernel, arrays), expected(kernel, arrays), "the device")

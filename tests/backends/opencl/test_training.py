@@ -52,3 +52,19 @@ def test_training_has_the_bits_of_the_cpu() -> None:
     assert device[2] < device[1] < device[0]
     for got, want in zip(device, cpu, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_backends_share_variables() -> None:
+    """Steps on the device and on the CPU in turn are steps of one training."""
+    counter = graphc.Variable(np.zeros(3, np.float32), name="counter")
+
+    def step(amount: Any) -> Any:
+        counter.assign(counter + amount)
+        return counter * 1
+
+    on_device = graphc.compile(step, backend="opencl")
+    on_cpu = graphc.compile(step, backend="llvm")
+    one = np.ones(3, np.float32)
+    seen = [float(np.asarray(run(one))[0]) for run in (on_device, on_cpu, on_cpu, on_device)]
+    assert seen == [1, 2, 3, 4]
+    assert counter.state.host().tolist() == [4, 4, 4]
