@@ -62,7 +62,7 @@ def ulp_errors(results: Array, truth: Array) -> Array:
     """Return the error of each float32 result against the float64 truth, in ULP of the truth."""
     limit = 2.0**128
     bounded = np.clip(truth, -limit, limit)
-    exponent = np.maximum((bounded.view(np.int64) >> 52 & 0x7FF) - 1023, -126)
+    exponent = np.clip((bounded.view(np.int64) >> 52 & 0x7FF) - 1023, -126, 127)
     per_ulp = (1023 + 23 - exponent << 52).view(np.float64)
     errors: Array = np.abs(np.clip(results.astype(np.float64), -limit, limit) - bounded) * per_ulp
     wrong = np.isnan(results) != np.isnan(truth)
