@@ -37,16 +37,13 @@ from graphc.passes.loop_analysis import Shapes, count, element_bytes, nest, work
 from graphc.passes.rewrite_statements import Body, Names, copy, substitute
 from graphc.passes.schedule_panels import REUSED, Columns, Packer, panel_type
 from graphc.passes.transform_loops import (
-    distribute,
     enclose,
-    hoist,
     over,
-    sink,
 )
+from graphc.passes.unroll_and_jam import MOST_STATEMENTS, unroll_and_jam
 from graphc.target import Target
 
 MOST_ROWS = 14
-MOST_STATEMENTS = 64  # that are unrolled in one place
 WHOLE_PANEL = 64 * 1024  # bytes of panels, up to which the serial loop is not cut into blocks
 SERIAL_PANEL = 32 * 1024  # bytes of a panel of one block
 PARTIAL_SUMS = 32 * 1024  # bytes of accumulators that are kept between these blocks
@@ -313,18 +310,7 @@ class Tiler:
 
     def rows(self, columns: Columns, inside: LoopVariable, body: Body) -> Body:
         """Return the vector loop over a tile of rows."""
-        return over(columns.lane, LoopKind.VECTOR, self.unroll_and_jam(inside, body))
-
-    def unroll_and_jam(self, rows: LoopVariable, body: Body) -> Body:
-        """Return `body` for all `rows`: unrolled, inside the serial loops of `body`."""
-        if rows.extent == 1:
-            return over(rows, LoopKind.SERIAL, body)
-        groups = _cut(body)
-        arrays, loops = distribute(Loop(rows, LoopKind.PARALLEL, body), groups, self.names)
-        done: list[Statement] = list(arrays)
-        for loop in loops:
-            done.extend(_unroll_inside(sink(loop), rows))
-        return tuple(done)
+        return over(columns.lane, LoopKind.VECTOR, unroll_and_jam(inside, body, self.names))
 
     def scalar_rows(self, others: list[LoopVariable], rows: LoopVariable, body: Body) -> Body:
         """Return nests that take several rows at once, without vectors."""
@@ -338,11 +324,13 @@ class Tiler:
             variables = [*others, tile] if tiles > 1 else others
             if tiles == 1:
                 main = substitute(main, {tile: as_index(0)})
-            nests.extend(enclose(nest(variables, self.unroll_and_jam(inside, main)), self.names))
+            nests.extend(
+                enclose(nest(variables, unroll_and_jam(inside, main, self.names)), self.names)
+            )
         if rest:
             inside = self.names.variable(rows, rest)
             index = as_index(inside) + tiles * SCALAR_ROWS
-            last = self.unroll_and_jam(inside, substitute(body, {rows: index}))
+            last = unroll_and_jam(inside, substitute(body, {rows: index}), self.names)
             nests.extend(enclose(nest(others, last), self.names))
         return tuple(nests)
 
@@ -381,45 +369,3 @@ def _tile_rows(extent: int, most: int) -> int:
         if extent % rows == 0:
             return rows
     return -(-extent // -(-extent // most))
-
-
-def _cut(body: Body) -> list[Body]:
-    """Cut `body` into its loops, what stands between them, and at last the loads of results.
-
-    The loads from scratch after the last loop go apart, so that what follows may be a loop.
-    """
-    groups: list[list[Statement]] = [[]]
-    for statement in body:
-        if isinstance(statement, Loop):
-            groups.extend(([statement], []))
-        else:
-            groups[-1].append(statement)
-    last = groups.pop()
-    scratch = {s.name for s in body if isinstance(s, Scratch)}
-    leading = 0
-    while leading < len(last):
-        statement = last[leading]
-        if not (isinstance(statement, Load) and statement.buffer in scratch):
-            break
-        leading += 1
-    if len(groups) > 0 and leading and _is_long(last[leading:]):
-        groups.append(last[:leading])
-        last = last[leading:]
-    return [tuple(g) for g in (*groups, last) if g]
-
-
-def _is_long(group: list[Statement]) -> bool:
-    return count(tuple(group)) * 8 > MOST_STATEMENTS
-
-
-def _unroll_inside(loop: Loop, rows: LoopVariable) -> Body:
-    """Unroll the loop over `rows` in `loop`, unless it is long, after what it does not change."""
-    if loop.variable != rows:
-        (inner,) = loop.body
-        assert isinstance(inner, Loop)
-        return (replace(loop, body=_unroll_inside(inner, rows)),)
-    *before, inside = hoist(loop)
-    assert isinstance(inside, Loop)
-    long = count(inside.body) * rows.extent > 2 * MOST_STATEMENTS
-    kind = LoopKind.SERIAL if long else LoopKind.UNROLLED
-    return (*before, *over(rows, kind, inside.body))

@@ -17,6 +17,7 @@ from graphc.passes.rewrite_statements import Body, Names, copy, substitute
 from graphc.passes.transform_loops import (
     collapse,
     distribute,
+    enclose,
     hoist,
     interchange,
     mark,
@@ -27,6 +28,7 @@ from graphc.passes.transform_loops import (
     split_with_guard,
     vectorise,
 )
+from graphc.passes.unroll_and_jam import unroll_and_jam
 
 SCALE = """kernel k(x: int32[6, 10] in, y: int32[6, 10] out) {
   for i < 6 parallel {
@@ -207,3 +209,13 @@ def test_copies_share_no_names(scale: Kernel) -> None:
     assert substitute(loop.body, {}) == loop.body
     half = Loop(loop.variable, loop.kind, substitute(loop.body, {loop.variable: as_index(0)}))
     check_same(scale, (half, Loop(loop.variable, loop.kind, again)))
+
+
+def test_unrolled_copies_share_the_serial_loop(rows: Kernel) -> None:
+    loop = outermost(rows)
+    names = Names(rows)
+    jammed = unroll_and_jam(loop.variable, loop.body, names)
+    check_same(rows, enclose(jammed, names))
+    serial = [s for s in jammed if isinstance(s, Loop) and s.kind is LoopKind.SERIAL]
+    assert [s.variable.name for s in serial] == ["k"]
+    assert text(serial[0].body).startswith("%w = load x[3, k] : int32\nfor i < 6 unrolled {")
