@@ -23,9 +23,12 @@ def explain(stages: Stages) -> str:
     if stages.grouping is None:
         return "the reference backend computes node by node: nothing is fused"
     names = node_names(stages.optimised)
+    into: dict[Node, list[Decision]] = {}
+    for decision in stages.grouping.decisions:
+        into.setdefault(decision.consumer, []).append(decision)
     lines = [_headline(stages)]
     for index, group in enumerate(stages.grouping.groups):
-        inside = [d for d in stages.grouping.decisions if d.consumer in set(group.members)]
+        inside = [d for node in group.members for d in into.get(node, ())]
         lines += ["", *_explain_group(index, group, inside, names)]
     return "\n".join(lines)
 

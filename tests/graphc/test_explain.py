@@ -77,3 +77,11 @@ def test_the_headline_counts_what_there_is() -> None:
         "single: 2 nodes traced, 2 after passes, 1 groups, 1 distinct kernels, 1 KiB moved, "
         "128 operations, arena 0 B"
     )
+
+
+def test_every_edge_of_a_long_chain_is_explained() -> None:
+    y = X
+    for _ in range(5000):
+        y = graphc.sin(y)
+    text = graphc.compile([y], inputs=[X]).explain()
+    assert text.count(" -> ") == 4999
