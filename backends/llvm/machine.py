@@ -131,11 +131,29 @@ def available_cores() -> int:
     return max(1, min(allowed, quota) if quota else allowed)
 
 
-def _quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the cores that cgroup version 2 or 1 grants, rounded up; None without a limit."""
-    words = _read(root / "cpu.max").split()
+def _quota(
+    root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")
+) -> int | None:
+    """Return the cores that the control groups around this process grant; None without a limit.
+
+    A group's limit holds for the groups inside it. Version 2 has one tree, version 1 one for CPUs.
+    """
+    granted = []
+    for line in _read(membership).splitlines():
+        _, controllers, name = line.split(":", 2)
+        top = root / "cpu" if "cpu" in controllers.split(",") else root
+        if top != root or not controllers:
+            inner = top / name.lstrip("/")
+            granted += [_group_quota(folder) for folder in (inner, *inner.parents)]
+    granted += [_group_quota(root), _group_quota(root / "cpu")]
+    return min((cores for cores in granted if cores), default=None)
+
+
+def _group_quota(folder: Path) -> int | None:
+    """Return the cores that one group grants, rounded up; None without a limit."""
+    words = _read(folder / "cpu.max").split()
     if not words:
-        words = [_read(root / "cpu/cpu.cfs_quota_us"), _read(root / "cpu/cpu.cfs_period_us")]
+        words = [_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")]
     if len(words) != 2 or not all(word.isdigit() for word in words) or int(words[1]) == 0:
         return None
     return -(-int(words[0]) // int(words[1]))

@@ -81,6 +81,10 @@ def test_the_environment_chooses_the_level() -> None:
         ({"cpu.max": "max 100000"}, None),
         ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"}, 3),
+        ({"a/cpu.max": "300000 100000", "a/b/cpu.max": "100000 100000"}, 1),
+        ({"cpu/a/b/cpu.cfs_quota_us": "50000", "cpu/a/b/cpu.cfs_period_us": "100000"}, 1),
+        ({"c/cpu.max": "100000 100000"}, None),
         ({}, None),
     ],
 )
@@ -88,9 +92,12 @@ def test_the_quota_of_the_control_group(
     files: dict[str, str], cores: int | None, tmp_path: Path
 ) -> None:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text + "\n")
-    assert machine._quota(tmp_path) == cores
+    membership = tmp_path / "membership"
+    membership.write_text("4:memory:/m\n3:cpu,cpuacct:/a/b\n0::/a/b\n")
+    assert machine._quota(tmp_path, membership) == cores
+    assert machine._quota(tmp_path / "none", tmp_path / "none") is None
 
 
 def test_cache_sizes_are_read_from_the_system(tmp_path: Path) -> None:
