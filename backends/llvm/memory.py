@@ -95,14 +95,16 @@ def _address(environment: Environment, place: Place, shift: int = 0) -> str:
 
 
 def _addresses(environment: Environment, place: Place) -> str:
-    """Return the addresses of the place in all lanes."""
+    """Return the addresses of the place in all lanes, from offsets of 32 bits where they fit."""
     lanes, per_element = environment.lanes, place.storage.lanes
-    offsets = environment.vector(place.offset * per_element, 64)
+    offset = place.offset * per_element
+    bits = environment.narrow_bits(offset + lanes)
+    offsets = environment.vector(offset, bits)
     if per_element > 1:
-        steps = spelling.ramp(64, lanes)
-        offsets = environment.writer.pure(f"add <{lanes} x i64> {offsets}, {steps}")
+        steps = spelling.ramp(bits, lanes)
+        offsets = environment.writer.pure(f"add <{lanes} x i{bits}> {offsets}, {steps}")
     element, base = spelling.memory(place.dtype), place.storage.address
-    text = f"getelementptr {element}, ptr {base}, <{lanes} x i64> {offsets}"
+    text = f"getelementptr {element}, ptr {base}, <{lanes} x i{bits}> {offsets}"
     return environment.writer.pure(text)
 
 
