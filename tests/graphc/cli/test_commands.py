@@ -248,5 +248,22 @@ def test_an_error_of_the_program_is_told_in_full_with_exit_code_1(
     assert "return a @ b" in err and "hint" in err and "Traceback" not in err
 
 
+def test_an_interrupt_ends_the_command_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graphc.cli.doctor.run", interrupted)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_that_goes_away_is_no_error(file: str) -> None:
+    script = f'"{sys.executable}" -m graphc explain "{file}:program" --stage asm | head -n 1'
+    ran = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.count("\n") == 1 and ran.stderr == ""
+
+
 def test_formats_are_those_that_the_message_lists() -> None:
     assert FORMATS == ("svg", "dot", "png", "pdf")
