@@ -18,11 +18,13 @@ def test_a_pure_instruction_is_written_once() -> None:
 
 def test_invariants_stand_in_front_of_the_loops_that_do_not_change_them() -> None:
     writer = Writer()
-    with writer.loop("0", "8", "i", maybe_empty=False) as i:
-        with writer.loop("0", "4", "j", maybe_empty=False) as j:
-            writer.line(f"call void @f(i64 {writer.pure('mul i64 %n, 3')})")
-            writer.line(f"call void @g(i64 {writer.pure(f'mul i64 {i}, 5')})")
-            writer.line(f"call void @h(i64 {writer.pure(f'mul i64 {j}, 7')})")
+    with (
+        writer.loop("0", "8", "i", maybe_empty=False) as i,
+        writer.loop("0", "4", "j", maybe_empty=False) as j,
+    ):
+        writer.line(f"call void @f(i64 {writer.pure('mul i64 %n, 3')})")
+        writer.line(f"call void @g(i64 {writer.pure(f'mul i64 {i}, 5')})")
+        writer.line(f"call void @h(i64 {writer.pure(f'mul i64 {j}, 7')})")
     text = lines(writer)
     heads = [number for number, line in enumerate(text) if "phi" in line]
     places = [next(n for n, line in enumerate(text) if f", {f}" in line) for f in (3, 5, 7)]
