@@ -42,8 +42,9 @@ over which the tests run.
   (`tests/passes/test_differentiate.py`): none where the op takes or gives no floats, and none for
   `iota`, `nextafter`, and `stop_gradient`, which hides its derivative by intent.
 - *accuracy*: the most by which the float result of an elementwise op may differ from its reference,
-  for float16, bfloat16, float32 and float64, in units in the last place. `tests/graphc/formulas`
-  holds the formulas to closer bounds over more values.
+  for float16, bfloat16, float32 and float64, in units in the last place; that of `logaddexp` near 0
+  in those of its operands. `tests/graphc/formulas` holds the formulas to closer bounds over more
+  values.
 """
 
 

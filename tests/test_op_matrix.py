@@ -192,16 +192,18 @@ def everything() -> Iterator[tuple[Op, Case]]:
             yield op, case
 
 
-@pytest.fixture(scope="module")
-def program() -> tuple[graphc.Program, list[Array]]:
+@pytest.fixture(scope="module", params=["llvm", "opencl"])
+def program(request: pytest.FixtureRequest) -> tuple[graphc.Program, list[Array]]:
     """A program of every op, and its arguments."""
+    if request.param == "opencl":
+        pytest.importorskip("pyopencl", reason="pyopencl is not installed")
     chosen = list(everything())
     graphs = [as_graph(op, case) for op, case in chosen]
     outputs = [graphc.Tensor(graph.outputs[0]) for graph in graphs]
     inputs = [graphc.Tensor(node) for graph in graphs for node in graph.inputs]
     arguments = [array for _, case in chosen for array in case.operands]
     assert len({array.dtype for array in arguments}) == 13 and len(chosen) == len(OPS) - 1
-    return graphc.compile(outputs, inputs=inputs), arguments
+    return graphc.compile(outputs, inputs=inputs, backend=request.param), arguments
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
