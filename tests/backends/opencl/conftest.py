@@ -2,6 +2,7 @@
 
 Oclgrind reads its settings when the first context is made, so they are set while tests are
 collected. It cannot check for uninitialised memory: it does not know LLVM's `freeze`.
+GRAPHC_TEST_OPENCL_DEVICE runs the tests on another device (PoCL, a GPU), without those reports.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+DEVICE = os.environ.get("GRAPHC_TEST_OPENCL_DEVICE", "Oclgrind")
 LOG = Path(tempfile.gettempdir()) / f"graphc-oclgrind-{os.getpid()}.log"
 
 atexit.register(LOG.unlink, missing_ok=True)
@@ -37,7 +39,7 @@ def reports() -> str:
 def _oclgrind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if importlib.util.find_spec("pyopencl") is None:
         pytest.skip("pyopencl is not installed")
-    monkeypatch.setenv("GRAPHC_OPENCL_DEVICE", "Oclgrind")
+    monkeypatch.setenv("GRAPHC_OPENCL_DEVICE", DEVICE)
     reports()
     yield
     found = reports()
