@@ -19,9 +19,11 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.engines import PEERS
-from benchmarks.limits import measure_machine
+from benchmarks.limits import measure_again, measure_machine
 from benchmarks.runner import ROOT, Options, measure_all
 from benchmarks.work import Work, find_works
+
+LIMITS_AFTER = 5  # works: the limits are measured again, since a neighbour may have been busy
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -89,8 +91,10 @@ def main(arguments: list[str]) -> int:
         options.timeout,
     )
     run = report.Run(measure_machine(), {work.name: work for work in works})
-    for measured in measure_all(works, threads, limits):
+    for number, measured in enumerate(measure_all(works, threads, limits)):
         run.add(measured)
+        if number % LIMITS_AFTER == 0:
+            measure_again(run.machine)
         print(run.progress(), file=sys.stderr, flush=True)
         if not options.json:
             run.write(options.out)

@@ -8,6 +8,7 @@ a machine only adds time; the ratio of medians stands beside.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,13 @@ class Run:
 
     def __post_init__(self) -> None:
         self.rows: list[Row] = []
+        self.loads: list[float] = []
 
     def add(self, measured: list[Measurement]) -> None:
         """Add the measurements of one work with some threads."""
         first = measured[0]
         found = {one.engine: one for one in measured}
+        self.loads.append(os.getloadavg()[0])
         self.rows.append(Row(self.works[first.work], first.threads, found))
 
     def progress(self) -> str:
@@ -114,12 +117,17 @@ class Run:
             }
             for row in self.rows
         ]
-        return {"machine": self.machine, "versions": self.versions(), "rows": rows}
+        return {
+            "machine": self.machine,
+            "versions": self.versions(),
+            "load_averages": self.loads,
+            "rows": rows,
+        }
 
     def markdown(self) -> str:
         """Return the run as Markdown: the machine, the ratios, first calls and memory, failures."""
         parts = [
-            *_machine_lines(self.machine, self.versions()),
+            *_machine_lines(self.machine, self.versions(), self.loads),
             "## Times",
             _table(_TIME_HEADER, [_time_cells(row, self.limits(row.threads)) for row in self.rows]),
             "## First calls and memory",
@@ -238,8 +246,14 @@ def _first_cells(row: Row) -> list[list[str]]:
     ]
 
 
-def _machine_lines(machine: dict[str, Any], versions: dict[str, str]) -> list[str]:
-    load = ", ".join(f"{value:.2f}" for value in machine["load_average"])
+def _machine_lines(
+    machine: dict[str, Any], versions: dict[str, str], loads: list[float]
+) -> list[str]:
+    before = machine["load_average"][0]
+    load = f"{before:.1f} before the run"
+    if loads:
+        load += f", {min(loads):.1f} to {max(loads):.1f} during it (a quiet machine shows about "
+        load += "the number of threads measured)"
     header = ("threads", "multiply-add, GFLOP/s", "read", "copy", "copy, ordinary stores")
     rows = [
         [
@@ -256,7 +270,7 @@ def _machine_lines(machine: dict[str, Any], versions: dict[str, str]) -> list[st
         "# Benchmarks",
         f"{machine['cpu']} ({machine['llvm_cpu']}), {machine['cores']} cores, "
         f"{machine['vector_bits']}-bit vectors; {machine['system']}; Python {machine['python']}; "
-        f"{machine['date']}. Load average when the run began: {load}.",
+        f"{machine['date']}. Load average of a minute: {load}.",
         "Versions: " + ", ".join(f"{name} {v}" for name, v in sorted(versions.items())) + ".",
         "## The limits of the machine",
         "Bandwidths in GB/s for arrays of 64 / 256 MB, bytes read and written both counted.",

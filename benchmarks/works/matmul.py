@@ -26,7 +26,7 @@ def work(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> Work:
 
 SQUARE = (64, 128, 256, 512, 1024, 2048)
 PRODUCTS = ((127, 513, 1000), (1, 4096, 4096), (4096, 4096, 1), (1024, 32, 1024))
-BATCHES = ((64, 64, 64, 64), (96, 128, 64, 128))  # batch, m, k, n
+BATCHES = ((64, 64, 64, 64), (96, 128, 128, 64))  # batch, m, k, n
 
 WORKS = [
     *(work(str(n), (n, n), (n, n)) for n in SQUARE),
