@@ -35,7 +35,8 @@ Meaning
   for all lanes wherever its predicate holds.
 - `barrier` at the top of a kernel waits for all threads (memory written before is seen after);
   inside a group loop for all work-items of the group. Top-level nests without a barrier between
-  them are independent. In a group loop the body is nests of `item` loops and barriers.
+  them are independent. In a group loop the body is nests of `item` loops, barriers, and values,
+  which every work-item computes for itself.
 - Scalar ops are the primitives of `graphc.scalar` and the declared elementwise ops, with their
   dtypes taken from the operands; integers and floats as in docs/semantics.md.
 """

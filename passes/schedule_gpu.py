@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from graphc.index import LoopVariable, as_index, delinearise
+from graphc.index import Index, LoopVariable, as_index, delinearise
 from graphc.kernel import (
     Barrier,
     Guard,
@@ -158,19 +158,33 @@ def _share_out_serial(loop: Loop, names: Names, scratch: list[Scratch]) -> Body:
     *values, last = loop.body
     if isinstance(last, Loop) and all(result_of(v) is not None for v in values):
         inner = replace(last, body=(*values, *last.body))
-        if last.kind is LoopKind.PARALLEL and _keeps_to_itself(inner):
+        if last.kind is LoopKind.PARALLEL and _keeps_to_itself(inner, loop.variable):
             return _as_items(replace(inner, body=(replace(loop, body=inner.body),)))
     return (replace(loop, body=_share_out(loop.body, names, scratch)),)
 
 
-def _keeps_to_itself(loop: Loop) -> bool:
-    """Return whether what an iteration of `loop` stores to, no other iteration accesses, even when
-    the loop is run again: one axis of every access is the loop's variable."""
-    own = {s.name for s in statements(loop.body) if isinstance(s, Scratch)}
+def _keeps_to_itself(loop: Loop, step: LoopVariable) -> bool:
+    """Return whether what an iteration of `loop` stores to, no other iteration accesses, not even
+    in another `step`: one axis of every access tells the iterations apart."""
+    inside = [s for s in statements(loop.body) if isinstance(s, Loop | Scratch)]
+    own = {s.name for s in inside if isinstance(s, Scratch)}
+    within = {s.variable for s in inside if isinstance(s, Loop)}
     accesses = [s for s in statements(loop.body) if isinstance(s, Load | Store)]
     for buffer in {s.buffer for s in accesses if isinstance(s, Store)} - own:
         places = [s.indices for s in accesses if s.buffer == buffer]
-        variable = as_index(loop.variable)
-        if not any(all(index == variable for index in axis) for axis in zip(*places, strict=True)):
+        if not any(
+            all(index == axis[0] for index in axis)
+            and not axis[0].variables & within
+            and _tells_apart(axis[0], loop.variable, step)
+            for axis in zip(*places, strict=True)
+        ):
             return False
     return True
+
+
+def _tells_apart(index: Index, variable: LoopVariable, step: LoopVariable) -> bool:
+    """Return whether `index` differs wherever `variable` does, whatever the steps are."""
+    near, far = index.stride(variable), index.stride(step)
+    if not near or far is None or index.values:
+        return False
+    return far == 0 or abs(far) >= abs(near) * variable.extent

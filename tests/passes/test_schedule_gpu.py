@@ -176,6 +176,23 @@ def test_loops_are_not_exchanged_where_iterations_meet() -> None:
     assert "for s < 7 serial {\n      barrier" in print_kernel(scheduled)
 
 
+@pytest.mark.parametrize(
+    ("place", "is_own"),
+    [("l", True), ("16*s + l", True), ("-2*l + 32*s + 31", True), ("8*s + l", False),
+     ("15*s + 2*l", False), ("((l + s) mod 16)", False)],
+)  # fmt: skip
+def test_items_go_on_alone_where_their_places_are_their_own(place: str, is_own: bool) -> None:
+    text = f"""kernel k(x: float32[3, 16] in, y: float32[112] inout) {{
+      for r < 1 parallel {{
+        scratch t : float32[112] register
+        for z < 112 parallel {{ %z = literal() 0.0 : float32  store t[z] = %z }}
+        for s < 3 serial {{ for l < 16 parallel {{
+          %a = load x[s, l] : float32  store t[{place}] = %a }} }}
+        for j < 112 parallel {{ %r = load t[j] : float32  store y[j] = %r }} }} }}"""
+    lines = print_kernel(check(parse_kernel(text), GPU))
+    assert ("for s < 3 serial {\n        %a" in lines) == is_own
+
+
 def test_statements_outside_of_loops_are_one_group() -> None:
     text = """kernel k(x: float32[3] in, y: float32[3] out) {
       scratch t : float32[3] register

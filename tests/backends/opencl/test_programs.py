@@ -82,6 +82,23 @@ def test_a_layer_of_several_kernels_has_the_interpreters_bits() -> None:
         np.testing.assert_array_equal(argument, before)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(3, 70), (1, 300), (40, 5)])
+def test_softmax_is_one_kernel_with_the_interpreters_bits(rows: int, columns: int) -> None:
+    x = leaf(rows, columns)
+
+    def spread(per_row: Node) -> Node:
+        column = ops.reshape(per_row, shape=(rows, 1))
+        return ops.broadcast_to(column, shape=(rows, columns))
+
+    powers = ops.exp(ops.subtract(x, spread(ops.max_(x, axes=(1,)))))
+    plan = plan_of(Graph([x], [ops.divide(powers, spread(ops.sum_(powers, axes=(1,))))]))
+    assert len(plan.launches) == 1
+    argument = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+    (got,), (want,) = BACKEND.compile(plan).run([argument]), run_plan(plan, [argument])
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_allclose(got.sum(axis=1), 1, rtol=1e-5)
+
+
 def test_results_are_fresh_arrays() -> None:
     x = leaf(3)
     executable = compiled([x], [ops.add(x, x)])
