@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import importlib.util
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import report
@@ -32,7 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="python -m benchmarks", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--work", action="append", help="a name or a pattern; may be repeated")
-    parser.add_argument("--peers", help=f"some of {','.join(PEERS)} (all that are installed)")
+    parser.add_argument("--peers", help=f"some of {', '.join(PEERS)} (all there are)")
     parser.add_argument("--threads", default="2", help="numbers of threads, such as 1,2 (2)")
     parser.add_argument("--seconds", type=float, default=2.0, help="for an engine and a work (2)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine (5)")
@@ -58,9 +58,9 @@ def choose_works(patterns: list[str] | None) -> list[Work]:
 
 def choose_peers(names: str | None) -> tuple[str, ...]:
     """Return the peers asked for, by default all that are installed."""
-    installed = tuple(name for name in PEERS if importlib.util.find_spec(name) is not None)
+    installed = [name for name, package in PEERS.items() if find_spec(package) is not None]
     if names is None:
-        return installed
+        return tuple(installed)
     wanted = tuple(name for name in names.split(",") if name)
     for name in wanted:
         if name not in PEERS:

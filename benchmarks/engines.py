@@ -172,7 +172,7 @@ def as_arrays(value: Any) -> list[Array]:
 
 ENGINES: dict[str, Engine] = {
     "graphc": Engine(_graphc, "graphc", "graphc", ("graphc", "numpy", "llvmlite")),
-    "torch": Engine(
+    "torch.eager": Engine(
         functools.partial(_torch, eager=True), "torch", "torch", ("torch",), compiles=False
     ),
     "torch.compile": Engine(
@@ -196,18 +196,24 @@ ENGINES: dict[str, Engine] = {
     "onnxruntime": Engine(_onnxruntime, "onnx", "onnxruntime", ("onnxruntime",)),
     "openvino": Engine(_openvino, "onnx", "openvino", ("openvino",)),
 }
-PEERS = tuple(dict.fromkeys(engine.peer for engine in ENGINES.values() if engine.peer != "graphc"))
+PEERS: dict[str, str] = {  # what may be asked for, and the package that must be there
+    name: engine.peer
+    for engine_name, engine in ENGINES.items()
+    for name in (engine.peer, engine_name)
+    if engine.peer != "graphc"
+}
 
 
 def engines_for(work: Work, peers: Sequence[str]) -> list[str]:
     """Return graphc and the engines of these peers that the work is spelled for.
 
-    Where compiling is what is measured, only those that compile.
+    "torch" means both of its engines, "torch.eager" one. Where compiling is what is measured, only
+    those that compile.
     """
     return [
         name
         for name, engine in ENGINES.items()
-        if (name == "graphc" or engine.peer in peers)
+        if (name in ("graphc", *peers) or engine.peer in peers)
         and getattr(work, engine.spelling) is not None
         and (engine.compiles or work.measure == "call")
     ]
