@@ -16,7 +16,7 @@ from tests.agreement import EXACT, ULPS
 from tests.passes.test_differentiate import is_differentiable, second_order_cases, smooth_cases
 from tests.samples import Case, accepted_dtypes, as_graph
 from tests.source_tree import ROOT
-from tests.test_op_matrix import computed_ops, matrix_cases
+from tests.test_op_matrix import LARGE, computed_ops, matrix_cases, runs_on_opencl
 from tests.test_random_graphs import CPUS
 
 PATH = ROOT / "docs" / "operations.md"
@@ -37,7 +37,8 @@ over which the tests run.
 
 - *native*: results of the whole compiler at each CPU level that the machine has; one level is held
   to the NumPy reference, the others to the bits of that one (`tests/test_op_matrix.py`).
-- *OpenCL*: the same cases, held to the bits of native code.
+- *OpenCL*: the same cases, held to the bits of native code; those of more than LARGE elements in
+  float32 alone.
 - *first*, *second*: gradients of first and second order, held to central differences in float64
   (`tests/passes/test_differentiate.py`): none where the op takes or gives no floats, and none for
   `iota`, `nextafter`, and `stop_gradient`, which hides its derivative by intent.
@@ -55,14 +56,15 @@ class Row:
     operation: str
     dtypes: str
     has_derivative: bool
-    matrix: int
+    native: int
+    opencl: int
     first_order: int
     second_order: int
     accuracy: str
 
     def __str__(self) -> str:
         derivative = "yes" if self.has_derivative else "no"
-        counts = (self.matrix, self.matrix, self.first_order, self.second_order)
+        counts = (self.native, self.opencl, self.first_order, self.second_order)
         words = (f"`{self.operation}`", self.dtypes, derivative, *map(str, counts), self.accuracy)
         return "| " + " | ".join(words) + " |"
 
@@ -91,7 +93,8 @@ def row(op: Op) -> Row:
         operation=signature(op),
         dtypes=DTYPES[op.kinds],
         has_derivative=op.derivative is not None,
-        matrix=len(chosen),
+        native=len(chosen),
+        opencl=sum(map(runs_on_opencl, chosen)),
         first_order=len(smooth_cases(op)) if checked else 0,
         second_order=len(second_order_cases(op)) if checked else 0,
         accuracy=accuracy(op, chosen),
@@ -101,17 +104,17 @@ def row(op: Op) -> Row:
 def table(ops: Sequence[Op]) -> str:
     """Return the document for `ops`, in their order."""
     rows = [row(op) for op in ops]
-    cases, levels = sum(r.matrix for r in rows), len(CPUS)
+    cases, levels = sum(r.native for r in rows), len(CPUS)
     first, second = sum(r.first_order for r in rows), sum(r.second_order for r in rows)
     lines = [
-        HEAD,
+        HEAD.replace("LARGE", f"{LARGE:,}"),
         f"{len(rows)} operations, {sum(r.has_derivative for r in rows)} of them with a derivative; "
         f"{len(dtypes.ALL)} dtypes.",
         "",
         "| tested | cases |",
         "|---|---|",
         f"| native code, each of {', '.join(CPUS)} | {cases:,} ({levels * cases:,} together) |",
-        f"| OpenCL | {cases:,} |",
+        f"| OpenCL | {sum(r.opencl for r in rows):,} |",
         f"| first derivatives | {first:,} |",
         f"| second derivatives | {second:,} |",
         "",

@@ -17,8 +17,8 @@ def test_the_committed_table_is_what_the_command_writes() -> None:
 
 def test_rows_count_cases() -> None:
     found = row(add)
-    assert found.matrix == sum(len(list(cases(add, dtype))) for dtype in ALL) > 100
-    assert 0 < found.second_order <= found.first_order < found.matrix
+    assert found.native == sum(len(list(cases(add, dtype))) for dtype in ALL) > 100
+    assert 0 < found.second_order <= found.first_order < found.native
     assert row(less).first_order == row(less).second_order == 0
 
 
