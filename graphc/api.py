@@ -14,9 +14,9 @@ import functools
 import importlib
 import threading
 import time
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from types import MethodType
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from graphc.errors import GraphcTypeError, GraphcValueError
@@ -35,6 +35,7 @@ from graphc.program import Program, Stages
 
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
 BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
+MANY_PROGRAMS = 32  # of one function: more are likely a mistake
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -93,14 +94,41 @@ class CompiledFunction(Generic[Parameters, Result]):
                 traced = trace(self._function, arguments, keywords)
                 program = compile_graph(traced.graph, self._settings)
                 self._known[key] = (program, traced.structure)
+                self._warn_of_many_programs()
             return self._known[key]
 
+    def _warn_of_many_programs(self) -> None:
+        if len(self._known) == MANY_PROGRAMS:
+            warnings.warn(
+                f"{self._function.__name__} was compiled for {MANY_PROGRAMS} combinations of "
+                "arguments. Python numbers and other objects that are no arrays are compiled in; "
+                "pass numpy.float32(x) to make a number an input",
+                RuntimeWarning,
+                stacklevel=4,  # the user's call
+            )
+
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
+        return self if instance is None else CompiledMethod(self, instance)
 
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", repr(self._function))
         return f"<compiled {name}, {len(self._known)} programs, {self._settings.backend}>"
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMethod:
+    """A compiled function bound to the object through which it was looked up."""
+
+    function: CompiledFunction[Any, Any]
+    instance: object
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run on arrays, as `CompiledFunction` does."""
+        return self.function(self.instance, *arguments, **keywords)
+
+    def program(self, *arguments: Any, **keywords: Any) -> Program:
+        """Return the program for such arguments, compiled if need be and not run."""
+        return self.function.program(self.instance, *arguments, **keywords)
 
 
 @overload

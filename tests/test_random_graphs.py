@@ -37,7 +37,6 @@ from tests.random_graphs import Sample, random_graph
 
 COUNT = int(os.environ.get("GRAPHC_TEST_GRAPHS", "500"))
 BATCH = 20
-OPENCL_SAMPLE = 20
 CPUS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 Array = np.ndarray[Any, Any]
 
@@ -235,16 +234,6 @@ def test_random_graphs(first: int) -> None:
             got = run(LLVM, sample.graph, sample.arguments, target)
             for position, (left, right) in enumerate(zip(expected, got, strict=True)):
                 assert_same_bits(left, right, f"seed {seed}, {target.name}, output {position}")
-
-
-@pytest.mark.parametrize("seed", range(OPENCL_SAMPLE))
-def test_random_graphs_on_opencl(seed: int) -> None:
-    opencl = pytest.importorskip("graphc.backends.opencl", reason="pyopencl is not installed")
-    sample = random_graph(seed)
-    expected = run(LLVM, sample.graph, sample.arguments, TARGETS[-1])
-    got = run(opencl.BACKEND, sample.graph, sample.arguments, opencl.BACKEND.target())
-    for left, right in zip(expected, got, strict=True):
-        assert_same_bits(left, right, f"seed {seed}")
 
 
 @pytest.mark.parametrize("first", range(0, 60, BATCH))

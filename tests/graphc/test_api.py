@@ -304,3 +304,33 @@ def test_a_program_works_in_a_process_that_forked() -> None:
     )
     command = [sys.executable, "-W", "ignore", "-c", code]
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
+
+
+def test_a_method_shows_its_program_without_self() -> None:
+    class Scaler:
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        @graphc.compile
+        def scale(self, x: graphc.Tensor) -> graphc.Tensor:
+            return x * self.factor
+
+    two, three = Scaler(2.0), Scaler(3.0)
+    x = np.ones(3, np.float32)
+    assert two.scale(x).tolist() == [2, 2, 2]
+    assert three.scale(x).tolist() == [3, 3, 3]
+    assert two.scale.program(x)(x)[0].tolist() == [2, 2, 2]
+
+
+def test_a_number_that_changes_at_each_call_is_warned_of_once() -> None:
+    scale = graphc.compile(lambda x, factor: x * factor)
+    x = np.ones(2, np.float32)
+
+    def call_often() -> None:
+        for factor in range(40):
+            scale(x, float(factor))
+
+    with pytest.warns(RuntimeWarning, match=r"numpy\.float32") as caught:
+        call_often()
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
