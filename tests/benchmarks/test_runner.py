@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,8 @@ def test_samples_count_single_calls() -> None:
 def test_memory_is_read_in_bytes() -> None:
     assert memory("VmHWM") >= memory("VmRSS") > 1 << 20
     assert memory("VmNothing") == 0
+
+
+def test_samples_are_seconds_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.perf_counter", itertools.count().__next__)  # 1 s passes at each look
+    assert time_calls(int, 2.0, 4) == [0.25]
