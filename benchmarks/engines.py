@@ -103,16 +103,21 @@ def _jax(work: Work, inputs: Sequence[Array], threads: int) -> Start:
     return start
 
 
-def _model(work: Work) -> Any:
-    """Return the work as an ONNX model."""
-    parser: Any = importlib.import_module("onnx.parser")
-    return parser.parse_model(f"{ONNX_HEADER}main {work.onnx}")
+def _model(work: Work, inputs: Sequence[Array]) -> tuple[Any, Sequence[Array]]:
+    """Return the work as an ONNX model that holds its weights, and the inputs that remain."""
+    onnx: Any = importlib.import_module("onnx")
+    model = importlib.import_module("onnx.parser").parse_model(f"{ONNX_HEADER}main {work.onnx}")
+    free = len(inputs) - work.weights
+    for value, array in zip(model.graph.input[free:], inputs[free:], strict=True):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
+    del model.graph.input[free:]
+    return model, inputs[:free]
 
 
 def _onnxruntime(work: Work, inputs: Sequence[Array], threads: int) -> Start:
     """Inputs and outputs are bound once, so that a call copies neither."""
     ort: Any = importlib.import_module("onnxruntime")
-    model = _model(work)
+    model, inputs = _model(work, inputs)
     names = [value.name for value in model.graph.input]
     text = model.SerializeToString()
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in inputs]
@@ -136,7 +141,8 @@ def _onnxruntime(work: Work, inputs: Sequence[Array], threads: int) -> Start:
 def _openvino(work: Work, inputs: Sequence[Array], threads: int) -> Start:
     """The low-latency setting, in float32: the default rounds to bfloat16 on some CPUs."""
     openvino: Any = importlib.import_module("openvino")
-    text = _model(work).SerializeToString()
+    model, inputs = _model(work, inputs)
+    text = model.SerializeToString()
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",

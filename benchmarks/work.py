@@ -35,6 +35,7 @@ class Work:
                 `stateful` work given the module, the framework's compiler and the inputs, return
                 the finished call without arguments
     onnx        the body of the graph as ONNX text, for ONNX Runtime and OpenVINO
+    weights     how many of the last inputs are constants of the ONNX model
     numpy       the reference, a function of the inputs in float64; without one, and in stateful
                 works, peers check each other
     flops, moved
@@ -53,6 +54,7 @@ class Work:
     onnx: str | None = None
     numpy: Spelling | None = None
     stateful: bool = False
+    weights: int = 0
     flops: float = 0.0
     moved: float = 0.0
     measure: Literal["call", "first call"] = "call"
