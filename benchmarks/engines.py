@@ -177,7 +177,13 @@ def as_arrays(value: Any) -> list[Array]:
 
 
 ENGINES: dict[str, Engine] = {
-    "graphc": Engine(_graphc, "graphc", "graphc", ("graphc", "numpy", "llvmlite")),
+    "graphc": Engine(
+        _graphc,
+        "graphc",
+        "graphc",
+        ("graphc", "numpy", "llvmlite"),
+        cache={"XDG_CACHE_HOME": "{}"},
+    ),
     "torch.eager": Engine(
         functools.partial(_torch, eager=True), "torch", "torch", ("torch",), compiles=False
     ),

@@ -256,17 +256,18 @@ class Measuring:
                     self._once(name, None)
 
     def warm_calls(self) -> None:
-        """Time a first call after another process has filled the cache, where there is one."""
+        """Time a first call after another process has filled the cache, if it left anything there."""
         for name in self.order():
             if self.found[name].error or not ENGINES[name].cache:
                 continue
             cold = list(self.found[name].first_call_seconds)
             with tempfile.TemporaryDirectory(dir=self.folder) as cache:
-                for _ in range(2):
+                self._once(name, Path(cache))
+                if any(path.is_file() for path in Path(cache).rglob("*")):
                     self._once(name, Path(cache))
-            *_, warm = self.found[name].first_call_seconds
+                    *_, warm = self.found[name].first_call_seconds
+                    self.found[name].warm_first_call_seconds = warm
             self.found[name].first_call_seconds = cold
-            self.found[name].warm_first_call_seconds = warm
 
     def _once(self, name: str, cache: Path | None) -> None:
         process = self.start(name, cache)

@@ -22,7 +22,8 @@ def normed(x: Array, scale: Array, bias: Array) -> Array:
 
 def gelu(x: Array) -> Array:
     inner: Array = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
-    return x / 2 * (1 + inner)
+    result: Array = x / 2 * (1 + inner)
+    return result
 
 
 def attended(joint: Array) -> Array:

@@ -139,3 +139,23 @@ def test_memory_is_read_in_bytes() -> None:
 def test_samples_are_seconds_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.perf_counter", itertools.count().__next__)  # 1 s passes at each look
     assert time_calls(int, 2.0, 4) == [0.25]
+
+
+@pytest.mark.parametrize("is_filled", [True, False])
+def test_warm_calls_need_a_cache_that_was_filled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_filled: bool
+) -> None:
+    seconds = iter([3.0, 0.5])
+
+    def once(self: runner.Measuring, name: str, cache: Path) -> None:
+        self.found[name].first_call_seconds.append(next(seconds))
+        if is_filled:
+            (cache / "kernels").mkdir(exist_ok=True)
+            (cache / "kernels" / "object").write_text("")
+
+    monkeypatch.setattr(runner.Measuring, "_once", once)
+    measuring = runner.Measuring(find_work("call with 1 argument"), 1, QUICK, tmp_path)
+    measuring.found["graphc"].first_call_seconds = [2.0]
+    measuring.warm_calls()
+    assert measuring.found["graphc"].warm_first_call_seconds == (0.5 if is_filled else None)
+    assert measuring.found["graphc"].first_call_seconds == [2.0]
