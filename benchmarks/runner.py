@@ -256,7 +256,7 @@ class Measuring:
                     self._once(name, None)
 
     def warm_calls(self) -> None:
-        """Time a first call after another process has filled the cache, if it left anything there."""
+        """Time a first call after another process filled the cache, if it left anything there."""
         for name in self.order():
             if self.found[name].error or not ENGINES[name].cache:
                 continue
