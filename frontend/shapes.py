@@ -71,12 +71,14 @@ def reshape_node(node: Node, shape: Shape) -> Node:
 
 def _integers(name: str, values: Any, node: Node) -> Shape:
     try:
-        given = values if isinstance(values, Iterable) else (values,)
-        return tuple(operator.index(v) for v in given)
+        given = tuple(values) if isinstance(values, Iterable) else (values,)
+        if not any(isinstance(v, bool) for v in given):
+            return tuple(operator.index(v) for v in given)
     except GraphcError:
         raise
     except TypeError:
-        fail(GraphcTypeError, f"{name}: integers are needed, not {values!r}", [node])
+        pass
+    fail(GraphcTypeError, f"{name}: integers are needed, not {values!r}", [node])
 
 
 def ravel(x: TensorLike) -> Tensor:

@@ -2,7 +2,8 @@
 
     type ::= dtype '[' (extent (',' extent)*)? ']'
 
-Shapes are tuples of Python ints, each at least 0; a scalar has the shape `()`.
+Shapes are tuples of Python ints, each at least 0; a scalar has the shape `()`. A type keeps within
+what an array can have: at most `MAX_RANK` axes, and bytes and strides that an int64 holds.
 """
 
 from __future__ import annotations
@@ -15,17 +16,31 @@ from typing import SupportsIndex, TypeAlias
 
 from graphc.dtypes import DType, DTypeLike, as_dtype, float32
 from graphc.errors import GraphcTypeError, ShapeError
+from graphc.source import user_line
 
 Shape: TypeAlias = tuple[int, ...]
 ShapeLike: TypeAlias = "SupportsIndex | Iterable[SupportsIndex]"
 
+MAX_RANK = 64  # NumPy's
+MAX_BYTES = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """A shape and a dtype; prints as `float32[64, 10]`."""
+    """A shape and a dtype; prints as `float32[64, 10]`.
+
+    Raises ShapeError for more than `MAX_RANK` axes or `MAX_BYTES` bytes. As in NumPy an extent of 0
+    does not make up for the others: they give the strides.
+    """
 
     shape: Shape
     dtype: DType
+
+    def __post_init__(self) -> None:
+        if len(self.shape) > MAX_RANK:
+            raise ShapeError(f"a tensor has at most {MAX_RANK} axes, not {len(self.shape)}")
+        if math.prod(extent or 1 for extent in self.shape) * self.dtype.itemsize > MAX_BYTES:
+            raise ShapeError(f"a tensor has fewer than 2**63 bytes: {self} is too large")
 
     @property
     def rank(self) -> int:
@@ -57,18 +72,19 @@ class TensorType:
 def as_shape(like: ShapeLike) -> Shape:
     """Return `like`, one integer or a sequence of them, as a shape.
 
-    Raises ShapeError for a negative extent and GraphcTypeError for anything but integers.
+    Raises ShapeError for a negative extent and GraphcTypeError for anything but integers; a bool
+    is none here.
     """
+    line = str(user_line() or "")
+    given = tuple(like) if isinstance(like, Iterable) else (like,)
     try:
-        shape = (
-            tuple(operator.index(extent) for extent in like)
-            if isinstance(like, Iterable)
-            else (operator.index(like),)
-        )
+        shape = tuple(operator.index(extent) for extent in given)
     except TypeError:
-        raise GraphcTypeError(f"a shape is made of integers, not {like!r}") from None
+        shape = ()
+    if len(shape) != len(given) or any(isinstance(extent, bool) for extent in given):
+        raise GraphcTypeError(f"a shape is made of integers, not {like!r}", line=line)
     if any(extent < 0 for extent in shape):
-        raise ShapeError(f"a shape has no negative extents, but {shape} was given")
+        raise ShapeError(f"a shape has no negative extents, but {shape} was given", line=line)
     return shape
 
 
