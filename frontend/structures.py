@@ -6,20 +6,22 @@ together.
 `flatten` gives the leaves in order (dicts in the order of their keys' insertion) and a `Structure`,
 which is hashable and compares equal for arguments that may share one compiled program. A leaf is a
 tensor or an array. Everything else (Python numbers, strings, None, functions, modules, variables)
-is static: part of the structure, compared by type and value, and so compiled in. Pass
+is static: part of the structure, compared by type and value or by identity as
+`graphc.frontend.static_keys` says, keys of dicts too, and so compiled in. Pass
 `numpy.float32(rate)` to make a number an input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import GraphcTypeError
 from graphc.frontend.operands import fail
+from graphc.frontend.static_keys import static_key
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.variable import Variable
 from graphc.tensor_type import TensorType
@@ -29,20 +31,15 @@ __all__ = ["Structure", "flatten", "flatten_result", "is_leaf", "unflatten"]
 
 @dataclass(frozen=True, slots=True)
 class Static:
-    """A value that is part of the structure; equal if type and value are, NaN equal to itself."""
+    """A value that is part of the structure, and the key by which it is compared."""
 
-    value: Any
+    value: Any = field(compare=False)
+    key: Hashable
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Static) or type(self.value) is not type(other.value):
-            return False
-        if isinstance(self.value, float | complex):
-            return repr(self.value) == repr(other.value)
-        return self.value is other.value or bool(self.value == other.value)
 
-    def __hash__(self) -> int:
-        value = self.value
-        return hash((type(value), repr(value) if isinstance(value, float | complex) else value))
+def as_static(value: Any) -> Static:
+    """Return `value` with its key."""
+    return Static(value, static_key(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class Structure:
 
     kind: Any
     children: tuple[Structure, ...] = ()
-    keys: tuple[Any, ...] = ()
+    keys: tuple[Static, ...] = ()
     static: Static | None = None
 
     @property
@@ -63,8 +60,8 @@ class Structure:
         """Yield a name for each leaf: `params.weights`, `batch.0`."""
         if self.kind == "leaf":
             yield prefix
-        keys = self.keys or tuple(range(len(self.children)))
-        for key, child in zip(keys, self.children, strict=True):
+        names = [key.value for key in self.keys] or range(len(self.children))
+        for key, child in zip(names, self.children, strict=True):
             yield from child.paths(f"{prefix}.{key}" if prefix else str(key))
 
 
@@ -106,7 +103,7 @@ def _flatten(tree: Any, leaves: list[Any], is_leaf: Callable[[object], bool]) ->
         return LEAF
     if isinstance(tree, dict):
         children = tuple(_flatten(value, leaves, is_leaf) for value in tree.values())
-        return Structure(dict, children, tuple(tree))
+        return Structure(dict, children, tuple(map(as_static, tree)))
     if isinstance(tree, tuple | list):
         return Structure(type(tree), tuple(_flatten(value, leaves, is_leaf) for value in tree))
     try:
@@ -118,7 +115,7 @@ def _flatten(tree: Any, leaves: list[Any], is_leaf: Callable[[object], bool]) ->
             hint="pass arrays, or tuples, lists and dicts of them; other arguments are compiled in "
             "and need a hash",
         )
-    return Structure("static", static=Static(tree))
+    return Structure("static", static=as_static(tree))
 
 
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
@@ -133,6 +130,6 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
         return structure.static.value
     children = [_unflatten(child, leaves) for child in structure.children]
     if structure.kind is dict:
-        return dict(zip(structure.keys, children, strict=True))
+        return dict(zip((key.value for key in structure.keys), children, strict=True))
     make: Callable[..., Any] = structure.kind
     return make(*children) if hasattr(make, "_fields") else make(children)

@@ -108,5 +108,5 @@ def _input_names(function: Callable[..., Any], structure: Structure) -> list[str
         prefix = simple[place] if place < len(simple) else f"argument_{place}"
         names.extend(child.paths(prefix))
     for key, child in zip(named.keys, named.children, strict=True):
-        names.extend(child.paths(key))
+        names.extend(child.paths(key.value))
     return names
