@@ -51,7 +51,9 @@ class Row:
 
     def floor(self, limits: dict[str, float]) -> float | None:
         """Return the seconds below which no engine gets: arithmetic at its peak, or the copy of the
-        bytes that the work has to move. None for works that state neither."""
+        bytes that the work has to move. None for works that state neither, and for first calls."""
+        if self.work.measure == "first call":
+            return None
         # Below a few megabytes the caches are the memory, and their bandwidth is not measured.
         moved = self.work.moved if self.work.moved > 1 << 25 else 0
         floor = max(self.work.flops / limits["fma_flops"], moved / limits["copy_64MB"])

@@ -96,6 +96,11 @@ def test_the_floor_is_that_of_arithmetic_or_memory(
     assert run.rows[0].floor(run.limits(2)) == floor
 
 
+def test_first_calls_have_no_floor() -> None:
+    run = run_of(measured("graphc", [], first_call_seconds=[1.0]), flops=4e9, measure="first call")
+    assert run.rows[0].floor(run.limits(2)) is None
+
+
 def test_more_threads_than_were_measured_have_the_limits_of_most() -> None:
     run = run_of(measured("graphc", [1.0]))
     assert run.limits(8)["fma_flops"] == 2e9
