@@ -1,16 +1,19 @@
 """Differentiation of tensors and of functions.
 
-`gradients` differentiates a tensor of a graph; `grad` and `value_and_grad` differentiate functions,
-to any order, and give functions. Given tensors such a function builds nodes; given arrays it is
-compiled and run. How a graph is differentiated and how a function is compiled is not known here:
-the facade says so once, by `set_differentiator` and `set_compiler`.
+`gradients` differentiates tensors of a graph; `grad` and `value_and_grad` differentiate a tensor
+with respect to others, or a function, to any order, which gives a function. Given tensors such a
+function builds nodes; given arrays it is compiled and run. How a graph is differentiated and how a
+function is compiled is not known here: the facade says so once, by `set_differentiator` and
+`set_compiler`.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
+
+import numpy as np
 
 from graphc.errors import GraphcTypeError, GraphcValueError, InternalError, ShapeError
 from graphc.frontend.constructors import input as make_input
@@ -50,27 +53,59 @@ def _hook(name: str) -> Any:
     return _hooks[name]
 
 
+@overload
+def gradients(
+    outputs: Tensor | Sequence[Tensor],
+    wrt: Tensor,
+    cotangents: Sequence[TensorLike] | Tensor | np.ndarray[Any, Any] | None = None,
+) -> Tensor: ...
+
+
+@overload
 def gradients(
     outputs: Tensor | Sequence[Tensor],
     wrt: Sequence[Tensor],
-    cotangents: Sequence[TensorLike] | None = None,
-) -> list[Tensor]:
+    cotangents: Sequence[TensorLike] | Tensor | np.ndarray[Any, Any] | None = None,
+) -> list[Tensor]: ...
+
+
+def gradients(outputs: Any, wrt: Any, cotangents: Any = None) -> Tensor | list[Tensor]:
     """Return the gradient of `outputs`, summed, with respect to each tensor of `wrt`.
 
-    Without `cotangents` the outputs are scalars. A variable means its current value. Zeros where an
-    output does not depend on a tensor. Raises ShapeError for outputs that are no scalars, and
-    GraphcTypeError for dtypes without derivatives.
+    `wrt` is a tensor, and its gradient is returned, or a sequence, and a list is returned. Without
+    `cotangents`, one for each output, the outputs are scalars. A variable means its current value.
+    Zeros where an output does not depend on a tensor. Raises ShapeError for outputs that are no
+    scalars, and GraphcTypeError for dtypes without derivatives and for what is no tensor.
+
+    >>> x = make_input((3,), name="x")
+    >>> gradients((x * x).sum(), x).shape
+    (3,)
     """
-    given = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    nodes = [as_node(x) for x in given]
-    targets = [_differentiable(as_node(x)) for x in wrt]
+    nodes = [as_node(x) for x in _listed(outputs)]
+    targets = [_differentiable(_target(x)) for x in _listed(wrt)]
     if cotangents is None:
         seeds = [as_node(1, _scalar_loss(node).type.dtype) for node in nodes]
     else:
-        seeds = [_cotangent(x, node) for x, node in zip(cotangents, nodes, strict=True)]
+        pairs = zip(_listed(cotangents), nodes, strict=True)
+        seeds = [_cotangent(x, node) for x, node in pairs]
     if not targets:
         return []
-    return [Tensor(node) for node in _hook("differentiator")(nodes, seeds, targets)]
+    found = [Tensor(node) for node in _hook("differentiator")(nodes, seeds, targets)]
+    return found[0] if isinstance(wrt, Tensor) else found
+
+
+def _listed(given: Any) -> list[Any]:
+    return [given] if isinstance(given, Tensor | np.ndarray) else list(given)
+
+
+def _target(value: Any) -> Node:
+    if not isinstance(value, Tensor):
+        fail(
+            GraphcTypeError,
+            f"a gradient is taken with respect to tensors, not to {type(value).__name__}",
+            hint="graphc.input(shape) or graphc.Variable(array) makes one",
+        )
+    return value.node
 
 
 def _scalar_loss(node: Node) -> Node:
@@ -107,18 +142,40 @@ def _cotangent(value: TensorLike, node: Node) -> Node:
     return broadcast_to(cotangent, node.shape)
 
 
+@overload
+def grad(target: Tensor, wrt: Tensor) -> Tensor: ...
+
+
+@overload
+def grad(target: Tensor, wrt: Sequence[Tensor]) -> list[Tensor]: ...
+
+
+@overload
 def grad(
-    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
-    """Return the function that gives the gradient of `function` with respect to its arguments.
+    target: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]: ...
 
-    `function` gives a scalar tensor, or with `has_aux` a pair of it and anything else, which is
-    handed through: the result is then (gradient, aux). `argnums` names positional arguments, which
-    may be nested; the gradient has their structure, and is a tuple if `argnums` is a sequence.
+
+def grad(  # type: ignore[misc]  # its second argument is wrt or argnums, by either name
+    target: Any, argnums: Any = 0, has_aux: bool = False, *, wrt: Any = None
+) -> Any:
+    """Return the gradient of a tensor, or the function that gives the gradient of a function.
+
+    Of a scalar tensor: the gradient with respect to the tensor or tensors `wrt`, as `gradients`
+    has it. A function gives a scalar tensor, or with `has_aux` a pair of it and anything else,
+    which is handed through: the result is then (gradient, aux). `argnums` names positional
+    arguments, which may be nested; the gradient has their structure, and is a tuple if `argnums` is
+    a sequence.
+
+    >>> x = make_input((3,), name="x")
+    >>> grad((x * x).sum(), x).shape
+    (3,)
     """
-    both = value_and_grad(function, argnums, has_aux)
+    if isinstance(target, Tensor):
+        return gradients(target, _wrt(argnums, wrt))
+    both = value_and_grad(target, argnums, has_aux)
 
-    @functools.wraps(function)
+    @functools.wraps(target)
     def gradient(*arguments: Any, **keywords: Any) -> Any:
         value, found = both(*arguments, **keywords)
         return (found, value[1]) if has_aux else found
@@ -126,16 +183,50 @@ def grad(
     return _compiled_on_arrays(gradient)
 
 
-def value_and_grad(
-    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
-    """Return the function that gives a pair, `function`'s value and its gradient; see `grad`."""
+@overload
+def value_and_grad(target: Tensor, wrt: Tensor) -> tuple[Tensor, Tensor]: ...
 
-    @functools.wraps(function)
+
+@overload
+def value_and_grad(target: Tensor, wrt: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]: ...
+
+
+@overload
+def value_and_grad(
+    target: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]: ...
+
+
+def value_and_grad(  # type: ignore[misc]  # its second argument is wrt or argnums, by either name
+    target: Any, argnums: Any = 0, has_aux: bool = False, *, wrt: Any = None
+) -> Any:
+    """Return a tensor and its gradient, or the function that gives such a pair; see `grad`."""
+    if isinstance(target, Tensor):
+        return target, gradients(target, _wrt(argnums, wrt))
+    if not callable(target):
+        fail(
+            GraphcTypeError,
+            f"an object of type {type(target).__name__} cannot be differentiated",
+            hint="pass a tensor and what to differentiate with respect to, or a function",
+        )
+
+    @functools.wraps(target)
     def value_and_gradient(*arguments: Any, **keywords: Any) -> Any:
-        return _differentiate(function, argnums, has_aux, arguments, keywords)
+        return _differentiate(target, argnums, has_aux, arguments, keywords)
 
     return _compiled_on_arrays(value_and_gradient)
+
+
+def _wrt(positional: Any, keyword: Any) -> Any:
+    """Return what a tensor is differentiated with respect to: the second argument, or `wrt`."""
+    found = positional if keyword is None else keyword
+    if isinstance(found, int):
+        fail(
+            GraphcTypeError,
+            "the gradient of a tensor is asked for, and not with respect to what",
+            hint="graphc.grad(loss, x) or graphc.grad(loss, [x, y]); argnums belongs to functions",
+        )
+    return found
 
 
 def _compiled_on_arrays(symbolic: Callable[..., Any]) -> Callable[..., Any]:

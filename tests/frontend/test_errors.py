@@ -49,6 +49,10 @@ MISTAKES: list[tuple[Mistake, type[GraphcError], str, str]] = [
     (lambda: nn.mse(X[:, :1], LABELS), ShapeError, "differ in shape", "squeeze"),
     (lambda: gc.gradients(X, [X]), ShapeError, "a scalar is needed", "loss.mean()"),
     (lambda: gc.gradients(X.sum(), [X > 0]), GraphcTypeError, "bool has no derivatives", "astype"),
+    (lambda: gc.gradients(X.sum(), np.ones(3)), GraphcTypeError, "not to ndarray", "input"),  # type: ignore[call-overload]  # the mistake
+    (lambda: gc.gradients(X.sum(), ["x"]), GraphcTypeError, "not to str", "graphc.Variable"),  # type: ignore[list-item]  # the mistake
+    (lambda: gc.grad(X.sum()), GraphcTypeError, "with respect to what", "graphc.grad(loss, x)"),  # type: ignore[call-overload]  # the mistake
+    (lambda: gc.value_and_grad(3), GraphcTypeError, "int cannot be differentiated", "function"),  # type: ignore[call-overload]  # the mistake
     (lambda: gc.concat([X, W.T]), ShapeError, "differ outside axis 0", ""),
     (lambda: gc.stack([]), GraphcValueError, "at least one", ""),
     (lambda: gc.stack([X, W]), ShapeError, "must be equal", ""),

@@ -25,6 +25,43 @@ def test_gradients_of_tensors() -> None:
     same(dy, X * X)
 
 
+def test_a_gradient_with_respect_to_one_tensor_is_one_tensor() -> None:
+    v = gc.Variable(X)
+
+    def function(x: Any) -> Any:
+        return gc.gradients((x * x).sum(), x), gc.gradients((v * v * v).sum(), v)
+
+    by_input, by_variable = run(function, X)
+    same(by_input, 2 * X)
+    same(by_variable, 3 * X * X)
+    same(run(lambda x: gc.gradients(x * x, x, X), X), 2 * X * X)
+
+
+def test_grad_and_value_and_grad_of_tensors() -> None:
+    def function(x: Any, y: Any) -> Any:
+        loss = (x * x * y).sum()
+        value, both = gc.value_and_grad(loss, [x, y])
+        again, by_y = gc.value_and_grad(loss, wrt=y)
+        return (
+            value,
+            again,
+            both,
+            by_y,
+            gc.grad(loss, x),
+            gc.grad(loss, (x, y)),
+            gc.grad(loss, wrt=y),
+        )
+
+    value, again, both, by_y, dx, pair, dy = run(function, X, X + 1)
+    same(value, (X * X * (X + 1)).sum())
+    same(again, value)
+    assert isinstance(both, list) and isinstance(pair, list)
+    for found in (both[0], dx, pair[0]):
+        same(found, 2 * X * (X + 1))
+    for found in (both[1], by_y, dy, pair[1]):
+        same(found, X * X)
+
+
 def test_cotangents_and_several_outputs() -> None:
     def function(x: Any) -> Any:
         return gc.gradients([x * 2, x.sum()], [x], [np.array([1.0, 2.0, 3.0]), 10.0])[0]
