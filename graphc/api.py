@@ -135,7 +135,7 @@ class CompiledMethod:
 def compile(
     target: Tensor | Sequence[Tensor],
     *,
-    inputs: Sequence[Tensor] | None = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
@@ -162,7 +162,7 @@ def compile(
 def compile(
     target: Any = None,
     *,
-    inputs: Sequence[Tensor] | None = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
@@ -171,8 +171,8 @@ def compile(
     """Compile a graph or a function; without a target, return a decorator.
 
     target       tensors (a `Program` is returned) or a function (a `CompiledFunction`)
-    inputs       of a graph: the inputs in the order of the program's arguments; by default all that
-                 the tensors depend on, in the order in which they were made
+    inputs       of a graph: the input, or the inputs in the order of the program's arguments; by
+                 default all that the tensors depend on, in the order in which they were made
     backend      "llvm" (native code), "opencl" (a GPU) or "reference" (NumPy, node by node)
     optimise     False: no graph passes and a kernel for each node; the results have the same bits
     reassociate  True: allow rewriting that holds in real arithmetic only
@@ -211,9 +211,10 @@ def _function(target: Any) -> Callable[..., Any]:
 
 
 def _graph_of(
-    target: Tensor | Sequence[Tensor], inputs: Sequence[Tensor] | None, name: str
+    target: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor] | None, name: str
 ) -> Graph:
     tensors = [target] if isinstance(target, Tensor) else list(target)
+    inputs = [inputs] if isinstance(inputs, Tensor) else inputs
     for tensor in [*tensors, *(inputs or ())]:
         if not isinstance(tensor, Tensor):
             raise GraphcTypeError(f"an object of type {type(tensor).__name__} is no tensor")

@@ -172,6 +172,13 @@ def test_evaluate_gives_values_of_tensors_without_inputs() -> None:
         graphc.evaluate(graphc.input((3,), name="x"))
 
 
+def test_the_only_input_may_stand_without_a_list() -> None:
+    x = graphc.input((3,), name="x")
+    assert graphc.compile(x * 2, inputs=x)([1, 2, 3])[0].tolist() == [2, 4, 6]
+    with pytest.raises(graphc.errors.GraphcTypeError, match="computed or constant"):
+        graphc.compile(x * 2, inputs=x * 1.5)
+
+
 def test_inputs_are_found_in_the_order_in_which_they_were_made() -> None:
     x, y = graphc.input((), name="x"), graphc.input((), name="y")
     program = graphc.compile([y - x])
