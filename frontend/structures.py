@@ -3,6 +3,9 @@ together.
 
     structure ::= leaf | static | tuple(structure*) | list(structure*) | dict((key, structure)*)
 
+Named tuples, OrderedDict and defaultdict come back as what they were; other kinds of dict are
+refused, since nothing says how to make one. Structures nest at most `MAX_DEPTH` deep.
+
 `flatten` gives the leaves in order (dicts in the order of their keys' insertion) and a `Structure`,
 which is hashable and compares equal for arguments that may share one compiled program. A leaf is a
 tensor or an array. Everything else (Python numbers, strings, None, functions, modules, variables)
@@ -13,6 +16,7 @@ is static: part of the structure, compared by type and value or by identity as
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +25,7 @@ import numpy as np
 
 from graphc.errors import GraphcTypeError
 from graphc.frontend.operands import fail
-from graphc.frontend.static_keys import static_key
+from graphc.frontend.static_keys import check_depth, static_key
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.variable import Variable
 from graphc.tensor_type import TensorType
@@ -44,7 +48,10 @@ def as_static(value: Any) -> Static:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """`kind` is "leaf", "static", or the type of a container; `keys` are those of a dict."""
+    """`kind` is "leaf", "static", or the type of a container; `keys` are those of a dict.
+
+    `static` is the value of a static one, and the default factory of a defaultdict.
+    """
 
     kind: Any
     children: tuple[Structure, ...] = ()
@@ -81,7 +88,8 @@ def is_array(value: object) -> bool:
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """Return the leaves of nested tuples, lists and dicts, and their structure.
 
-    Raises GraphcTypeError for a static value that has no hash.
+    Raises GraphcTypeError for a static value that has no hash, for an unknown kind of dict, and for
+    what nests too deep or holds itself.
 
     >>> leaves, structure = flatten({"a": np.zeros(2), "b": (1, np.ones(3))})
     >>> [leaf.shape for leaf in leaves], list(structure.paths())
@@ -97,15 +105,17 @@ def flatten_result(tree: Any) -> tuple[list[Any], Structure]:
     return leaves, _flatten(tree, leaves, is_array)
 
 
-def _flatten(tree: Any, leaves: list[Any], is_leaf: Callable[[object], bool]) -> Structure:
+def _flatten(
+    tree: Any, leaves: list[Any], is_leaf: Callable[[object], bool], depth: int = 0
+) -> Structure:
     if is_leaf(tree):
         leaves.append(tree)
         return LEAF
-    if isinstance(tree, dict):
-        children = tuple(_flatten(value, leaves, is_leaf) for value in tree.values())
-        return Structure(dict, children, tuple(map(as_static, tree)))
-    if isinstance(tree, tuple | list):
-        return Structure(type(tree), tuple(_flatten(value, leaves, is_leaf) for value in tree))
+    if isinstance(tree, dict | tuple | list):
+        check_depth(depth)
+        parts = tree.values() if isinstance(tree, dict) else tree
+        children = tuple(_flatten(part, leaves, is_leaf, depth + 1) for part in parts)
+        return _container(tree, children)
     try:
         hash(tree)
     except TypeError:
@@ -118,6 +128,20 @@ def _flatten(tree: Any, leaves: list[Any], is_leaf: Callable[[object], bool]) ->
     return Structure("static", static=as_static(tree))
 
 
+def _container(tree: Any, children: tuple[Structure, ...]) -> Structure:
+    kind = type(tree)
+    if not isinstance(tree, dict):
+        return Structure(kind, children)
+    if kind not in (dict, OrderedDict, defaultdict):
+        fail(
+            GraphcTypeError,
+            f"a {kind.__name__} is a dict of an unknown kind",
+            hint="pass dict(…): dict, OrderedDict and defaultdict are taken apart",
+        )
+    factory = as_static(tree.default_factory) if isinstance(tree, defaultdict) else None
+    return Structure(kind, children, tuple(map(as_static, tree)), factory)
+
+
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """Return the nested structure with `leaves` in their places: the inverse of `flatten`."""
     return _unflatten(structure, iter(leaves))
@@ -126,10 +150,12 @@ def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
 def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     if structure.kind == "leaf":
         return next(leaves)
-    if structure.static is not None:
+    if structure.kind == "static":
+        assert structure.static is not None
         return structure.static.value
     children = [_unflatten(child, leaves) for child in structure.children]
-    if structure.kind is dict:
-        return dict(zip((key.value for key in structure.keys), children, strict=True))
     make: Callable[..., Any] = structure.kind
+    if issubclass(structure.kind, dict):
+        pairs = zip((key.value for key in structure.keys), children, strict=True)
+        return make(pairs) if structure.static is None else make(structure.static.value, pairs)
     return make(*children) if hasattr(make, "_fields") else make(children)

@@ -1,0 +1,92 @@
+"""Nested arguments and results come back as what they were, or are refused by name."""
+
+from __future__ import annotations
+
+from collections import ChainMap, Counter, OrderedDict, defaultdict
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc
+from graphc.errors import GraphcTypeError
+from graphc.frontend.static_keys import MAX_DEPTH
+from graphc.frontend.structures import flatten, flatten_result, unflatten
+
+
+class Record(dict[str, Any]):
+    """A dict that needs more than pairs to be made."""
+
+
+def nested(depth: int) -> Any:
+    tree: Any = np.zeros(1)
+    for level in range(depth):
+        tree = ([tree], (tree,), {"a": tree})[level % 3]
+    return tree
+
+
+def test_dicts_keep_their_kind() -> None:
+    factory: Any = defaultdict(list, {"a": np.zeros(1), "b": 2})
+    ordered: Any = OrderedDict(x=np.zeros(1), y=factory)
+    leaves, structure = flatten(ordered)
+    again = unflatten(structure, leaves)
+    assert type(again) is OrderedDict and list(again) == ["x", "y"]
+    assert type(again["y"]) is defaultdict and again["y"]["new"] == []
+    assert again["y"]["b"] == 2
+    plain = {"a": np.zeros(1), "b": 2}
+    other = defaultdict(dict, plain)
+    assert len({flatten(tree)[1] for tree in (factory, plain, other, OrderedDict(plain))}) == 4
+
+
+def test_a_compiled_function_returns_what_it_was_given() -> None:
+    @graphc.compile(backend="reference")
+    def doubled(tree: Any) -> Any:
+        return type(tree)((key, value * 2) for key, value in tree.items())
+
+    assert type(doubled(OrderedDict(a=np.ones(2)))) is OrderedDict
+    assert type(doubled({"a": np.ones(2)})) is dict
+
+
+@pytest.mark.parametrize("tree", [Record(a=np.zeros(1)), Counter("ab")])
+def test_other_kinds_of_dict_are_refused(tree: Any) -> None:
+    with pytest.raises(GraphcTypeError, match="a dict of an unknown kind") as caught:
+        flatten([tree])
+    assert __file__ in caught.value.line
+
+
+@pytest.mark.parametrize("tree", [ChainMap({"a": 1}), MappingProxyType({}), {1}])
+def test_what_has_no_hash_is_refused(tree: Any) -> None:
+    with pytest.raises(GraphcTypeError, match="neither an array nor hashable"):
+        flatten([tree])
+
+
+def test_structures_nest_within_bounds() -> None:
+    leaves, structure = flatten(nested(MAX_DEPTH))
+    assert len(leaves) == structure.leaf_count == 1
+    assert hash(structure) == hash(flatten(nested(MAX_DEPTH))[1])
+    assert len(list(structure.paths())) == 1
+    assert flatten(unflatten(structure, leaves))[1] == structure
+
+
+def endless() -> Any:
+    tree: Any = []
+    tree.append({"a": (tree,)})
+    return tree
+
+
+@pytest.mark.parametrize("tree", [nested(MAX_DEPTH + 1), nested(5000), endless()])
+def test_what_nests_too_deep_or_holds_itself_is_refused(tree: Any) -> None:
+    for take_apart in (flatten, flatten_result):
+        with pytest.raises(GraphcTypeError, match="nest at most 100 deep") as caught:
+            take_apart(tree)
+        assert __file__ in caught.value.line
+        assert "hold itself" in caught.value.hint
+
+
+def test_a_program_takes_and_gives_nothing_too_deep() -> None:
+    compiled = graphc.compile(lambda x: nested(5000), backend="reference")
+    with pytest.raises(GraphcTypeError, match="nest at most"):
+        compiled(np.zeros(1))
+    with pytest.raises(GraphcTypeError, match="nest at most"):
+        compiled(nested(5000))
