@@ -21,7 +21,7 @@ import numpy as np
 
 from graphc.arithmetic import Arithmetic
 from graphc.dtypes import as_dtype
-from graphc.errors import GraphcError, InternalError
+from graphc.errors import GraphcError, GraphcTypeError, InternalError
 from graphc.op import Op
 from graphc.source import SourceLine, user_line
 from graphc.tensor_type import TensorType
@@ -125,9 +125,19 @@ def make_node(op: Op, inputs: Sequence[Node], attributes: Mapping[str, Any]) -> 
 
 def _infer_type(node: Node) -> TensorType:
     try:
+        _check_operand_count(node)
         return node.op.type_rule(*(i.type for i in node.inputs), **node.attributes)
     except GraphcError as error:
         raise describe(error, node.inputs, node.line) from None
+
+
+def _check_operand_count(node: Node) -> None:
+    names, given = node.op.operands, len(node.inputs)
+    any_number = bool(names) and names[-1].startswith("*")
+    if given != len(names) and not (any_number and given >= len(names) - 1):
+        wanted = ", ".join(names) or "none"
+        count = f"{given} operand{'s' * (given != 1)}"
+        raise GraphcTypeError(f"{node.op.name} takes the operands {wanted}, not {count}")
 
 
 def describe(error: GraphcError, operands: Sequence[Node], line: SourceLine | None) -> GraphcError:

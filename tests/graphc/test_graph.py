@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from graphc import dtypes, ops
-from graphc.errors import GraphcValueError, ShapeError, VerificationError
+from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError, VerificationError
 from graphc.graph import Graph, rebuild, substitute, topological_order
 from graphc.graph_verifier import verify
 from graphc.node import ArrayData, Node, fresh_number
@@ -74,6 +75,36 @@ def test_misuse_names_the_line_and_the_operands() -> None:
     text = str(caught.value)
     assert "float32[3]" in text and "float32[4]" in text
     assert "ops.add(x, y)" in text and "y = ops.exp(new_input((4,)))" in text
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda x: ops.exp(x, x), "exp takes the operands x, not 2 operands"),
+        (lambda x: ops.add(x), "add takes the operands x, y, not 1 operand"),
+        (lambda x: ops.where(x, x), "where takes the operands condition, x, y, not 2 operands"),
+        (lambda x: ops.reshape(x, x, shape=(3,)), "reshape takes the operands x, not 2 operands"),
+    ],
+)
+def test_a_wrong_number_of_operands_is_refused(build: Callable[[Node], Node], message: str) -> None:
+    with pytest.raises(GraphcTypeError) as caught:
+        build(new_input())
+    assert caught.value.message == message
+    assert __file__ in caught.value.line and caught.value.notes
+
+
+def test_any_number_of_operands_is_taken_where_the_op_says_so() -> None:
+    x = new_input()
+    assert [ops.concat(*[x] * n, axis=0).shape for n in (1, 2, 3)] == [(3,), (6,), (9,)]
+
+
+def test_the_verifier_finds_a_wrong_number_of_operands() -> None:
+    x = new_input()
+    bad = Node()
+    bad.op, bad.inputs, bad.attributes, bad.type = ops.exp, (x, x), {}, x.type
+    bad.line = None
+    with pytest.raises(VerificationError, match="exp takes the operands x"):
+        verify(Graph([x], [bad]))
 
 
 def test_topological_order_is_deterministic_and_complete() -> None:

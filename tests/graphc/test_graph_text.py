@@ -83,6 +83,7 @@ def test_large_constants_are_elided_and_then_not_parsed() -> None:
         ("graph g(%x: float32[2]) {\n  %1 = nonsense(%x) : float32[2]\n}", "no op is called"),
         ("graph g(%x: float32[2]) {\n  %1 = exp(%x) : float32[3]\n}", "line 2: %1 is of type"),
         ("graph g(%x: float32[2]) {\n  %1 exp %x\n}", "line 2: cannot read"),
+        ("graph g(%x: float32[2]) {\n  %1 = exp(%x, %x) : float32[2]\n}", "line 2: exp takes"),
         ("graph g(%x: int32[2]) {\n  %1 = exp(%x) : int32[2]\n}", "line 2"),
     ],
 )
