@@ -1,8 +1,9 @@
 """NumPy's own functions on tensors: `np.add(array, tensor)` and `np.sum(tensor)` build nodes.
 
 NumPy hands a call with a tensor among its operands to the tensor (NEP 13 for ufuncs, NEP 18 for
-other functions); here it is handed on to the function of graphc with the same meaning. `out=`,
-`where=` and functions that graphc lacks raise GraphcTypeError.
+other functions); here it is handed on to the function of graphc with the same meaning, and what has
+none raises GraphcTypeError: `out=`, `where=`, functions that graphc lacks and keywords that a
+function does not take. Where NumPy computes in floats, small integers become float64, not float16.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from graphc.dtypes import float64
 from graphc.errors import GraphcTypeError
 from graphc.frontend import constructors, contractions, elementwise, indexing, reductions, shapes
 from graphc.frontend.operands import as_node, fail
@@ -22,7 +24,6 @@ _UFUNC_NAMES = {
     "true_divide": "divide",
     "absolute": "abs",
     "power": "pow",
-    "float_power": "pow",
     "arcsin": "asin",
     "arccos": "acos",
     "arctan": "atan",
@@ -30,14 +31,12 @@ _UFUNC_NAMES = {
     "arcsinh": "asinh",
     "arccosh": "acosh",
     "arctanh": "atanh",
-    "rint": "round",
     "mod": "remainder",
     "fmod": "",
     "invert": "bitwise_invert",
     "left_shift": "bitwise_left_shift",
     "right_shift": "bitwise_right_shift",
     "conjugate": "positive",
-    "fabs": "abs",
 }
 _REDUCTIONS = {
     "add": "sum",
@@ -62,7 +61,7 @@ def call_ufunc(
     if method == "reduce" and ufunc.__name__ in _REDUCTIONS:
         return _reduce(ufunc, inputs, options)
     name = _UFUNC_NAMES.get(ufunc.__name__, ufunc.__name__)
-    function = _find(name)
+    function = _UFUNCS.get(name) or _find(name)
     if method != "__call__" or function is None:
         suffix = "" if method == "__call__" else f".{method}"
         _refuse(f"numpy.{ufunc.__name__}{suffix} does not take tensors", inputs)
@@ -119,6 +118,28 @@ def _refuse(message: str, operands: Sequence[Any]) -> NoReturn:
     fail(GraphcTypeError, message, nodes, "use the functions of graphc, which have NumPy's names")
 
 
+def _float_power(x: Any, y: Any) -> Tensor:
+    """Return x to the power y, which NumPy computes in at least float64."""
+    return elementwise.pow(constructors.constant(x, float64), constructors.constant(y, float64))
+
+
+def _in_floats(name: str) -> Callable[[Tensor], Tensor]:
+    """Return the op for what NumPy computes in floats and graphc, by itself, in integers."""
+
+    def in_floats(x: Tensor) -> Tensor:
+        floats = x if x.dtype.is_float else x.astype(float64)
+        return elementwise.apply_elementwise(name, floats)
+
+    return in_floats
+
+
+def _reciprocal(x: Tensor) -> Tensor:
+    """Return 1 / x; integers are refused, for which NumPy truncates it."""
+    if not x.dtype.is_float:
+        _refuse("numpy.reciprocal truncates integers to 0; 1 / tensor divides them in float64", [x])
+    return elementwise.reciprocal(x)
+
+
 def _variance(name: str) -> Callable[..., Any]:
     def function(
         x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, **options: Any
@@ -155,6 +176,12 @@ def _size(x: Tensor, axis: int | None = None) -> int:
     return x.size if axis is None else x.shape[axis]
 
 
+_UFUNCS: dict[str, Callable[..., Any]] = {
+    "float_power": _float_power,
+    "fabs": _in_floats("abs"),
+    "rint": _in_floats("round"),
+    "reciprocal": _reciprocal,
+}
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "var": _variance("var"),
     "std": _variance("std"),

@@ -44,6 +44,28 @@ def test_functions_trace(function: Callable[[Any], Any]) -> None:
     close(run(function, X), function(X), 1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int32", "int64"])
+@pytest.mark.parametrize("function", [np.fabs, np.rint, np.float_power])
+def test_what_numpy_computes_in_floats(function: np.ufunc, dtype: str) -> None:
+    arrays = [np.array([3, 0, 101], dtype), np.array([2, 0, 17], dtype)][: function.nin]
+    got = run(function, *arrays)
+    assert got.dtype == np.float64
+    np.testing.assert_array_equal(got, function(*(array.astype(float) for array in arrays)))
+
+
+def test_float_power_is_float64_at_least() -> None:
+    x = np.array([1.1, 7, 0], np.float32)
+    close(run(lambda t: np.float_power(t, 3), x), np.float_power(x, 3), 1e-15)
+    close(run(lambda t: np.float_power([0.1, 2, 3], t), x), np.float_power([0.1, 2, 3], x), 1e-15)
+    integers = np.array([1, 2, 4])
+    close(run(lambda t: np.float_power(t, -2), integers), np.float_power(integers, -2), 1e-15)
+
+
+def test_the_reciprocal_of_integers_is_refused() -> None:
+    with pytest.raises(GraphcTypeError, match="truncates integers"):
+        np.reciprocal(tensor(3, dtype="int32"))
+
+
 def test_shapes_of_tensors_are_known() -> None:
     x = tensor(3, 4)
     assert (np.shape(x), np.ndim(x), np.size(x)) == ((3, 4), 2, 12)
