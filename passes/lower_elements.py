@@ -15,6 +15,7 @@ from graphc.index import Index
 from graphc.kernel import Access, Value
 from graphc.node import Node
 from graphc.op import Elementwise, FromIndex, Gather, Guarded, View
+from graphc.ops.gather import valid_indices
 from graphc.passes.lower_emitter import Element, Emitter, Row, Wanting
 from graphc.plan import STATUS, Check
 
@@ -153,7 +154,7 @@ def _check(
     if where is not None:
         bad = emitter.let("and", (bad, where), dtypes.bool_, None, depth)
     message = f"{node.op.name}: an index is out of bounds for axis {axis} of extent {extent}"
-    emitter.checks.append(Check(message, node.line))
+    emitter.checks.append(Check(message + valid_indices(extent), node.line))
     code = emitter.literal(len(emitter.checks), dtypes.int32, depth)
     buffer = emitter.buffer_of(STATUS, Access.INOUT)
     emitter.store(buffer, (Index((), 0),), code, bad, depth)

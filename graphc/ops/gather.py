@@ -36,12 +36,18 @@ def _check_source(name: str, data: TensorType, axis: int, taken: TensorType) -> 
     return taken
 
 
+def valid_indices(extent: int) -> str:
+    """Return the end of the message about an index that is out of bounds; labels are indices."""
+    return f"; indices, and class labels, lie in 0 … {extent - 1}" if extent else ""
+
+
 def _resolve(name: str, indices: Array, extent: int, mode: str) -> Array:
     """Return indices in range, clipped if the mode says so; raises GraphcIndexError."""
     outside = (indices < 0) | (indices >= extent)
     if mode == "raise" and outside.any():
         raise GraphcIndexError(
             f"{name}: index {indices[outside].flat[0]} is out of bounds for extent {extent}"
+            + valid_indices(extent)
         )
     return np.clip(indices, 0, max(extent - 1, 0))
 

@@ -109,6 +109,17 @@ def test_arguments_and_results_are_nested(backend: Any) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_a_label_out_of_range_is_told_of_with_the_line_of_the_loss(backend: Any) -> None:
+    @graphc.compile(backend=backend)
+    def loss(logits: Any, labels: Any) -> Any:
+        return graphc.nn.cross_entropy(logits, labels)
+
+    with pytest.raises(graphc.GraphcIndexError, match="class labels, lie in 0 … 2") as caught:
+        loss(ONES, np.array([0, 3]))
+    assert "return graphc.nn.cross_entropy(logits, labels)" in caught.value.line
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_variables_are_updated_in_place(backend: Any) -> None:
     state = graphc.Variable(np.arange(3, dtype=np.float32), name="state")
     held = state.value

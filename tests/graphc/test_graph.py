@@ -81,7 +81,7 @@ def test_misuse_names_the_line_and_the_operands() -> None:
     ("build", "message"),
     [
         (lambda x: ops.exp(x, x), "exp takes the operands x, not 2 operands"),
-        (lambda x: ops.add(x), "add takes the operands x, y, not 1 operand"),
+        (ops.add, "add takes the operands x, y, not 1 operand"),
         (lambda x: ops.where(x, x), "where takes the operands condition, x, y, not 2 operands"),
         (lambda x: ops.reshape(x, x, shape=(3,)), "reshape takes the operands x, not 2 operands"),
     ],
