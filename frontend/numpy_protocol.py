@@ -65,16 +65,15 @@ def call_ufunc(
     if method != "__call__" or function is None:
         suffix = "" if method == "__call__" else f".{method}"
         _refuse(f"numpy.{ufunc.__name__}{suffix} does not take tensors", inputs)
-    return function(*inputs, **_supported(f"numpy.{ufunc.__name__}", options, inputs))
+    return _call(function, f"numpy.{ufunc.__name__}", inputs, options)
 
 
 def _reduce(ufunc: np.ufunc, inputs: Sequence[Any], options: Mapping[str, Any]) -> Any:
     name = f"numpy.{ufunc.__name__}.reduce"
-    keywords = {"axis": 0} | _supported(name, options, inputs)
     function = _find(_REDUCTIONS[ufunc.__name__])
     if function is None or len(inputs) != 1:
         _refuse(f"{name} takes a tensor and keywords", inputs)
-    return function(*inputs, **keywords)
+    return _call(function, name, inputs, {"axis": 0, **options})
 
 
 def call_function(
@@ -82,17 +81,22 @@ def call_function(
 ) -> Any:
     """Return what a function of NumPy gives for tensors."""
     name = function.__name__
-    if name in _SPECIAL:
-        return _SPECIAL[name](*arguments, **_supported(f"numpy.{name}", options, arguments))
-    found = _find(_FUNCTION_NAMES.get(name, name))
+    found = _SPECIAL.get(name) or _find(_FUNCTION_NAMES.get(name, name))
     if found is None or (function.__module__ or "").split(".")[0] != "numpy":
         _refuse(f"numpy.{name} does not take tensors", arguments)
+    return _call(found, f"numpy.{name}", arguments, options)
+
+
+def _call(
+    function: Callable[..., Any], name: str, operands: Sequence[Any], options: Mapping[str, Any]
+) -> Any:
+    """Call a function of graphc for `name`; what it does not take raises GraphcTypeError."""
     try:
-        return found(*arguments, **_supported(f"numpy.{name}", options, arguments))
+        return function(*operands, **_supported(name, options, operands))
     except TypeError as error:
         if isinstance(error, GraphcTypeError) or "argument" not in str(error):
             raise
-        _refuse(f"numpy.{name} on tensors: {error}", arguments)
+        _refuse(f"{name} on tensors: {error}", operands)
 
 
 def _find(name: str) -> Callable[..., Any] | None:
@@ -181,6 +185,7 @@ _UFUNCS: dict[str, Callable[..., Any]] = {
     "fabs": _in_floats("abs"),
     "rint": _in_floats("round"),
     "reciprocal": _reciprocal,
+    "divmod": divmod,
 }
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "var": _variance("var"),

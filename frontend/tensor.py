@@ -154,6 +154,16 @@ class Tensor:
     def __rpow__(self, base: TensorLike) -> Tensor:
         return elementwise.pow(base, self)
 
+    def __divmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
+        if not is_tensor_like(other):
+            return NotImplemented
+        return elementwise.floor_divide(self, other), elementwise.remainder(self, other)
+
+    def __rdivmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
+        if not is_tensor_like(other):
+            return NotImplemented  # type: ignore[no-any-return]  # Python's protocol of operators
+        return elementwise.floor_divide(other, self), elementwise.remainder(other, self)
+
     def __matmul__(self, other: TensorLike) -> Tensor:
         return contractions.matmul(self, other)
 

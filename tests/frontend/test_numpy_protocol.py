@@ -33,7 +33,8 @@ FUNCTIONS: list[Callable[[Any], Any]] = [
     lambda t: np.hstack([t, X]), np.add.reduce, lambda t: np.maximum.reduce(t, axis=1),
     lambda t: np.any(t > 1), lambda t: np.all(t > 1, axis=0), lambda t: np.full_like(t, 2.0),
     lambda t: np.logaddexp(t, X), lambda t: np.hypot(t, 1.0), lambda t: np.take_along_axis(
-        t, np.zeros((3, 1), int), 1), lambda t: np.split(t, 3)[1], lambda t: np.true_divide(t, 2),
+        t, np.zeros((3, 1), int), 1), lambda t: np.divmod(t, 0.5)[1], lambda t: np.split(t, 3)[1],
+    lambda t: np.true_divide(t, 2),
 ]  # fmt: skip
 
 
@@ -80,6 +81,10 @@ MISUSES: list[tuple[Callable[[Any], Any], str]] = [
     (np.spacing, "numpy.spacing does not take tensors"),
     (np.add.accumulate, "numpy.add.accumulate does not take tensors"),
     (lambda t: np.sum(t, initial=3), "initial"),
+    (lambda t: np.add(t, t, dtype=np.float64), "numpy.add on tensors: .*'dtype'"),
+    (lambda t: np.multiply(t, 2, casting="unsafe"), "numpy.multiply on tensors: .*'casting'"),
+    (lambda t: np.add.reduce(t, initial=5.0), "numpy.add.reduce on tensors: .*'initial'"),
+    (lambda t: np.std(t, mean=t), "numpy.std on tensors: .*'mean'"),
 ]
 
 
