@@ -18,7 +18,16 @@ from typing import Any, SupportsIndex
 from graphc.dtypes import DType, DTypeLike, as_dtype, bool_, float32, float64, int64
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import elementwise
-from graphc.frontend.operands import apply, as_array, as_node, broadcast_to, cast, fail, is_scalar
+from graphc.frontend.operands import (
+    apply,
+    as_array,
+    as_node,
+    broadcast_to,
+    cast,
+    fail,
+    integer_text,
+    is_scalar,
+)
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import ArrayData, fresh_number
 from graphc.tensor_type import Shape, ShapeLike, as_shape
@@ -122,7 +131,8 @@ def arange(
     """Return start, start + step, … up to but without stop; `arange(stop)` starts at 0.
 
     int64 for integers, else float32; each element is start + i * step. Raises GraphcValueError for
-    a step of 0 and GraphcTypeError unless the ends are Python numbers, since they decide the shape.
+    a step of 0 and where the number of elements is not finite, and GraphcTypeError unless the ends
+    are Python numbers, since they decide the shape.
     """
     first, last = (0, start) if stop is None else (start, stop)
     for number in (first, last, step):
@@ -131,13 +141,34 @@ def arange(
     if step == 0:
         fail(GraphcValueError, "arange: the step is 0")
     whole = not any(isinstance(number, float) for number in (first, last, step))
-    count = max(len(range(first, last, step)) if whole else math.ceil((last - first) / step), 0)  # type: ignore[arg-type]  # integers here
+    count = _count(first, last, step)
     wanted = as_dtype(dtype) if dtype is not None else int64 if whole else float32
     compute = int64 if whole else float64
     places = _iota((count,), 0, compute)
     return Tensor(
         cast((places * step + first).node if (first, step) != (0, 1) else places.node, wanted)
     )
+
+
+def _count(first: float, last: float, step: float) -> int:
+    """Return how many steps from `first` stay before `last`; exact for integers of any size."""
+    if not any(isinstance(number, float) for number in (first, last, step)):
+        start, stop, stride = (operator.index(number) for number in (first, last, step))  # type: ignore[arg-type]  # integers here
+        return max(-((start - stop) // stride), 0)
+    try:
+        count = (last - first) / step
+    except OverflowError:
+        count = math.inf
+    if not math.isfinite(count):
+        fail(GraphcValueError, f"arange: {first} … {last} by {step} is no finite number of steps")
+    return max(math.ceil(count), 0)
+
+
+def _float(name: str, number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        fail(GraphcValueError, f"{name}: the integer {integer_text(number)} does not fit float64")
 
 
 def linspace(
@@ -150,11 +181,12 @@ def linspace(
     count = operator.index(num)
     if count < 0:
         fail(GraphcValueError, f"linspace: {num} numbers")
+    start, stop = _float("linspace", start), _float("linspace", stop)
     parts = count - 1 if endpoint else count
     places = _iota((count,), 0, float64)
-    values = places * ((stop - start) / parts if parts > 0 else 0.0) + float(start)
+    values = places * ((stop - start) / parts if parts > 0 else 0.0) + start
     if endpoint and count > 1:
-        values = elementwise.where(elementwise.equal(places, count - 1), float(stop), values)
+        values = elementwise.where(elementwise.equal(places, count - 1), stop, values)
     return values.astype(dtype)
 
 

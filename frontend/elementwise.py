@@ -28,6 +28,7 @@ from graphc.frontend.operands import (
     broadcast,
     cast,
     fail,
+    integer_text,
     is_scalar,
     promote,
     result_dtype,
@@ -242,7 +243,7 @@ def pow(x: TensorLike, y: TensorLike) -> Tensor:
                 GraphcValueError,
                 "integers to negative integer powers are not allowed",
                 [as_node(x)],
-                f"x ** {float(y)} computes in float64",
+                f"x ** {integer_text(int(y))}.0 computes in float64",
             )
         if y == 2 and dtype is not bool_:
             return Tensor(apply("square", as_node(x, dtype)))

@@ -7,6 +7,7 @@ the line that made each operand. Nothing here computes.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, NoReturn, SupportsIndex
@@ -31,6 +32,7 @@ from graphc.source import user_line
 from graphc.tensor_type import Shape
 
 _NUMBERS = (bool, int, float)
+SHOWN_DIGITS = 40  # of an integer in a message
 
 
 def apply(name: str, /, *operands: Node, **attributes: Any) -> Node:
@@ -100,16 +102,32 @@ def as_node(value: TensorLike, dtype: DType | None = None) -> Node:
 
 
 def _scalar_array(value: Any, dtype: DType) -> np.ndarray[Any, Any]:
-    if dtype.is_integer and isinstance(value, int):
-        limits = np.iinfo(dtype.numpy)
-        if not limits.min <= value <= limits.max:
-            fail(
-                GraphcValueError,
-                f"the Python integer {value} does not fit {dtype}",
-                hint="convert the tensor to a wider type first: tensor.astype(graphc.int64)",
-            )
+    if isinstance(value, int) and not _fits(value, dtype):
+        fail(
+            GraphcValueError,
+            f"the Python integer {integer_text(value)} does not fit {dtype}",
+            hint="convert the tensor to a wider type first: tensor.astype(graphc.int64)"
+            if dtype.is_integer
+            else "the greatest float is about 1.8e308",
+        )
     with np.errstate(all="ignore"):
         return np.asarray(value).astype(dtype.numpy)
+
+
+def _fits(value: int, dtype: DType) -> bool:
+    if dtype.is_integer:
+        limits = np.iinfo(dtype.numpy)
+        return bool(limits.min <= value <= limits.max)
+    try:
+        return not dtype.is_float or math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def integer_text(value: int) -> str:
+    """Return the digits of an integer; of one with very many only their number."""
+    digits = int(value.bit_length() * math.log10(2)) + 1
+    return str(value) if digits <= SHOWN_DIGITS else f"of about {digits} digits"
 
 
 def cast(node: Node, dtype: DType) -> Node:

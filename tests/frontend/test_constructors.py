@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -119,3 +121,24 @@ def test_iota() -> None:
         gc.iota((2,), 1)
     with pytest.raises(GraphcTypeError):
         gc.iota((2,), 0, "bool")
+
+
+ENDLESS: list[Callable[[], Any]] = [
+    lambda: gc.arange(0, math.nan), lambda: gc.arange(0, math.inf), lambda: gc.arange(-math.inf, 0),
+    lambda: gc.arange(0, 1, math.nan), lambda: gc.arange(10**400, 0.5), lambda: gc.arange(10**30),
+    lambda: gc.arange(1e308, -1e308, -1e-10), lambda: gc.arange(0, 1e30, 0.5),
+    lambda: gc.linspace(0, 10**400), lambda: gc.linspace(-(10**400), 0, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+def test_what_has_no_finite_number_of_elements_is_refused(endless: Callable[[], Any]) -> None:
+    with pytest.raises(GraphcValueError) as caught:
+        endless()
+    assert caught.value.line.startswith(__file__)
+
+
+@pytest.mark.parametrize("stop", range(-5, 6))
+@pytest.mark.parametrize("step", [-3, -2, -1, 1, 2, 3, np.int8(2)])
+def test_arange_counts_as_range_does(stop: int, step: int) -> None:
+    assert gc.arange(1, stop, step).shape == (len(range(1, stop, step)),)

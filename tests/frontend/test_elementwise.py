@@ -215,3 +215,36 @@ def test_an_op_declared_later_is_a_function_at_once(cube: Op) -> None:
     same(run(gc.cube, np.array([2.0, -3.0])), np.array([8.0, -27.0]))
     with pytest.raises(AttributeError):
         _ = gc.no_such_function
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint8", "float32"])
+def test_divmod_is_the_quotient_and_the_remainder(dtype: str) -> None:
+    x = np.array([7, 0, 9], dtype)
+    for got, expected in zip(run(lambda t: divmod(t, 2), x), divmod(x, 2), strict=True):
+        same(got, expected)
+    for got, expected in zip(run(lambda t: divmod(20, t + 1), x), divmod(20, x + 1), strict=True):
+        same(got, expected)
+    with pytest.raises(TypeError, match="divmod"):
+        divmod(tensor(3), {})  # type: ignore[operator]  # the mistake
+
+
+HUGE: list[Callable[[Any], Any]] = [
+    lambda x: x + 10**400, lambda x: x / 10**400, lambda x: -(10**400) - x, lambda x: x < 10**400,
+    lambda x: x**10**400, lambda x: gc.where(x > 0, x, 10**5000),
+    lambda x: gc.maximum(x, -(10**400)), lambda x: x.astype("int8") < 10**400,
+    lambda x: x.astype("int32") + 10**400, lambda x: x.astype("int32") ** -(10**400),
+    lambda x: x.astype("int32") / 10**400, lambda x: x.astype("bool") & 10**5000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", HUGE)
+def test_integers_beyond_every_type_are_refused_at_the_line(function: Callable[[Any], Any]) -> None:
+    with pytest.raises(GraphcValueError) as caught:
+        function(tensor(3))
+    assert caught.value.line.startswith(__file__)
+
+
+def test_integers_that_only_float64_holds() -> None:
+    same(run(lambda x: x + 10**300, np.ones(1)), np.array([1e300]))
+    same(run(lambda x: x + 10**300, np.ones(1, np.float32)), np.array([np.inf], np.float32))
+    same(run(lambda x: x + 2**70, np.zeros(1, np.float32)), np.array([2.0**70], np.float32))
