@@ -42,7 +42,7 @@ def _unary(name: str) -> _Unary:
 def _binary(name: str) -> _Binary:
     def method(self: Tensor, other: TensorLike) -> Tensor:
         if not is_tensor_like(other):
-            return NotImplemented  # type: ignore[no-any-return]  # Python's protocol of operators
+            return _foreign(name, self, other)  # type: ignore[no-any-return]  # Python's protocol of operators
         return elementwise.apply_elementwise(name, self, other)
 
     return method
@@ -51,10 +51,23 @@ def _binary(name: str) -> _Binary:
 def _reflected(name: str) -> _Binary:
     def method(self: Tensor, other: TensorLike) -> Tensor:
         if not is_tensor_like(other):
-            return NotImplemented  # type: ignore[no-any-return]  # Python's protocol of operators
+            return _foreign(name, self, other)  # type: ignore[no-any-return]  # Python's protocol of operators
         return elementwise.apply_elementwise(name, other, self)
 
     return method
+
+
+def _foreign(name: str, tensor: Tensor, other: object) -> Any:
+    """Leave the operator to `other`, a type that may define it; refuse Python's own types.
+
+    None and text are unequal to every tensor, as they are to everything else.
+    """
+    refused = (complex,) if name in ("equal", "not_equal") else _NO_OPERANDS
+    if not isinstance(other, refused):
+        return NotImplemented
+    kind = "None" if other is None else f"of type {type(other).__name__}"
+    message = f"{name}: an operand is {kind}; it is a tensor, an array or a real number"
+    raise describe(GraphcTypeError(message), (tensor.node,), user_line())
 
 
 def is_tensor_like(value: object) -> bool:
@@ -225,6 +238,11 @@ class Tensor:
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         self._refuse_value("conversion to a NumPy array")
 
+    def __format__(self, specification: str) -> str:
+        if specification:
+            self._refuse_value(f"formatting as {specification!r}")
+        return str(self)
+
     def _refuse_value(self, asked: str) -> NoReturn:
         self._refuse(
             TracingError,
@@ -351,6 +369,7 @@ class Tensor:
         return contractions.dot(self, other)
 
 
+_NO_OPERANDS = (type(None), str, bytes, complex, dict, set, frozenset)
 _OPERANDS = (Tensor, np.ndarray, np.generic, bool, int, float, list, tuple)
 
 # The functions need the class and its methods need the functions.

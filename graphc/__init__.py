@@ -8,6 +8,7 @@ array([[0.09, 0.24, 0.67],
        [0.33, 0.33, 0.33]], dtype=float32)
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from graphc import frontend
@@ -105,4 +106,8 @@ if not TYPE_CHECKING:  # a type checker shall find misspelt names
 
     def __getattr__(name: str) -> object:
         """Return the function of an op that was declared after import, as the frontend does."""
-        return getattr(frontend, name)
+        try:
+            return getattr(frontend, name)
+        except AttributeError:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=sys.modules[__name__]) from None

@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from graphc.errors import GraphcTypeError
+from graphc.source import user_line
 
 Kind: TypeAlias = Literal["bool", "int", "uint", "float"]
 
@@ -108,12 +109,13 @@ def as_dtype(like: DTypeLike) -> DType:
         return _BY_PYTHON[like]
     try:
         found = _BY_NUMPY.get(np.dtype(like).newbyteorder("="))
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # all three come of strings
         found = None
     if found is None:
         raise GraphcTypeError(
             f"{like!r} is not an element type of graphc",
             hint="the types are " + ", ".join(_BY_NAME),
+            line=str(user_line() or ""),
         )
     return found
 

@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from graphc.dtypes import DTypeLike, as_dtype, float32
-from graphc.errors import GraphcValueError, ShapeError
+from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import composites, elementwise, initialisers, shapes
 from graphc.frontend.nn.module import Module
 from graphc.frontend.operands import as_node, fail
@@ -44,8 +46,7 @@ class Linear(Module):
         bias_initialiser: initialisers.Initialiser = initialisers.zeros,
         name: str = "",
     ) -> None:
-        if inputs < 0 or outputs < 0:
-            fail(GraphcValueError, f"Linear: {inputs} inputs and {outputs} outputs")
+        _check_extents(inputs, outputs)
         random, kind = initialisers.generator(seed), as_dtype(dtype)
         weight = weight_initialiser((inputs, outputs), random, kind)
         prefix = f"{name}." if name else ""
@@ -75,6 +76,14 @@ class Linear(Module):
         return f"{inputs}, {outputs}" + ("" if self.bias is not None else ", bias=False")
 
 
+def _check_extents(*extents: Any) -> None:
+    for extent in extents:
+        if not isinstance(extent, int | np.integer) or isinstance(extent, bool):
+            fail(GraphcTypeError, f"Linear: an extent is an integer, not {extent!r}")
+        if extent < 0:
+            fail(GraphcValueError, f"Linear: an extent is not negative, but {extent} was given")
+
+
 def _hint(shape: tuple[int, ...], inputs: int) -> str:
     if len(shape) > 1 and math.prod(shape[1:]) == inputs:
         return "flatten each sample first: nn.Flatten() or x.reshape(len(x), -1)"
@@ -95,6 +104,13 @@ class Sequential(Module):
     """
 
     def __init__(self, *layers: Any) -> None:
+        for layer in layers:
+            if not callable(layer):
+                fail(
+                    GraphcTypeError,
+                    f"Sequential: a layer is a module or a function, not {type(layer).__name__}",
+                    hint="Sequential(*layers) takes the layers of a list",
+                )
         self.layers = list(layers)
 
     def forward(self, x: Any) -> Any:

@@ -11,7 +11,7 @@ from graphc.dtypes import DType, float32, float64
 from graphc.errors import GraphcValueError
 from graphc.frontend import elementwise
 from graphc.frontend.operands import fail
-from graphc.frontend.optim.optimiser import Optimiser
+from graphc.frontend.optim.optimiser import Optimiser, check_number
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.variable import Variable
 
@@ -36,8 +36,10 @@ class Adam(Optimiser):
     ) -> None:
         super().__init__(learning_rate, weight_decay)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            check_number(f"Adam: {name}", beta)
             if not 0 <= beta < 1:
                 fail(GraphcValueError, f"Adam: {name} is {beta}, which is not in 0 … 1")
+        check_number("Adam: epsilon", epsilon)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
         self.step_count = Variable(np.int64(0), name="adam.step_count")
 

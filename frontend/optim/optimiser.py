@@ -23,6 +23,15 @@ from graphc.state import VariableState
 __all__ = ["Optimiser"]
 
 
+def check_number(name: str, value: Any) -> None:
+    """Raise GraphcTypeError unless `value` is a real number, or an array of one."""
+    is_array = isinstance(value, np.ndarray | np.generic)
+    if is_array and value.shape == () and np.isrealobj(value):
+        return
+    if not isinstance(value, int | float):
+        fail(GraphcTypeError, f"{name} is a number, not {value!r}")
+
+
 class Optimiser:
     """The base of optimisers; a subclass defines `update`, and `begin_step` if it counts steps.
 
@@ -31,6 +40,9 @@ class Optimiser:
     """
 
     def __init__(self, learning_rate: TensorLike, weight_decay: float = 0.0) -> None:
+        if not isinstance(learning_rate, Tensor):
+            check_number("a learning rate", learning_rate)
+        check_number("the weight decay", weight_decay)
         if isinstance(learning_rate, int | float) and learning_rate < 0:
             fail(GraphcValueError, f"a learning rate of {learning_rate} is negative")
         self.learning_rate, self.weight_decay = learning_rate, weight_decay

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.errors import GraphcValueError
 from graphc.frontend.operands import fail
-from graphc.frontend.optim.optimiser import Optimiser
+from graphc.frontend.optim.optimiser import Optimiser, check_number
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.variable import Variable
 
@@ -28,6 +28,7 @@ class SGD(Optimiser):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, weight_decay)
+        check_number("a momentum", momentum)
         if not 0 <= momentum < 1:
             fail(GraphcValueError, f"a momentum of {momentum} is not in 0 … 1")
         if nesterov and not momentum:

@@ -59,6 +59,21 @@ MISTAKES: list[tuple[Mistake, type[GraphcError], str, str]] = [
     (lambda: gc.constant("text"), GraphcTypeError, "holds no numbers", ""),
     (lambda: gc.constant([X, X]), TracingError, "NumPy array", "graphc.stack"),
     (lambda: gc.Variable(X), TracingError, "first value of a variable", "assign"),
+    (lambda: X + None, GraphcTypeError, "add: an operand is None", ""),  # type: ignore[arg-type]  # the mistake
+    (lambda: "a" * X, GraphcTypeError, "multiply: an operand is of type str", ""),
+    (lambda: X - 1j, GraphcTypeError, "of type complex; it is a tensor", ""),  # type: ignore[arg-type]  # the mistake
+    (lambda: X == 1j, GraphcTypeError, "equal: an operand is of type complex", ""),
+    (lambda: X < "a", GraphcTypeError, "less: an operand is of type str", ""),
+    (lambda: f"{X:.2f}", TracingError, "formatting as '.2f' needs the value", "compile"),
+    (lambda: nn.Linear("a", 2, seed=0), GraphcTypeError, "is an integer, not 'a'", ""),  # type: ignore[arg-type]  # the mistake
+    (lambda: nn.Linear(2, 2.5, seed=0), GraphcTypeError, "is an integer, not 2.5", ""),  # type: ignore[arg-type]  # the mistake
+    (lambda: nn.Sequential(3), GraphcTypeError, "a module or a function, not int", ""),
+    (lambda: nn.Sequential([nn.ReLU()]), GraphcTypeError, "not list", "Sequential(*layers)"),
+    (lambda: optim.Adam("a"), GraphcTypeError, "a learning rate is a number, not 'a'", ""),
+    (lambda: optim.Adam(beta2="a"), GraphcTypeError, "Adam: beta2 is a number", ""),  # type: ignore[arg-type]  # the mistake
+    (lambda: optim.SGD(0.1, "a"), GraphcTypeError, "a momentum is a number", ""),  # type: ignore[arg-type]  # the mistake
+    (lambda: gc.input((2,), "float33"), GraphcTypeError, "not an element type", "float32"),
+    (lambda: gc.input((2, -1)), ShapeError, "no negative extents", ""),
     (lambda: nn.Linear(784, 10), TypeError, "seed", ""),  # type: ignore[call-arg,list-item]  # the mistake
     (lambda: nn.Linear(5, 10, seed=0)(X), ShapeError, "wants 5 as the last extent", ""),
     (lambda: nn.Linear(9, 2, seed=0)(tensor(2, 3, 3)), ShapeError, "wants 9", "nn.Flatten()"),
@@ -78,6 +93,19 @@ def test_messages(mistake: Mistake, kind: type[GraphcError], message: str, hint:
     assert hint in caught.value.hint
     line = inspect.getsourcelines(mistake)[1]
     assert caught.value.line.startswith(f"{__file__}:{line}")
+
+
+def test_operators_are_left_to_types_that_define_them() -> None:
+    class Foreign:
+        def __radd__(self, other: object) -> str:
+            return "mine"
+
+    assert X + Foreign() == "mine"
+    with pytest.raises(TypeError, match="unsupported operand"):
+        _ = X - Foreign()  # type: ignore[arg-type]  # the mistake
+    assert f"{X}" == repr(X)
+    unequal = [X != None, X != "x"]  # noqa: E711  # the operator is meant
+    assert unequal == [True, True]
 
 
 def test_messages_say_where_the_operands_were_made() -> None:
