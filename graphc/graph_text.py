@@ -103,7 +103,8 @@ def _print_array(array: np.ndarray[Any, Any], *, full: bool) -> str:
 def parse_graph(text: str, states: Mapping[str, VariableState] | None = None) -> Graph:
     """Return the graph that `text` (printed with full=True) describes.
 
-    `states` gives the memory of variables by name. Raises ParseError with the number of the line.
+    `states` gives the memory of variables by name. Whatever is wrong with the text raises
+    ParseError with the number of the line.
     """
     return _Parser(text, states or {}).parse()
 
@@ -111,6 +112,7 @@ def parse_graph(text: str, states: Mapping[str, VariableState] | None = None) ->
 _HEAD = re.compile(r"graph (\S+?)\((.*)\) \{$")
 _LINE = re.compile(r"%(\S+) = (\w+)\((.*?)\)(?: \{(.*)\})? : (\w+\[[\d, ]*\])$")
 _TYPE = re.compile(r"(\w+)\[([\d, ]*)\]$")
+_DTYPES = {dtype.name: dtype for dtype in dtypes.ALL}
 _PARAMETER = re.compile(r"%([\w.]+): (\w+\[[\d, ]*\])")
 
 
@@ -131,8 +133,17 @@ class _Parser:
         self.number = 1
         if head is None:
             raise self.fail("a graph begins with `graph NAME(inputs) {`")
-        inputs = [self.parameter(n, t) for n, t in _PARAMETER.findall(head[2])]
-        outputs: list[Node] = []
+        try:
+            return self.graph(head[1], head[2])
+        except ParseError:
+            raise
+        except Exception as error:  # the rules of ops are given attributes of any kind
+            reason = str(error) if isinstance(error, GraphcError) else f"cannot read it: {error}"
+            raise self.fail(reason) from error
+
+    def graph(self, name: str, parameters: str) -> Graph:
+        inputs = [self.parameter(p) for p in _split_commas(parameters)]
+        outputs: list[Node] | None = None
         assignments: list[tuple[Node, Node]] = []
         for self.number, line in enumerate(self.lines[1:], 2):  # noqa: B020  # errors name it
             if line.startswith("return"):
@@ -142,10 +153,15 @@ class _Parser:
                 assignments.append((self.node(target[1:]), self.node(value[1:])))
             elif line not in ("", "}"):
                 self.statement(line)
-        return Graph(inputs, outputs, assignments, head[1])
+        if outputs is None:
+            raise self.fail("a graph returns its outputs: `return %a, %b`")
+        return Graph(inputs, outputs, assignments, name)
 
-    def parameter(self, name: str, type_text: str) -> Node:
-        type_ = self.type(type_text)
+    def parameter(self, text: str) -> Node:
+        match = _PARAMETER.fullmatch(text.strip())
+        if match is None or match[1] in self.named:
+            raise self.fail(f"{text.strip()!r} is no new parameter")
+        name, type_ = match[1], self.type(match[2])
         own = "" if name.isdigit() else name
         node: Node = _op("input")(
             number=fresh_number(), name=own, shape=type_.shape, dtype=type_.dtype
@@ -160,7 +176,7 @@ class _Parser:
 
     def type(self, text: str) -> TensorType:
         match = _TYPE.match(text)
-        if match is None:
+        if match is None or match[1] not in _DTYPES:
             raise self.fail(f"{text!r} is no type")
         return tensor_type([int(e) for e in match[2].split(",") if e.strip()], match[1])
 
@@ -174,10 +190,7 @@ class _Parser:
             raise self.fail(f"no op is called {op_name}")
         type_ = self.type(type_text)
         values = self.attributes(attributes or "", type_)
-        try:
-            node = op(*(self.node(n) for n in _names(operands)), **values)
-        except GraphcError as error:
-            raise self.fail(str(error)) from error
+        node = op(*(self.node(n) for n in _names(operands)), **values)
         if node.type != type_:
             raise self.fail(f"%{name} is of type {node.type}, not {type_}")
         self.named[name] = node
@@ -196,10 +209,23 @@ class _Parser:
             raise self.fail("the value of a constant was left out; print with full=True")
         if text.startswith("float("):
             return float(ast.literal_eval(text[6:-1]))
-        named = next((d for d in dtypes.ALL if d.name == text), None)
-        return named if named is not None else ast.literal_eval(text)
+        return _DTYPES[text] if text in _DTYPES else self.literal(text)
 
-    def state(self, name: str, type_: TensorType) -> VariableState:
+    def literal(self, text: str) -> Any:
+        """Read numbers, strings, None and tuples of them: the attributes that ops have."""
+        value = ast.literal_eval(text)
+        pending = [value]
+        while pending:
+            part = pending.pop()
+            if isinstance(part, tuple):
+                pending.extend(part)
+            elif not isinstance(part, bool | int | float | str | None):
+                raise self.fail(f"{text!r} is no attribute")
+        return value
+
+    def state(self, name: object, type_: TensorType) -> VariableState:
+        if not isinstance(name, str):
+            raise self.fail(f"{name!r} is no name of a variable")
         if name in self.states:
             return self.states[name]
         return VariableState(type_, np.zeros((), type_.dtype.numpy), name)

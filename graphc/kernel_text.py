@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from graphc.dtypes import DType, as_dtype
+from graphc.dtypes import ALL, DType
 from graphc.errors import GraphcError, ParseError
 from graphc.index import Atom, FloorDiv, Index, LoopVariable, Mod, ValueAtom
 from graphc.kernel import (
@@ -33,7 +34,7 @@ from graphc.kernel import (
     Value,
     payload_text,
 )
-from graphc.tensor_type import TensorType
+from graphc.tensor_type import TensorType, tensor_type
 
 
 def print_kernel(kernel: Kernel) -> str:
@@ -104,11 +105,14 @@ _PRINTERS: dict[type, Callable[[Any], str]] = {
 def parse_kernel(text: str) -> Kernel:
     """Return the kernel that `text` spells.
 
-    Raises ParseError, which names the line, where the text does not follow the grammar.
+    Raises ParseError, which names the line, where the text does not follow the grammar, nests
+    deeper than `MAX_DEPTH` or names a type that no tensor has.
     """
     return _Parser(text).kernel()
 
 
+MAX_DEPTH = 100  # of blocks, and of divisions in an index
+_DTYPES = {dtype.name: dtype for dtype in ALL}
 _TOKEN = re.compile(
     r"(?P<space>\s+|#[^\n]*)"
     r"|(?P<value>%\w+)"
@@ -130,7 +134,7 @@ class _Parser:
                 self.tokens.append((match.group(), line))
             line += match.group().count("\n")
         self.tokens.append(("", line))
-        self.position = 0
+        self.position = self.depth = 0
         self.loops: dict[str, LoopVariable] = {}
         self.dtypes: dict[str, DType] = {}
 
@@ -168,7 +172,21 @@ class _Parser:
     def integer(self) -> int:
         if not re.fullmatch(r"-?\d+", self.next):
             raise self.fail("an integer")
-        return int(self.take())
+        try:
+            return int(self.next)
+        except ValueError:  # Python reads no more than some thousand digits
+            raise self.fail("an integer") from None
+        finally:
+            self.take()
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Enter a block or a division, which end where they began or in an error."""
+        if self.depth == MAX_DEPTH:
+            raise self.fail(f"at most {MAX_DEPTH} levels")
+        self.depth += 1
+        yield
+        self.depth -= 1
 
     def list_until(self, end: str, item: Callable[[], Any]) -> tuple[Any, ...]:
         """Parse items separated by commas, and `end`."""
@@ -199,15 +217,16 @@ class _Parser:
     def type(self) -> TensorType:
         dtype = self.dtype()
         self.expect("[")
-        return TensorType(self.list_until("]", self.integer), dtype)
+        shape = self.list_until("]", self.integer)
+        try:
+            return tensor_type(shape, dtype)
+        except GraphcError as error:
+            raise ParseError(f"line {self.tokens[self.position - 1][1]}: {error.message}") from None
 
     def dtype(self) -> DType:
-        try:
-            dtype = as_dtype(self.next)
-        except GraphcError:
-            raise self.fail("a dtype") from None
-        self.take()
-        return dtype
+        if self.next not in _DTYPES:
+            raise self.fail("a dtype")
+        return _DTYPES[self.take()]
 
     def member(self, choices: Any, what: str) -> Any:
         if self.next not in {str(choice) for choice in choices}:
@@ -219,8 +238,9 @@ class _Parser:
     def block(self) -> tuple[Statement, ...]:
         self.expect("{")
         body = []
-        while not self.accept("}"):
-            body.append(self.statement())
+        with self.nested():
+            while not self.accept("}"):
+                body.append(self.statement())
         return tuple(body)
 
     def statement(self) -> Statement:
@@ -355,7 +375,8 @@ class _Parser:
 
     def division(self) -> FloorDiv | Mod:
         self.expect("(")
-        numerator = self.index()
+        with self.nested():
+            numerator = self.index()
         self.expect(")")
         kind = self.next
         if kind not in ("floordiv", "mod"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,11 @@ from graphc import dtypes, ops
 from graphc.errors import ParseError
 from graphc.graph import Graph, substitute
 from graphc.graph_text import parse_graph, print_graph
+from graphc.graph_verifier import verify
 from graphc.node import ArrayData, Node, fresh_number
 from graphc.state import VariableState
 from graphc.tensor_type import tensor_type
+from tests.mutations import mutations
 from tests.random_graphs import random_graph
 
 
@@ -90,3 +94,56 @@ def test_large_constants_are_elided_and_then_not_parsed() -> None:
 def test_what_cannot_be_read_names_its_line(text: str, message: str) -> None:
     with pytest.raises(ParseError, match=message):
         parse_graph(text)
+
+
+LINES = [
+    "%1 = sum(%x) {axes=(01,)} : float32[]",
+    "%1 = broadcast_to(%x) {shape=(4, 5, axis=0} : float32[4, 5]",
+    "%1 = cast(%x) {dtype=int99} : int64[2]",
+    "%1 = slice(%x) {start=(7, 0), 1)} : float32[2]",
+    "%1 = constant() {value=array(0)} : float32[2]",
+    "%1 = constant() {value=array(00)} : float32[2]",
+    "%1 = constant() {value} : float32[2]",
+    "%1 = sum(%x) {axes=[0]} : float32[]",
+    "%1 = sum(%x) {axes={0}} : float32[]",
+    "%1 = sum(%x) {axes=0} : float32[]",
+    "%1 = sum(%x) {axes=(0.5,)} : float32[]",
+    "%1 = sum(%x) {axes=(9,)} : float32[]",
+    "%1 = sum(%x) {axis=(0,)} : float32[]",
+    "%1 = sum(%x) {axes=" + "(" * 5000 + "} : float32[]",
+    "%1 = sum(%x, %x) {axes=(0,)} : float32[]",
+    "%1 = variable() {state=state 3} : float32[2]",
+    "%1 = variable() {state=3} : float32[2]",
+    "%1 = exp(%x) : float32[2 2]",
+    "%1 = exp(%x) : float32[" + "9" * 5000 + "]",
+    "assign %x",
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_whatever_is_wrong_is_a_parse_error(line: str) -> None:
+    with pytest.raises(ParseError, match=r"^line [23]: "):
+        parse_graph(f"graph g(%x: float32[2]) {{\n  {line}\n  return %x\n}}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "graph g(%x: float31[2]) {\n  return %x\n}",
+        "graph g(%x: float32[2], y) {\n  return %x\n}",
+        "graph g(%x: float32[2], %x: float32[2]) {\n  return %x\n}",
+        "graph g(%x: int8[9223372036854775808]) {\n  return %x\n}",
+        "graph g(%x: float32[2]) {\n}",
+    ],
+)
+def test_a_wrong_head_or_end_is_a_parse_error(text: str) -> None:
+    with pytest.raises(ParseError, match=r"^line [12]: "):
+        parse_graph(text)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mutated_text_is_read_or_is_a_parse_error(seed: int) -> None:
+    text = print_graph(random_graph(seed).graph, full=True)
+    for mutated in mutations(text, 50, seed):
+        with contextlib.suppress(ParseError):
+            verify(parse_graph(mutated))

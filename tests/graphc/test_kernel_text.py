@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -11,7 +12,8 @@ from graphc import dtypes
 from graphc.errors import ParseError
 from graphc.index import FloorDiv, LoopVariable, Mod, as_index
 from graphc.kernel import Kernel, Let, Value
-from graphc.kernel_text import parse_kernel, print_kernel
+from graphc.kernel_text import MAX_DEPTH, parse_kernel, print_kernel
+from tests.mutations import mutations
 
 FLOATS = (0.0, -0.0, 0.1, 1e-45, 5e-324, 1.5e300, 1e16, math.inf, -math.inf, math.nan, -math.nan)
 
@@ -110,9 +112,29 @@ def test_indices_are_read_as_they_are_written() -> None:
         ("kernel k() {} }", "line 1: expected the end"),
         ("kernel k() { for i < 3 serial { if ((i) mod 0) < 1 {} } }", "a positive divisor"),
         ("kernel k() { §", "expected a statement"),
+        ("kernel k(\nx0: , y0: int8[] in) {}", "line 2: expected a dtype, found ','"),
+        ("kernel k(x: float[] in) {}", "expected a dtype, found 'float'"),
+        ("kernel k(x: int8[-1] in) {}", "line 1: a shape has no negative extents"),
+        ("kernel k(x: int64[\n9223372036854775807] in) {}", "line 2: a tensor has fewer than"),
+        ("kernel k(x: int8[" + "9" * 5000 + "] in) {}", "line 1: expected an integer"),
+        ("kernel k() {\n" + "for i < 1 serial {\n" * 5000, "line 102: expected at most 100"),
+        ("kernel k() { if " + "((" * 5000, "expected at most 100 levels"),
     ],
 )
 def test_bad_text_names_its_line(text: str, message: str) -> None:
     with pytest.raises(ParseError, match="line") as caught:
         parse_kernel(text)
     assert message in str(caught.value)
+
+
+def test_the_deepest_kernel_that_is_read() -> None:
+    depth = MAX_DEPTH - 1
+    text = "kernel k() {" + "for i < 1 serial {" * depth + "}" * depth + "}"
+    assert parse_kernel(str(parse_kernel(text))) == parse_kernel(text)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mutated_text_is_read_or_is_a_parse_error(seed: int) -> None:
+    for mutated in mutations(EVERYTHING, 100, seed):
+        with contextlib.suppress(ParseError):
+            assert parse_kernel(mutated).name
