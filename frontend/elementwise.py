@@ -21,14 +21,13 @@ from typing import TypeAlias, TypeVar
 
 from graphc import op as ops
 from graphc.dtypes import DType, DTypeLike, as_dtype, bool_, float64
-from graphc.errors import GraphcTypeError, GraphcValueError, InternalError
+from graphc.errors import GraphcTypeError, InternalError
 from graphc.frontend.operands import (
     apply,
     as_node,
     broadcast,
     cast,
     fail,
-    integer_text,
     is_scalar,
     promote,
     result_dtype,
@@ -234,17 +233,10 @@ def pow(x: TensorLike, y: TensorLike) -> Tensor:
     """Return x to the power y; exponents 1, 2 and -1 become x, a square and a reciprocal, as in
     NumPy.
 
-    Raises GraphcValueError for integers to a negative Python integer.
+    Integers to negative powers are rounded towards zero (docs/semantics.md), where NumPy raises.
     """
     dtype = result_dtype(x, y)
     if isinstance(y, int | float) and is_scalar(x) is False:
-        if dtype.is_integer and y < 0:
-            fail(
-                GraphcValueError,
-                "integers to negative integer powers are not allowed",
-                [as_node(x)],
-                f"x ** {integer_text(int(y))}.0 computes in float64",
-            )
         if y == 2 and dtype is not bool_:
             return Tensor(apply("square", as_node(x, dtype)))
         if y == 1 and dtype is not bool_:

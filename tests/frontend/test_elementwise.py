@@ -166,9 +166,13 @@ def test_powers_by_numbers(exponent: float) -> None:
         close(run(lambda t: t**exponent, x), x ** np.float64(exponent), 1e-15)
 
 
-def test_integers_have_no_negative_powers() -> None:
-    with pytest.raises(GraphcValueError, match="negative integer powers"):
-        tensor(3, dtype="int32") ** -1
+@pytest.mark.parametrize(("exponent", "expected"), [(-1, [0, 1, -1, 0, 0]), (-2, [0, 1, 1, 0, 0])])
+def test_negative_powers_of_integers_are_values(exponent: int, expected: list[int]) -> None:
+    x = np.array([0, 1, -1, 2, -7], np.int32)
+    same(run(lambda t: t**exponent, x), np.array(expected, np.int32))
+    same(run(lambda t, y: t**y, x, np.full(5, exponent, np.int32)), np.array(expected, np.int32))
+    with pytest.raises(GraphcValueError, match="does not fit uint8"):
+        tensor(3, dtype="uint8") ** exponent
 
 
 def test_where_promotes_and_takes_numbers_as_conditions() -> None:
