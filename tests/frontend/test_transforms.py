@@ -199,3 +199,30 @@ MISUSES: list[tuple[Callable[..., Any], type[Exception], str]] = [
 def test_misuse_is_refused(function: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         function(tensor(3))
+
+
+INF, NAN = np.inf, np.nan
+# The table at the end of docs/semantics.md: a function, a point, and its gradient there.
+SINGULAR: list[tuple[Callable[[Any], Any], list[float], list[float]]] = [
+    (lambda x: gc.where(x > 0, gc.log(x), 0), [0, 2], [NAN, 0.5]),
+    (lambda x: gc.where(x > 0, gc.sqrt(x), 0), [0, -1, 4], [NAN, NAN, 0.25]),
+    (lambda x: gc.where(x > 0, gc.log(gc.where(x > 0, x, 1)), 0), [0, 2], [0, 0.5]),
+    (lambda x: x.std(), [2, 2, 2], [NAN, NAN, NAN]),
+    (lambda x: x.var(), [2, 2, 2], [0, 0, 0]),
+    (lambda x: gc.sqrt(gc.square(x).sum()), [0, 0], [NAN, NAN]),
+    (lambda x: gc.hypot(x[0], x[1]), [0, 0], [0, 0]),
+    (lambda x: gc.sqrt(x) + gc.log(x) + x**0.5, [0], [INF]),
+    (gc.logsumexp, [-INF, -INF], [NAN, NAN]),
+    (gc.logsumexp, [INF, 0], [NAN, 0]),
+    (gc.logsumexp, [-INF, 0], [0, 1]),
+    (lambda x: gc.logaddexp(x[0], x[1]), [-INF, -INF], [0.5, 0.5]),
+    (gc.softmax, [-INF, -INF], [NAN, NAN]),
+]
+
+
+@pytest.mark.parametrize(("function", "point", "expected"), SINGULAR)
+def test_gradients_at_singular_points(
+    function: Callable[[Any], Any], point: list[float], expected: list[float]
+) -> None:
+    got = run(lambda x: gc.gradients(function(x).sum(), x), np.array(point, float))
+    np.testing.assert_array_equal(got, np.array(expected, float))
