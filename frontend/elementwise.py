@@ -262,11 +262,22 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
-    """Return x limited to min … max (either may be None); NaN stays NaN."""
+    """Return x limited to min … max (either may be None); NaN stays NaN.
+
+    A Python integer beyond all values of an integer x limits nothing, as in NumPy.
+    """
     result = positive(x)
-    if min is not None:
+    dtype = result.dtype
+    if min is not None and not _is_beyond(min, dtype, below=True):
         result = maximum(result, min)
-    return result if max is None else minimum(result, max)
+    return result if max is None or _is_beyond(max, dtype, below=False) else minimum(result, max)
+
+
+def _is_beyond(bound: TensorLike, dtype: DType, *, below: bool) -> bool:
+    """Return whether `bound` is a Python integer below or above all values of an integer type."""
+    if type(bound) is not int or not dtype.is_integer or _fits(bound, dtype):
+        return False
+    return (bound < 0) == below
 
 
 def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:

@@ -18,6 +18,7 @@ from graphc.frontend.recording import is_tracing
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.transforms import gradients
 from graphc.frontend.variable import Variable
+from graphc.node import scalar_value
 from graphc.state import VariableState
 
 __all__ = ["Optimiser"]
@@ -51,12 +52,23 @@ class Optimiser:
     def minimize(self, loss: Tensor, parameters: Sequence[Variable]) -> None:
         """Record the step that makes `loss`, a scalar, smaller by changing `parameters`.
 
-        Raises TracingError outside of tracing, ShapeError for a loss that is no scalar.
+        Raises TracingError outside of tracing, ShapeError for a loss that is no scalar, and
+        GraphcValueError where no gradient reaches any of the parameters.
         """
         wanted = list(parameters)
+        self._check(wanted)
         if not isinstance(loss, Tensor):
             fail(GraphcTypeError, f"a loss is a scalar tensor, not {type(loss).__name__}")
-        self.apply_gradients(gradients(loss, wanted), wanted)
+        found = gradients(loss, wanted)
+        if all(scalar_value(gradient.node) == 0 for gradient in found):
+            names = ", ".join(p.name or "one without a name" for p in wanted) or "there are none"
+            fail(
+                GraphcValueError,
+                f"minimize: the loss depends on none of the parameters ({names})",
+                [loss.node],
+                "pass the parameters of the model that the loss was computed with",
+            )
+        self.apply_gradients(found, wanted)
 
     def apply_gradients(self, found: Sequence[TensorLike], parameters: Sequence[Variable]) -> None:
         """Record the step for gradients that are given, one for each parameter."""

@@ -166,6 +166,16 @@ def test_powers_by_numbers(exponent: float) -> None:
         close(run(lambda t: t**exponent, x), x ** np.float64(exponent), 1e-15)
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 300), (-5, 100), (-(10**30), 10**30), (None, 256), (-1, None), (3, 1000)]
+)
+def test_clip_takes_integers_beyond_the_dtype(low: Any, high: Any) -> None:
+    x = np.array([0, 7, 200, 255], np.uint8)
+    same(run(lambda t: gc.clip(t, low, high), x), np.clip(x, low, high))
+    with pytest.raises(GraphcValueError, match="300 does not fit uint8"):
+        gc.clip(tensor(3, dtype="uint8"), 300)
+
+
 @pytest.mark.parametrize(("exponent", "expected"), [(-1, [0, 1, -1, 0, 0]), (-2, [0, 1, 1, 0, 0])])
 def test_negative_powers_of_integers_are_values(exponent: int, expected: list[int]) -> None:
     x = np.array([0, 1, -1, 2, -7], np.int32)

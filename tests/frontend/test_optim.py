@@ -151,6 +151,13 @@ def test_misuse_is_refused() -> None:
     with gc.Trace():
         with pytest.raises(GraphcTypeError, match="a parameter is a variable"):
             optim.SGD(0.1).minimize(p * p, [p * 1])  # type: ignore[list-item]  # the mistake
+        named = gc.Variable(np.ones(3), name="weight")
+        for loss in (p * p, gc.stop_gradient(named).sum()):
+            with pytest.raises(GraphcValueError, match=r"none of the parameters \(weight\)"):
+                optim.SGD(0.1).minimize(loss, [named])
+        with pytest.raises(GraphcValueError, match="there are none"):
+            optim.SGD(0.1).minimize(p * p, [])
+        optim.SGD(0.1).minimize(p * p, [named, p])
         with pytest.raises(GraphcValueError, match="listed twice"):
             optim.SGD(0.1).minimize(p * p, [p, p])
         with pytest.raises(GraphcTypeError, match="a loss is a scalar tensor"):
