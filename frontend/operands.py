@@ -206,7 +206,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 
 
 def _broadcast_hint(nodes: Sequence[Node]) -> str:
-    """Guess what was meant: a missing last axis, or a transposed operand."""
+    """Guess what was meant: missing last axes, one missing between, or a transposed operand."""
     if len(nodes) != 2:
         return ""
     longer, shorter = sorted((n.shape for n in nodes), key=len, reverse=True)
@@ -214,9 +214,24 @@ def _broadcast_hint(nodes: Sequence[Node]) -> str:
     if missing and shorter == longer[: len(shorter)]:
         axes = ", ".join([":"] * len(shorter) + ["None"] * missing)
         return f"add the missing axes at the end: [{axes}] on the operand of shape {shorter}"
+    place = _missing_axis(longer, shorter)
+    if place is not None:
+        axes = ", ".join([*[":"] * place, "None", *[":"] * (len(shorter) - place)])
+        return f"[{axes}] on the operand of shape {shorter} gives it the missing axis"
     if len(longer) == 2 and len(shorter) == 2 and shorter[::-1] == longer:
         return "one operand looks transposed: .T exchanges its axes"
     return ""
+
+
+def _missing_axis(longer: Shape, shorter: Shape) -> int | None:
+    """Return where one axis of extent 1 in `shorter` makes it broadcast to `longer`."""
+    if len(longer) != len(shorter) + 1:
+        return None
+    for place in range(1, len(longer)):
+        widened = (*shorter[:place], 1, *shorter[place:])
+        if all(extent in (1, wanted) for extent, wanted in zip(widened, longer, strict=True)):
+            return place
+    return None
 
 
 def normalise_axis(name: str, axis: SupportsIndex, rank: int, node: Node | None = None) -> int:
