@@ -18,7 +18,7 @@ from graphc.frontend.operands import apply, as_array, as_node, cast, fail, is_sc
 from graphc.frontend.recording import current_trace
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
-from graphc.state import VariableState
+from graphc.state import STATE_LOCK, VariableState
 from graphc.tensor_type import TensorType
 
 __all__ = ["Variable"]
@@ -72,7 +72,7 @@ class Variable(Tensor):
     @property
     def value(self) -> np.ndarray[Any, Any]:
         """A copy of the value as it is now, outside of any program."""
-        with self.state.lock:
+        with STATE_LOCK:
             return self.state.host().copy()
 
     def assign(self, value: TensorLike) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import threading
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
@@ -31,10 +30,13 @@ from graphc.graph_verifier import verify
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
+from graphc.process_lock import Rank, process_lock
 from graphc.program import Program, Stages
 
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
 BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
+# One lock for all compilations: LLVM serialises them anyway.
+COMPILE_LOCK = process_lock(Rank.COMPILATION)
 MANY_PROGRAMS = 32  # of one function: more are likely a mistake
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -61,7 +63,6 @@ class CompiledFunction(Generic[Parameters, Result]):
         functools.update_wrapper(self, function)
         self._function, self._settings = function, settings
         self._known: dict[Hashable, tuple[Program, Structure]] = {}
-        self._lock = threading.RLock()
 
     def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
         """Run on arrays and return arrays, in the structure of the function's result."""
@@ -89,7 +90,7 @@ class CompiledFunction(Generic[Parameters, Result]):
         found = self._known.get(key)
         if found is not None:
             return found
-        with self._lock:  # two threads with the same new types compile once
+        with COMPILE_LOCK:  # two threads with the same new types compile once
             if key not in self._known:
                 traced = trace(self._function, arguments, keywords)
                 program = compile_graph(traced.graph, self._settings)
@@ -232,6 +233,11 @@ def _graph_of(
 
 def compile_graph(graph: Graph, settings: Settings) -> Program:
     """Return `graph` as a program."""
+    with COMPILE_LOCK:
+        return _compile_graph(graph, settings)
+
+
+def _compile_graph(graph: Graph, settings: Settings) -> Program:
     verify(graph)
     if settings.backend == "reference":
         from graphc.backends.reference import ReferenceExecutable  # rarely used

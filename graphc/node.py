@@ -23,6 +23,7 @@ from graphc.arithmetic import Arithmetic
 from graphc.dtypes import as_dtype
 from graphc.errors import GraphcError, GraphcTypeError, InternalError
 from graphc.op import Op
+from graphc.process_lock import Rank, process_lock
 from graphc.source import SourceLine, user_line
 from graphc.tensor_type import TensorType
 
@@ -76,7 +77,7 @@ class Node(Arithmetic):
 
 
 _living: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
+_lock = process_lock(Rank.NODES)
 _numbers = itertools.count(1)
 _line_override = threading.local()
 

@@ -3,20 +3,24 @@
 A `VariableState` is the attribute of a `variable` node and its identity. Its value lives in a host
 array, dense and 64-byte aligned, whose address never changes. A backend whose memory is elsewhere
 may hold a newer copy (`lend`); whoever wants the host array asks for it by `host()` and gets it up
-to date. `lock` serialises the programs that use the variable; read or write the value under it.
+to date. Values are read and written under `STATE_LOCK`, which serialises programs with variables.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from graphc.process_lock import Rank, process_lock
 from graphc.tensor_type import TensorType
 
 ALIGNMENT = 64
+
+# One lock for the variables of the process. Programs that share no variable wait for one another,
+# but a call takes one lock whatever it uses; programs without variables take none.
+STATE_LOCK = process_lock(Rank.VARIABLES)
 
 
 def aligned_empty(type_: TensorType) -> np.ndarray[Any, Any]:
@@ -31,7 +35,6 @@ class VariableState:
 
     def __init__(self, type_: TensorType, value: np.ndarray[Any, Any], name: str = "") -> None:
         self.type, self.name = type_, name
-        self.lock = threading.RLock()
         self._array = aligned_empty(type_)
         self._array[...] = value
         self._fetch: Callable[[np.ndarray[Any, Any]], None] | None = None
@@ -50,7 +53,7 @@ class VariableState:
 
     def assign(self, value: np.ndarray[Any, Any]) -> None:
         """Set the value; it must have this type's shape and is converted to its dtype."""
-        with self.lock:
+        with STATE_LOCK:
             self._fetch = None
             self._array[...] = value
             self.touch()

@@ -22,7 +22,7 @@ from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, write_progr
 from graphc.dtypes import as_dtype, int32, uint8
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.plan import Plan
-from graphc.state import ALIGNMENT, VariableState, aligned_empty
+from graphc.state import ALIGNMENT, STATE_LOCK, VariableState, aligned_empty
 from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -75,7 +75,7 @@ def _aligned(constant: Array) -> Array:
 
 def _span(variable: VariableState) -> tuple[int, int]:
     """Return where the host array of a variable begins and ends; it never moves."""
-    with variable.lock:
+    with STATE_LOCK:
         start = address_of(variable.host())
     return start, start + variable.type.nbytes
 
@@ -99,8 +99,6 @@ class LlvmExecutable:
         self._code = compile_module(self._program.text, machine, ("run",), imports)
         self._entry = _Entry(self._code.address("run"))
         self._constants = [_aligned(constant) for constant in plan.constants]
-        # one order for all programs of the process, or two of them could wait for each other
-        self._variables = sorted(set(plan.variables), key=id)
         self._written = [plan.variables[number] for number in sorted(plan.written)]
         spans = [_span(variable) for variable in plan.variables]
         self._written_spans = [spans[number] for number in sorted(plan.written)]
@@ -119,7 +117,7 @@ class LlvmExecutable:
         """Run once; see `graphc.executable.Executable.run`."""
         frame = self._take_frame()
         try:
-            if self._variables:
+            if self._plan.variables:
                 outputs = self._run_with_variables(frame, arguments)
             else:
                 outputs = self._call(frame, arguments)
@@ -132,18 +130,12 @@ class LlvmExecutable:
         return outputs
 
     def _run_with_variables(self, frame: _Frame, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        held = []
-        try:
-            for variable in self._variables:
-                variable.lock.acquire()
-                held.append(variable.lock)
+        with STATE_LOCK:
+            for variable in self._plan.variables:
                 variable.host()
             outputs = self._call(frame, [self._apart(array) for array in arguments])
             for variable in self._written:
                 variable.touch()
-        finally:
-            for lock in held:
-                lock.release()
         return outputs
 
     def _apart(self, array: Array) -> Array:

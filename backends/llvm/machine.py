@@ -15,11 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
 from graphc import settings
 from graphc.backends.llvm.module import Features
 from graphc.errors import BackendError
+from graphc.process_lock import Rank, hold_across_fork
 from graphc.target import Target
+
+# every call of LLVM holds this lock, also those that free code; it has no public name
+hold_across_fork(ffi.lib._lock, Rank.LLVM)
 
 # what each level adds, by LLVM's names (System V psABI for AMD64, section 3.1.1)
 _ADDED_BY_LEVEL = {

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from graphc.backends.opencl.functions import Library
 from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
 from graphc.kernel import Kernel
 from graphc.plan import Launch, Plan, Space
-from graphc.state import VariableState, aligned_empty
+from graphc.state import STATE_LOCK, VariableState, aligned_empty
 
 if TYPE_CHECKING:
     import pyopencl
@@ -111,7 +111,7 @@ class OpenCLExecutable:
     def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
         """Run once; see the protocol. Raises GraphcIndexError where a check fails."""
         outputs = tuple(aligned_empty(type_) for type_ in self.plan.outputs)
-        with _locked(self.plan.variables):
+        with STATE_LOCK if self.plan.variables else nullcontext():
             stale = [
                 (copy, state, state.host())
                 for copy, state in zip(self._copies, self.plan.variables, strict=True)
@@ -212,12 +212,3 @@ def _status_buffers(plan: Plan, kernel: Kernel) -> frozenset[str]:
         for buffer, place in zip(kernel.buffers, launch.places, strict=True)
         if place.space is Space.STATUS
     )
-
-
-@contextmanager
-def _locked(states: Sequence[VariableState]) -> Iterator[None]:
-    """Hold the locks of variables, always taken in one order."""
-    with ExitStack() as stack:
-        for state in sorted(states, key=id):
-            stack.enter_context(state.lock)
-        yield

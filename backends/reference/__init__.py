@@ -6,8 +6,7 @@ the others: `graphc.compile(f, backend="reference")`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from graphc.errors import GraphcValueError
 from graphc.graph import Graph
 from graphc.interpreter import interpret
-from graphc.state import VariableState
+from graphc.state import STATE_LOCK
 
 
 class ReferenceExecutable:
@@ -27,7 +26,7 @@ class ReferenceExecutable:
 
     def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
         """Run once; variables are updated after every output is known."""
-        with _locked(self.states):
+        with STATE_LOCK:
             outputs, updates = interpret(self.graph, arguments)
             for state, value in updates.items():
                 state.assign(value)
@@ -36,11 +35,3 @@ class ReferenceExecutable:
     def text(self, stage: str) -> str:
         """There is nothing below the graph; raises GraphcValueError."""
         raise GraphcValueError(f"the reference backend has no stage {stage!r}")
-
-
-@contextmanager
-def _locked(states: Sequence[VariableState]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for state in sorted(states, key=id):
-            stack.enter_context(state.lock)
-        yield

@@ -25,7 +25,7 @@ from graphc.node import ArrayData, Node, at_line, fresh_number
 from graphc.passes import Compilation, run_pipeline
 from graphc.plan import Check, Launch, Place, Plan, Space
 from graphc.source import SourceLine
-from graphc.state import VariableState
+from graphc.state import STATE_LOCK, VariableState
 from graphc.tensor_type import tensor_type
 from tests.backends.opencl.harness import Array
 from tests.passes.plan_runner import run_plan
@@ -151,7 +151,7 @@ def test_an_assigned_variable_is_uploaded_again() -> None:
     state.assign(np.full(3, 10, np.float32))
     assert executable.run([ONE])[0][0] == 10
     assert state.host()[0] == 11
-    with state.lock:
+    with STATE_LOCK:
         state.host()[:] = 20
         state.touch()
     assert executable.run([ONE])[0][0] == 20

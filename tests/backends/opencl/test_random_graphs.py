@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from graphc.backends.llvm import BACKEND as LLVM
 from graphc.backends.opencl import BACKEND
 from tests.random_graphs import random_graph
-from tests.test_random_graphs import LLVM, TARGETS, assert_same_bits, run
+from tests.test_random_graphs import TARGETS, assert_same_bits, run
 
 SAMPLE = 40
 

@@ -1,0 +1,77 @@
+"""Locks across fork and interrupt: nothing hangs, and what they guard is whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PROGRAM = """
+    import os, signal, sys, threading, time
+    import numpy as np
+    import graphc
+
+    v = graphc.Variable(np.zeros((128, 128), np.float32))
+    x = np.ones((128, 128), np.float32)
+
+    @graphc.compile
+    def step(x):
+        v.assign(v * 0.5 + graphc.softmax(x) @ x.mT)
+        return v.sum()
+
+    step(x)
+"""
+FORK_WHILE_RUNNING = """
+    threading.Thread(target=lambda: [step(x) for _ in iter(int, 1)], daemon=True).start()
+    for _ in range(20):
+        time.sleep(0.002)
+        child = os.fork()
+        if child == 0:
+            step(x), v.value
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    os._exit(0)
+"""
+FORK_WHILE_COMPILING = """
+    def compile_for_ever():
+        for size in iter(int, 1):
+            graphc.compile(lambda a: graphc.exp(a) * len(str(size)))(x)
+
+    threading.Thread(target=compile_for_ever, daemon=True).start()
+    for number in range(8):
+        time.sleep(0.003)
+        child = os.fork()
+        if child == 0:
+            graphc.compile(lambda a: a * 3 + number)(x)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    os._exit(0)
+"""
+INTERRUPTED = """
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    caught = 0
+    while caught < 200:
+        signal.setitimer(signal.ITIMER_REAL, 0.0002 + 0.00001 * (caught % 50))
+        try:
+            while True:
+                step(x)
+        except KeyboardInterrupt:
+            caught += 1
+    other = threading.Thread(target=lambda: (step(x), v.value), daemon=True)
+    other.start()
+    other.join(20)
+    sys.exit(other.is_alive())
+"""
+
+
+@pytest.mark.parametrize("body", [FORK_WHILE_RUNNING, FORK_WHILE_COMPILING, INTERRUPTED])
+def test_nobody_is_left_waiting(body: str) -> None:
+    program = textwrap.dedent(PROGRAM) + textwrap.dedent(body)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, timeout=120, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
