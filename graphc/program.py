@@ -84,7 +84,7 @@ class Program:
         if outputs is not None:
             return outputs
         if self._calls_until_native > 0:
-            self._count_call()
+            self._count_call(arguments)
         if len(arguments) != len(self._types):
             names = ", ".join(f"{_name(n)}: {n.type}" for n in self.inputs)
             raise GraphcTypeError(
@@ -100,8 +100,13 @@ class Program:
         """
         return self._native(*arguments)
 
-    def _count_call(self) -> None:
-        """Make the native call once the program was called a few times: it takes milliseconds."""
+    def _count_call(self, arguments: tuple[Any, ...]) -> None:
+        """Make the native call once the program was called a few times on plain arrays.
+
+        It takes milliseconds and has an arena of its own.
+        """
+        if not all(type(argument) is np.ndarray for argument in arguments):
+            return
         left = self._calls_until_native = self._calls_until_native - 1
         if left <= 0 and isinstance(self._executable, HasNativeCall):
             self._native = self._executable.native() or _refuse
