@@ -38,19 +38,23 @@ def test_a_block_is_used_again_once_nobody_holds_it() -> None:
     assert block_of(make()) == block
 
 
-HOLDERS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {
+def as_memory(array: Any) -> Any:
+    return memoryview(array)  # NumPy declares it of arrays from Python 3.12 on
+
+
+HOLDERS: dict[str, Callable[[Any], Any]] = {
     "array": lambda a: a,
     "view": lambda a: a.view(),
     "other dtype": lambda a: a.view(np.int32),
     "slice": lambda a: a[7:9, 3],
     "transpose": lambda a: a.T,
     "empty slice": lambda a: a[:0],
-    "memoryview": memoryview,
-    "memoryview of a slice": lambda a: memoryview(a[5:6]),
+    "memoryview": as_memory,
+    "memoryview of a slice": lambda a: as_memory(a[5:6]),
     "base": lambda a: a.base,
     "iterator": lambda a: a.flat,
     "closure": lambda a: lambda: a,
-    "array interface": lambda a: np.asarray(memoryview(a)),
+    "array interface": lambda a: np.asarray(as_memory(a)),
     "dlpack": np.from_dlpack,
     "subclass": lambda a: a.view(np.ma.MaskedArray),
 }
