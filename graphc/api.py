@@ -18,6 +18,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
+import numpy as np
+
 from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.executable import Backend, Executable
 from graphc.frontend import transforms
@@ -63,14 +65,39 @@ class CompiledFunction(Generic[Parameters, Result]):
         functools.update_wrapper(self, function)
         self._function, self._settings = function, settings
         self._known: dict[Hashable, tuple[Program, Structure]] = {}
+        # the same by the types of plain arrays, without names: all that many calls consist of
+        self._plain: dict[Hashable, tuple[Program, Structure]] = {}
+        self._latest: tuple[Program, Structure] | None = None  # found by plain arrays
 
     def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
         """Run on arrays and return arrays, in the structure of the function's result."""
+        if not keywords and not is_tracing():
+            if self._latest is not None:
+                program, structure = self._latest
+                outputs = program.call_natively(*arguments)  # None for arguments of other types
+                if outputs is not None:
+                    return self._assemble(structure, outputs)
+            plain = _plain_key(arguments)
+            if plain is not None:
+                return self._call_plain(plain, arguments)
         key, leaves = signature(arguments, keywords)
         if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
             return self._function(*arguments, **keywords)
         program, structure = self._find(key, arguments, keywords)
-        result: Result = unflatten(structure, program(*leaves))
+        return self._assemble(structure, program(*leaves))
+
+    def _call_plain(self, plain: Hashable, arguments: tuple[Any, ...]) -> Result:
+        found = self._plain.get(plain)
+        if found is None:
+            found = self._find(signature(arguments)[0], arguments, {})
+            self._plain[plain] = found
+        self._latest = found
+        program, structure = found
+        return self._assemble(structure, program(*arguments))
+
+    def _assemble(self, structure: Structure, outputs: list[np.ndarray[Any, Any]]) -> Result:
+        is_one = structure.kind == "leaf"
+        result: Result = outputs[0] if is_one else unflatten(structure, outputs)  # type: ignore[assignment]  # what the function returned
         return result
 
     def program(self, *arguments: Any, **keywords: Any) -> Program:
@@ -130,6 +157,16 @@ class CompiledMethod:
     def program(self, *arguments: Any, **keywords: Any) -> Program:
         """Return the program for such arguments, compiled if need be and not run."""
         return self.function.program(self.instance, *arguments, **keywords)
+
+
+def _plain_key(arguments: tuple[Any, ...]) -> Hashable:
+    """Return a key that is equal for arguments of the same types if all are arrays, else None."""
+    key = []
+    for argument in arguments:
+        if type(argument) is not np.ndarray:
+            return None
+        key += [argument.dtype, argument.shape]
+    return tuple(key)
 
 
 @overload

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,22 @@ class Executable(Protocol):
 
     def text(self, stage: str) -> str:
         """Return a stage of this backend as text ("llvm", "asm", "opencl")."""
+
+
+# Takes the arguments of a program one by one. Returns None, with nothing done, where it refuses.
+NativeCall: TypeAlias = "Callable[..., list[np.ndarray[Any, Any]] | None]"
+
+
+@runtime_checkable
+class HasNativeCall(Protocol):
+    """An executable that may also be called without Python's help."""
+
+    def native(self) -> NativeCall | None:
+        """Return a function that takes plain arrays of exactly the plan's input types one by one.
+
+        It does what `run` does with them, or returns None where `run` has to decide: for all other
+        arguments, and for what `run` raises. None instead of a function where there is none.
+        """
 
 
 class Backend(Protocol):

@@ -21,8 +21,9 @@ class Rank(IntEnum):
 
     COMPILATION = 0
     VARIABLES = 1
-    LLVM = 2
-    NODES = 3
+    LINKING = 2
+    LLVM = 3
+    NODES = 4
 
 
 _across_fork: list[tuple[Rank, AbstractContextManager[Any]]] = []

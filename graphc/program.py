@@ -17,7 +17,7 @@ import numpy as np
 
 from graphc.dtypes import as_dtype
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
-from graphc.executable import Executable
+from graphc.executable import Executable, HasNativeCall, NativeCall
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
@@ -37,6 +37,13 @@ class Stages:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+_FIRST_NATIVE_CALL = 3
+
+
+def _refuse(*_: Any) -> None:
+    """Stand for the native call of a program that has none."""
+
+
 class Program:
     """A compiled graph. Call it with one array for each input; it returns a list of arrays."""
 
@@ -49,6 +56,8 @@ class Program:
         self._backend_texts = texts
         self.inputs = stages.graph.inputs
         self._types = tuple(node.type for node in self.inputs)
+        self._native: NativeCall = _refuse
+        self._calls_until_native = _FIRST_NATIVE_CALL
 
     @property
     def graph(self) -> Graph:
@@ -71,6 +80,11 @@ class Program:
         An argument is an array or anything NumPy makes one of. Python numbers, and lists and tuples
         of them, take the input's dtype if it is of their kind and can hold them.
         """
+        outputs = self._native(*arguments)
+        if outputs is not None:
+            return outputs
+        if self._calls_until_native > 0:
+            self._count_call(arguments)
         if len(arguments) != len(self._types):
             names = ", ".join(f"{_name(n)}: {n.type}" for n in self.inputs)
             raise GraphcTypeError(
@@ -78,6 +92,24 @@ class Program:
                 f"not {len(arguments)}"
             )
         return list(self._run([self._check(i, a) for i, a in enumerate(arguments)]))
+
+    def call_natively(self, *arguments: Any) -> list[np.ndarray[Any, Any]] | None:
+        """Run once if arguments are plain arrays of exactly the right types, and the backend can.
+
+        Otherwise return None, with nothing done.
+        """
+        return self._native(*arguments)
+
+    def _count_call(self, arguments: tuple[Any, ...]) -> None:
+        """Make the native call once the program was called a few times on plain arrays.
+
+        It takes milliseconds and has an arena of its own.
+        """
+        if not all(type(argument) is np.ndarray for argument in arguments):
+            return
+        left = self._calls_until_native = self._calls_until_native - 1
+        if left <= 0 and isinstance(self._executable, HasNativeCall):
+            self._native = self._executable.native() or _refuse
 
     def _check(self, position: int, argument: Any) -> np.ndarray[Any, Any]:
         type_ = self._types[position]

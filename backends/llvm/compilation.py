@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +16,9 @@ import llvmlite.binding as llvm
 
 from graphc.backends.llvm.machine import Machine
 from graphc.errors import InternalError
+from graphc.process_lock import Rank, process_lock
 
-_jit_lock = threading.Lock()
+_jit_lock = process_lock(Rank.LINKING)  # also of code made outside of a compilation
 _jits: list[Any] = []
 _numbers = itertools.count()
 

@@ -15,19 +15,23 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.backends.llvm import team
+from graphc.backends.llvm import team, work
+from graphc.backends.llvm.call_native import NativeProgram, native_call, remember_team
+from graphc.backends.llvm.call_outputs import address_of, makers
 from graphc.backends.llvm.compilation import assembly, compile_module
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, write_program
 from graphc.dtypes import as_dtype, int32, uint8
 from graphc.errors import GraphcIndexError, InternalError
+from graphc.executable import NativeCall
 from graphc.plan import Plan
-from graphc.state import ALIGNMENT, STATE_LOCK, VariableState, aligned_empty
+from graphc.state import STATE_LOCK, VariableState, aligned_empty
 from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _LIBRARY = ("fma", "memset", "memcpy")  # what emitted code may call of the C library
+_LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
 _Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
@@ -47,24 +51,6 @@ class _Frame:
 
 def _bytes(count: int) -> Array:
     return aligned_empty(TensorType((count,), uint8))
-
-
-def address_of(array: Array) -> int:
-    """Return the address of an array's data."""
-    try:
-        # three times as fast as the line below
-        view = ctypes.c_char.from_buffer(array)  # type: ignore[arg-type]  # NumPy < 2.4 stubs
-        return ctypes.addressof(view)
-    except (TypeError, ValueError, BufferError):  # read-only, or empty
-        return int(array.__array_interface__["data"][0])
-
-
-def _new_output(type_: TensorType) -> tuple[Array, int]:
-    """Return a fresh array aligned to 64 bytes, and its address."""
-    raw = np.empty(type_.nbytes + ALIGNMENT, np.uint8)
-    address = address_of(raw)
-    skip = -address % ALIGNMENT
-    return np.ndarray(type_.shape, type_.dtype.numpy, raw, skip), address + skip
 
 
 def _aligned(constant: Array) -> Array:
@@ -89,6 +75,17 @@ def _imports(program: Program) -> dict[str, int]:
     return imports
 
 
+def _team_of(threads: int) -> int:
+    address = team.address(threads)
+    remember_team(address, threads)
+    return address
+
+
+def _is_long(plan: Plan) -> bool:
+    """Return whether a call is long enough to let other threads of Python run meanwhile."""
+    return sum(work.steps(launch.kernel) for launch in plan.launches) > _LONG_STEPS
+
+
 class LlvmExecutable:
     """A plan in machine code. Any number of threads may be in `run` at once."""
 
@@ -103,6 +100,7 @@ class LlvmExecutable:
         spans = [_span(variable) for variable in plan.variables]
         self._written_spans = [spans[number] for number in sorted(plan.written)]
         self._fixed = [start for start, _ in spans] + [*map(address_of, self._constants)]
+        self._makers = makers(plan.outputs)
         self._frames: deque[_Frame] = deque()
 
     def text(self, stage: str) -> str:
@@ -151,12 +149,33 @@ class LlvmExecutable:
         for slot, array in enumerate(arguments):
             table[slot] = address_of(array)
         outputs = []
-        for slot, type_ in enumerate(self._plan.outputs, len(arguments)):
-            output, table[slot] = _new_output(type_)
+        for slot, make in enumerate(self._makers, len(arguments)):
+            output = make()
+            table[slot] = address_of(output)
             outputs.append(output)
         frame.status.value = 0
-        self._entry(frame.address, team.address(threads) if threads > 1 else None)
+        self._entry(frame.address, _team_of(threads) if threads > 1 else None)
         return tuple(outputs)
+
+    def native(self) -> NativeCall | None:
+        """Return a native call; see `graphc.executable.HasNativeCall`.
+
+        There is none for programs with variables. One call at a time has it: `run` serves others.
+        """
+        if self._plan.variables:  # their lock, and copies elsewhere, are Python's
+            return None
+        frame = self._take_frame()  # for good
+        program = NativeProgram(
+            owner=(self, frame),
+            entry=self._code.address("run"),
+            table=frame.address,
+            status=ctypes.addressof(frame.status),
+            threads=self._program.threads,
+            releases=_is_long(self._plan),
+            inputs=self._plan.inputs,
+            outputs=tuple(zip(self._plan.outputs, self._makers, strict=True)),
+        )
+        return native_call(program)
 
     def _take_frame(self) -> _Frame:
         """Return a frame that no other call is using."""

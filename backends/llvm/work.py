@@ -23,6 +23,11 @@ def parallel_steps(kernel: Kernel) -> int:
     )
 
 
+def steps(kernel: Kernel) -> int:
+    """Return the steps of all of `kernel`."""
+    return sum(map(_steps, kernel.body))
+
+
 def _steps(statement: Statement) -> int:
     if isinstance(statement, Loop):
         inner = sum(map(_steps, statement.body))

@@ -11,7 +11,7 @@ import pytest
 
 from graphc import dtypes
 from graphc.backends.llvm import BACKEND, work
-from graphc.backends.llvm.executable import address_of
+from graphc.backends.llvm.call_outputs import address_of
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.kernel import Kernel
 from graphc.kernel_text import parse_kernel

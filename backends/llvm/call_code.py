@@ -1,0 +1,300 @@
+"""The native code of a call: arguments checked, outputs made, the program run, without Python.
+
+`call` is a function that Python calls (METH_FASTCALL) and `self` an int64 array, the *record* of
+one program. The code reads arrays as every C extension does, through NumPy's public structure
+`PyArrayObject_fields`, and makes them by the functions of its public table. Words of a record:
+
+    0 busy     1 entry    2 table of addresses   3 status    4 inputs    5 outputs    6 threads
+    7 whether the lock of the interpreter is released        8 type `ndarray`      9 dtype uint8
+    10 the team: address, members asked for      11 what is returned to refuse     12 scratch
+    then for each input its dtype, rank and the address of its extents,
+    then for each output the same, its bytes plus 64, and a maker of arrays or 0
+
+`call` refuses, with nothing done, whatever it does not know: another number of arguments, another
+type than exactly `ndarray` of exactly this dtype object and shape, dense and aligned; a record
+that another call works in; a check that failed. The caller then goes the way of Python. Memory
+errors are raised. Everything is done under the lock of the interpreter but the program itself.
+"""
+
+from __future__ import annotations
+
+BUSY, ENTRY, TABLE, STATUS, INPUTS, OUTPUTS, THREADS, RELEASE = range(8)
+ARRAY_TYPE, BYTE_TYPE, TEAM, REFUSAL, SCRATCH, HEADER = range(8, 14)
+INPUT_WORDS, OUTPUT_WORDS = 3, 5
+
+# Byte offsets of PyArrayObject_fields, and the flags C_CONTIGUOUS, ALIGNED and WRITEABLE.
+TYPE, DATA, RANK, EXTENTS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64
+DENSE, FRESH = 0x101, 0x501
+
+FUNCTIONS = (  # of Python
+    "PyList_New",
+    "PyList_SetItem",
+    "PyObject_CallNoArgs",
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "Py_IncRef",
+    "Py_DecRef",
+)
+ARRAY_FUNCTIONS = {"PyArray_NewFromDescr": 94, "PyArray_SetBaseObject": 282}  # of NumPy's table
+
+
+def _word(name: str, number: int) -> str:
+    return f"""\
+  %{name}.at = getelementptr i64, ptr %d, i64 {number}
+  %{name} = load i64, ptr %{name}.at"""
+
+
+def _pointer(name: str, number: int) -> str:
+    return _word(name, number).replace("= load i64", "= load ptr")
+
+
+def _field(name: str, base: str, offset: int, type_: str) -> str:
+    return f"""\
+  %{name}.at = getelementptr i8, ptr {base}, i64 {offset}
+  %{name} = load {type_}, ptr %{name}.at"""
+
+
+_DECLARATIONS = """\
+declare ptr @PyList_New(i64)
+declare i32 @PyList_SetItem(ptr, i64, ptr)
+declare ptr @PyObject_CallNoArgs(ptr)
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+declare void @Py_IncRef(ptr)
+declare void @Py_DecRef(ptr)
+declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
+declare i32 @PyArray_SetBaseObject(ptr, ptr)
+"""
+
+_FITS = f"""
+define internal i1 @fits(ptr %d, ptr %record, ptr %array) nounwind {{
+entry:
+{_pointer("array.type", ARRAY_TYPE)}
+{_field("type", "%array", TYPE, "ptr")}
+  %is.array = icmp eq ptr %type, %array.type
+  br i1 %is.array, label %look, label %no
+look:
+{_field("dtype", "%array", DTYPE, "ptr")}
+  %wanted.dtype = load ptr, ptr %record
+  %same.dtype = icmp eq ptr %dtype, %wanted.dtype
+{_field("flags", "%array", FLAGS, "i32")}
+  %dense = and i32 %flags, {DENSE}
+  %is.dense = icmp eq i32 %dense, {DENSE}
+{_field("rank", "%array", RANK, "i32")}
+{_field("wanted.rank", "%record", 8, "i64")}
+  %rank.wide = sext i32 %rank to i64
+  %same.rank = icmp eq i64 %rank.wide, %wanted.rank
+  %both = and i1 %same.dtype, %is.dense
+  %all = and i1 %both, %same.rank
+  br i1 %all, label %measure, label %no
+measure:
+{_field("extents", "%array", EXTENTS, "ptr")}
+{_field("wanted.extents", "%record", 16, "ptr")}
+  br label %axis
+axis:
+  %i = phi i64 [ 0, %measure ], [ %i.next, %equal ]
+  %more = icmp slt i64 %i, %rank.wide
+  br i1 %more, label %compare, label %yes
+compare:
+  %extent.at = getelementptr i64, ptr %extents, i64 %i
+  %extent = load i64, ptr %extent.at
+  %wanted.at = getelementptr i64, ptr %wanted.extents, i64 %i
+  %wanted = load i64, ptr %wanted.at
+  %same = icmp eq i64 %extent, %wanted
+  br i1 %same, label %equal, label %no
+equal:
+  %i.next = add i64 %i, 1
+  br label %axis
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}}
+"""
+
+# A small output is a view, aligned to 64 bytes, of an array of bytes that it keeps alive.
+_MAKE = f"""
+define internal ptr @make(ptr %d, ptr %record) nounwind {{
+entry:
+{_field("maker", "%record", 32, "ptr")}
+  %small = icmp eq ptr %maker, null
+  br i1 %small, label %bytes, label %pooled
+pooled:
+  %given = call ptr @PyObject_CallNoArgs(ptr %maker)
+  ret ptr %given
+bytes:
+{_pointer("type", ARRAY_TYPE)}
+{_pointer("byte", BYTE_TYPE)}
+  %size.at = getelementptr i64, ptr %record, i64 3
+  call void @Py_IncRef(ptr %byte)
+  %raw = call ptr @PyArray_NewFromDescr(ptr %type, ptr %byte, i32 1, ptr %size.at,
+                                       ptr null, ptr null, i32 0, ptr null)
+  %no.raw = icmp eq ptr %raw, null
+  br i1 %no.raw, label %fail, label %view
+view:
+{_field("start", "%raw", DATA, "i64")}
+  %past = add i64 %start, 63
+  %aligned = and i64 %past, -64
+  %data = inttoptr i64 %aligned to ptr
+  %dtype = load ptr, ptr %record
+{_field("rank", "%record", 8, "i32")}
+{_field("extents", "%record", 16, "ptr")}
+  call void @Py_IncRef(ptr %dtype)
+  %array = call ptr @PyArray_NewFromDescr(ptr %type, ptr %dtype, i32 %rank, ptr %extents,
+                                         ptr null, ptr %data, i32 {FRESH}, ptr null)
+  %no.array = icmp eq ptr %array, null
+  br i1 %no.array, label %drop.raw, label %tie
+tie:
+  %failed = call i32 @PyArray_SetBaseObject(ptr %array, ptr %raw)
+  %untied = icmp slt i32 %failed, 0
+  br i1 %untied, label %drop.array, label %done
+done:
+  ret ptr %array
+drop.raw:
+  call void @Py_DecRef(ptr %raw)
+  br label %fail
+drop.array:
+  call void @Py_DecRef(ptr %array)
+  br label %fail
+fail:
+  ret ptr null
+}}
+
+define internal void @drop(ptr %scratch, i64 %count) nounwind {{
+entry:
+  br label %next
+next:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %one ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %one, label %done
+one:
+  %at = getelementptr ptr, ptr %scratch, i64 %i
+  %array = load ptr, ptr %at
+  call void @Py_DecRef(ptr %array)
+  %i.next = add i64 %i, 1
+  br label %next
+done:
+  ret void
+}}
+"""
+
+_CALL = f"""
+define ptr @call(ptr %self, ptr %arguments, i64 %given) nounwind {{
+entry:
+{_field("d", "%self", DATA, "ptr")}
+{_word("busy", BUSY)}
+{_word("inputs", INPUTS)}
+{_word("outputs", OUTPUTS)}
+{_word("threads", THREADS)}
+{_pointer("team.record", TEAM)}
+{_pointer("table", TABLE)}
+{_pointer("scratch", SCRATCH)}
+{_pointer("status", STATUS)}
+{_pointer("run", ENTRY)}
+{_word("release", RELEASE)}
+{_pointer("refusal", REFUSAL)}
+  %idle = icmp eq i64 %busy, 0
+  %as.many = icmp eq i64 %given, %inputs
+{_field("members", "%team.record", 8, "i64")}
+  %enough = icmp sge i64 %members, %threads
+  %start = and i1 %idle, %as.many
+  %go = and i1 %start, %enough
+  br i1 %go, label %argument, label %refuse
+argument:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %fitting ]
+  %more.arguments = icmp slt i64 %i, %inputs
+  br i1 %more.arguments, label %check, label %take
+check:
+  %array.at = getelementptr ptr, ptr %arguments, i64 %i
+  %array = load ptr, ptr %array.at
+  %input.words = mul i64 %i, {INPUT_WORDS}
+  %input.word = add i64 %input.words, {HEADER}
+  %input = getelementptr i64, ptr %d, i64 %input.word
+  %fits = call i1 @fits(ptr %d, ptr %input, ptr %array)
+  br i1 %fits, label %fitting, label %refuse
+fitting:
+{_field("address", "%array", DATA, "ptr")}
+  %slot.at = getelementptr ptr, ptr %table, i64 %i
+  store ptr %address, ptr %slot.at
+  %i.next = add i64 %i, 1
+  br label %argument
+take:
+  store i64 1, ptr %busy.at
+  %all.input.words = mul i64 %inputs, {INPUT_WORDS}
+  %first.output = add i64 %all.input.words, {HEADER}
+  br label %output
+output:
+  %o = phi i64 [ 0, %take ], [ %o.next, %made ]
+  %more.outputs = icmp slt i64 %o, %outputs
+  br i1 %more.outputs, label %make, label %begin
+make:
+  %output.words = mul i64 %o, {OUTPUT_WORDS}
+  %output.word = add i64 %output.words, %first.output
+  %output.record = getelementptr i64, ptr %d, i64 %output.word
+  %new = call ptr @make(ptr %d, ptr %output.record)
+  %none = icmp eq ptr %new, null
+  br i1 %none, label %fail, label %made
+made:
+  %kept.at = getelementptr ptr, ptr %scratch, i64 %o
+  store ptr %new, ptr %kept.at
+{_field("place", "%new", DATA, "ptr")}
+  %slot = add i64 %inputs, %o
+  %output.at = getelementptr ptr, ptr %table, i64 %slot
+  store ptr %place, ptr %output.at
+  %o.next = add i64 %o, 1
+  br label %output
+begin:
+  store i32 0, ptr %status
+  %team = load ptr, ptr %team.record
+  %releases = icmp ne i64 %release, 0
+  br i1 %releases, label %apart, label %run.here
+run.here:
+  call void %run(ptr %table, ptr %team)
+  br label %ran
+apart:
+  %state = call ptr @PyEval_SaveThread()
+  call void %run(ptr %table, ptr %team)
+  call void @PyEval_RestoreThread(ptr %state)
+  br label %ran
+ran:
+  %code = load i32, ptr %status
+  %good = icmp eq i32 %code, 0
+  br i1 %good, label %collect, label %undo
+undo:
+  call void @drop(ptr %scratch, i64 %outputs)
+  store i64 0, ptr %busy.at
+  br label %refuse
+collect:
+  %list = call ptr @PyList_New(i64 %outputs)
+  %no.list = icmp eq ptr %list, null
+  br i1 %no.list, label %fail.all, label %fill
+fill:
+  %f = phi i64 [ 0, %collect ], [ %f.next, %put ]
+  %more.results = icmp slt i64 %f, %outputs
+  br i1 %more.results, label %put, label %finish
+put:
+  %result.at = getelementptr ptr, ptr %scratch, i64 %f
+  %result = load ptr, ptr %result.at
+  %was.put = call i32 @PyList_SetItem(ptr %list, i64 %f, ptr %result)
+  %f.next = add i64 %f, 1
+  br label %fill
+finish:
+  store i64 0, ptr %busy.at
+  ret ptr %list
+refuse:
+  call void @Py_IncRef(ptr %refusal)
+  ret ptr %refusal
+fail.all:
+  br label %fail
+fail:
+  %count = phi i64 [ %o, %make ], [ %outputs, %fail.all ]
+  call void @drop(ptr %scratch, i64 %count)
+  store i64 0, ptr %busy.at
+  ret ptr null
+}}
+"""
+
+
+def text() -> str:
+    """Return the module of `call`."""
+    return _DECLARATIONS + _FITS + _MAKE + _CALL
