@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.backends.llvm import work
+from graphc.backends.llvm import timing, work
 from graphc.backends.llvm.kernels import BufferFacts, Written, is_divisible, write_kernel
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import Module
@@ -70,8 +70,8 @@ class _Step:
     threads: int
 
 
-def write_program(plan: Plan, machine: Machine) -> Program:
-    """Return `plan` as the text of a module for `machine`."""
+def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Program:
+    """Return `plan` as the text of a module for `machine`; `timing` says what `is_timed` adds."""
     module = Module(machine.code_features)
     launches: dict[Kernel, list[Launch]] = {}
     for launch in plan.launches:
@@ -80,14 +80,16 @@ def write_program(plan: Plan, machine: Machine) -> Program:
     for number, (kernel, uses) in enumerate(launches.items()):
         name = _function_name(number, kernel)
         written = write_kernel(module, kernel, _facts(kernel, uses), name)
-        threads = _threads_for(kernel)
+        threads = threads_for(kernel)
         steps |= {id(launch): _Step(launch, written, threads) for launch in uses}
     order = [steps[id(launch)] for launch in plan.launches]
     # one stride for all kernels, so that a thread's workspace is the same place in each
     stride = max((step.written.workspace_bytes for step in order), default=0)
     threads = max(1, min(max((step.threads for step in order), default=1), plan.target.cores))
     slots = slots_of(plan)
-    module.add("@main", _main(order, slots, stride))
+    if is_timed:
+        module.add(f"@{timing.TIMES}", timing.declarations(len(order)))
+    module.add("@main", _main(order, slots, stride, is_timed))
     module.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
     module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
     return Program(module.text(), slots, stride, threads)
@@ -97,7 +99,7 @@ def _function_name(number: int, kernel: Kernel) -> str:
     return f"kernel.{number}.{kernel.name}"
 
 
-def _threads_for(kernel: Kernel) -> int:
+def threads_for(kernel: Kernel) -> int:
     """Return how many threads the work of one launch keeps busy."""
     if not is_divisible(kernel):
         return 1
@@ -144,7 +146,7 @@ def _alignment(launch: Launch, number: int) -> int:
 # --- the entry ------------------------------------------------------------------------------------
 
 
-def _main(steps: list[_Step], slots: Slots, stride: int) -> str:
+def _main(steps: list[_Step], slots: Slots, stride: int, is_timed: bool) -> str:
     writer = Writer()
     is_owed = False  # a barrier that the plan asked for and thread 0 alone did not need
     is_ahead = False  # some thread may have more to do than another since the last barrier
@@ -152,6 +154,9 @@ def _main(steps: list[_Step], slots: Slots, stride: int) -> str:
     base = writer.pure(f"load ptr, ptr {_slot(writer, slots.workspace)}")
     offset = writer.pure(f"mul i64 %thread, {stride}")
     workspace = writer.pure(f"getelementptr i8, ptr {base}, i64 {offset}")
+    if is_timed:
+        timing.write_threads(writer, is_first, len(steps))
+        timing.write_stamp(writer, 0)
     for number, step in enumerate(steps):
         launch, is_shared = step.launch, step.threads > 1
         is_owed |= launch.barrier and number > 0
@@ -167,6 +172,9 @@ def _main(steps: list[_Step], slots: Slots, stride: int) -> str:
             with writer.guarded(is_first):
                 writer.line(f"{call} ptr {workspace}, ptr %team, i64 0, i64 1)")
         is_ahead |= is_shared
+        if is_timed:
+            timing.write_stamp(writer, number + 1)
+            is_owed = is_ahead = False
     return _MAIN.format(body=writer.text())
 
 
