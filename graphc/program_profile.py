@@ -25,7 +25,8 @@ from graphc.errors import GraphcValueError
 from graphc.executable import Executable, LaunchTime, Profilable
 from graphc.explain import bytes_moved, operations
 from graphc.group import Group
-from graphc.plan import Launch
+from graphc.kernel import Access
+from graphc.plan import STATUS, Launch
 from graphc.program import Program
 from graphc.roofline import Limits
 from graphc.state import VariableState
@@ -178,8 +179,8 @@ def _work(launch: Launch, group: Group | None) -> tuple[int, int]:
 
 def _itemsize(launch: Launch) -> int:
     """Return the size of the widest elements among the results."""
-    sizes = [b.type.dtype.itemsize for b in launch.kernel.buffers if b.name.startswith("y")]
-    return max(sizes, default=4)
+    results = (b for b in launch.kernel.buffers if b.access is not Access.IN and b.name != STATUS)
+    return max((b.type.dtype.itemsize for b in results), default=4)
 
 
 def _source(group: Group | None) -> tuple[str, ...]:

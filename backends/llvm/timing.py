@@ -23,12 +23,12 @@ from graphc.backends.llvm.writer import Writer
 CLOCK = "clock_gettime"
 TIMES = "graphc.times"
 
-_STAMP = f"""\
-declare i32 @{CLOCK}(i32, ptr)
+_STAMP = """\
+declare i32 @{function}(i32, ptr)
 
 define internal void @graphc.stamp(ptr %at, ptr %team, i64 %threads) noinline nounwind {{
   %now = alloca [2 x i64], align 8
-  %r = call i32 @{CLOCK}(i32 {time.CLOCK_MONOTONIC}, ptr %now)
+  %r = call i32 @{function}(i32 {clock}, ptr %now)
   %seconds = load i64, ptr %now
   %fraction.at = getelementptr i64, ptr %now, i64 1
   %fraction = load i64, ptr %fraction.at
@@ -43,7 +43,7 @@ define internal void @graphc.stamp(ptr %at, ptr %team, i64 %threads) noinline no
 def declarations(launches: int) -> str:
     """Return the clock and the table of a module with so many launches."""
     table = f"@{TIMES} = global [{launches + 2} x i64] zeroinitializer, align 64"
-    return f"{_STAMP}\n\n{table}"
+    return _STAMP.format(function=CLOCK, clock=time.CLOCK_MONOTONIC) + f"\n\n{table}"
 
 
 def write_threads(writer: Writer, is_first: str, launches: int) -> None:
