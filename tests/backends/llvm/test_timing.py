@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphc
+from graphc.backends.llvm import program as writing
 from graphc.backends.llvm import timing, work
 from graphc.backends.llvm.executable import LlvmExecutable
 from graphc.program import Program
@@ -81,3 +82,29 @@ def test_a_program_without_launches() -> None:
     program = graphc.compile([], inputs=[])
     timed = executable_of(program).timed()
     assert timed.run([]) == () and timed.launch_times() == []
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_a_program_in_several_functions(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = chain()(values())
+    monkeypatch.setenv("GRAPHC_NUM_THREADS", threads)
+    monkeypatch.setattr(work, "STEPS_PER_THREAD", 64)
+    monkeypatch.setattr(writing, "_LAUNCHES_A_FUNCTION", 2)
+    program = chain()
+    assert "@main.2(" in program.text("llvm") and "@main.4(" in program.text("llvm")
+    timed = executable_of(program).timed()
+    for outputs in (program(values()), timed.run([values()])):
+        for got, wanted in zip(outputs, expected, strict=True):
+            assert got.tobytes() == wanted.tobytes()
+    assert all(one.seconds > 0 for one in timed.launch_times())
+
+
+def test_a_long_program() -> None:
+    x = graphc.input((8,), name="x")
+    y = x
+    for _ in range(1100):
+        y = graphc.sin(y)
+    program = graphc.compile([y], inputs=[x], optimise=False)
+    timed = executable_of(program).timed()
+    assert timed.run([values(8)])[0].tobytes() == program(values(8))[0].tobytes()
+    assert len(timed.launch_times()) == 1100
