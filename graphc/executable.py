@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from graphc.plan import Plan
+from graphc.roofline import Limits
 from graphc.target import Target
 
 
@@ -18,12 +20,38 @@ class Executable(Protocol):
         """Run once on dense, native-endian arrays of exactly the plan's input types.
 
         Never writes to them. Returns fresh arrays; updates the plan's variables in place, under
-        their locks. Raises GraphcIndexError where one of the plan's checks failed (then no variable
-        is changed in an order the user can rely on).
+        `STATE_LOCK`. Raises GraphcIndexError where one of the plan's checks failed (then no
+        variable is changed in an order the user can rely on).
         """
 
     def text(self, stage: str) -> str:
         """Return a stage of this backend as text ("llvm", "asm", "opencl")."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchTime:
+    """How long one launch took, and how many threads worked on it."""
+
+    seconds: float
+    threads: int
+
+
+class TimedExecutable(Executable, Protocol):
+    """An executable that times its launches; one run at a time. Results have the same bits."""
+
+    def launch_times(self) -> Sequence[LaunchTime]:
+        """Return the times of the last run, one for each launch of the plan."""
+
+    def limits(self) -> Limits:
+        """Return what the device can do at best."""
+
+
+@runtime_checkable
+class Profilable(Protocol):
+    """An executable of a backend that can time its launches."""
+
+    def timed(self) -> TimedExecutable:
+        """Return the same plan compiled anew, with its launches timed."""
 
 
 # Takes the arguments of a program one by one. Returns None, with nothing done, where it refuses.

@@ -70,11 +70,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One run of a kernel over the memory at `places`, in the order of its buffers."""
+    """One run of a kernel over the memory at `places`, in the order of its buffers.
+
+    `group` is the number of the group that the kernel computes; None for a copy besides.
+    """
 
     kernel: Kernel
     places: tuple[Place, ...]
     barrier: bool = True
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from graphc.kernel import Kernel
 from graphc.node import Node
 from graphc.plan import Plan
 from graphc.tensor_type import TensorType
+
+if TYPE_CHECKING:
+    from graphc.program_profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,24 @@ class Program:
         from graphc.explain import explain  # rarely needed
 
         return explain(self.stages)
+
+    def profile(self, *arguments: Any, repeat: int = 20) -> Profile:
+        """Run on `arguments` and return the time, bytes, operations and share of the roofline of
+        each kernel, with the lines it came from. Variables have their old values afterwards.
+
+        `repeat` runs are measured. The program is compiled once more, with a clock between its
+        kernels. Raises GraphcValueError on a backend that cannot time them, and what a call raises.
+
+        >>> import graphc
+        >>> x = graphc.input((64, 64), name="x")
+        >>> program = graphc.compile([graphc.softmax(x)], inputs=[x])
+        >>> profile = program.profile(np.ones((64, 64), np.float32), repeat=3)
+        >>> [(row.bytes, row.operations) for row in profile.rows]
+        [(32768, 20480)]
+        """
+        from graphc.program_profile import profile  # rarely needed
+
+        return profile(self, self._executable, arguments, repeat)
 
     def draw(self, path: str | os.PathLike[str], *, groups: bool = True) -> None:
         """Write a picture of the graph; the suffix (.svg, .dot, .png, .pdf) says which kind.

@@ -98,7 +98,7 @@ class _Planner:
         blocks = [Lifetime(b.nbytes, b.first, b.last) for b in self.blocks]
         self.offsets, self.arena_bytes = place_blocks(blocks)
         before, after = map(self._copy, self.first_copies), map(self._copy, self.last_copies)
-        return [*before, *map(self._launch, self.calls), *after]
+        return [*before, *(self._launch(i, call) for i, call in enumerate(self.calls)), *after]
 
     def _find_lifetimes(self) -> None:
         for number, call in enumerate(self.calls):
@@ -193,8 +193,9 @@ class _Planner:
 
     # --- launches --------------------------------------------------------------------------------
 
-    def _launch(self, call: Call) -> Launch:
-        return Launch(call.kernel, tuple(self._place_of(o) for o in call.operands))
+    def _launch(self, number: int, call: Call) -> Launch:
+        places = tuple(self._place_of(operand) for operand in call.operands)
+        return Launch(call.kernel, places, group=number)  # calls stand in the order of the groups
 
     def _copy(self, copy: _Copy) -> Launch:
         source = self._place_of(copy.source) if isinstance(copy.source, Node) else None

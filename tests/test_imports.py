@@ -24,6 +24,7 @@ FACADE = (
     "graphc.explain",
     "graphc.observer",
     "graphc.program",
+    "graphc.program_profile",
 )
 ANYWHERE = {"numpy", "ml_dtypes"}
 ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}

@@ -15,16 +15,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.backends.llvm import team, work
+from graphc.backends.llvm import team, timing, work
 from graphc.backends.llvm.call_native import NativeProgram, native_call, remember_team
 from graphc.backends.llvm.call_outputs import address_of, makers
 from graphc.backends.llvm.compilation import assembly, compile_module
+from graphc.backends.llvm.limits import measure_limits
 from graphc.backends.llvm.machine import Machine
-from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, write_program
+from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, threads_for, write_program
 from graphc.dtypes import as_dtype, int32, uint8
 from graphc.errors import GraphcIndexError, InternalError
-from graphc.executable import NativeCall
+from graphc.executable import LaunchTime, NativeCall
 from graphc.plan import Plan
+from graphc.roofline import Limits
 from graphc.state import STATE_LOCK, VariableState, aligned_empty
 from graphc.tensor_type import TensorType
 
@@ -89,11 +91,14 @@ def _is_long(plan: Plan) -> bool:
 class LlvmExecutable:
     """A plan in machine code. Any number of threads may be in `run` at once."""
 
-    def __init__(self, plan: Plan, machine: Machine) -> None:
+    def __init__(self, plan: Plan, machine: Machine, *, is_timed: bool = False) -> None:
         self._plan, self._machine = plan, machine
-        self._program = write_program(plan, machine)
-        imports = _imports(self._program)
-        self._code = compile_module(self._program.text, machine, ("run",), imports)
+        self._program = write_program(plan, machine, is_timed=is_timed)
+        imports, exports = _imports(self._program), ["run"]
+        if is_timed:
+            imports[timing.CLOCK] = team.c_function(timing.CLOCK)
+            exports.append(timing.TIMES)
+        self._code = compile_module(self._program.text, machine, tuple(exports), imports)
         self._entry = _Entry(self._code.address("run"))
         self._constants = [_aligned(constant) for constant in plan.constants]
         self._written = [plan.variables[number] for number in sorted(plan.written)]
@@ -110,6 +115,10 @@ class LlvmExecutable:
         if stage == "asm":
             return assembly(self._program.text, self._machine)
         raise InternalError(f"the LLVM backend has no stage {stage!r}")
+
+    def timed(self) -> TimedExecutable:
+        """Return the same plan compiled so that its launches are timed."""
+        return TimedExecutable(self._plan, self._machine)
 
     def run(self, arguments: Sequence[Array]) -> tuple[Array, ...]:
         """Run once; see `graphc.executable.Executable.run`."""
@@ -182,3 +191,25 @@ class LlvmExecutable:
         with contextlib.suppress(IndexError):
             return self._frames.pop()
         return _Frame(self._plan, self._program, self._fixed)
+
+
+class TimedExecutable(LlvmExecutable):
+    """A plan whose launches are timed; see `graphc.executable.TimedExecutable`. One run at a time:
+    the table of times belongs to the code."""
+
+    def __init__(self, plan: Plan, machine: Machine) -> None:
+        super().__init__(plan, machine, is_timed=True)
+
+    def launch_times(self) -> list[LaunchTime]:
+        """Return the time and the threads of each launch of the last run."""
+        launches = self._plan.launches
+        seconds, threads = timing.read_times(self._code.address(timing.TIMES), len(launches))
+        return [
+            LaunchTime(duration, threads if threads_for(launch.kernel) > 1 else 1)
+            for duration, launch in zip(seconds, launches, strict=True)
+        ]
+
+    def limits(self) -> Limits:
+        """Return what this machine can do at best, with all threads that programs may use."""
+        target = self._plan.target
+        return measure_limits(self._machine, target.cores, target.cache_bytes)

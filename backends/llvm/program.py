@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.backends.llvm import work
+from graphc.backends.llvm import timing, work
 from graphc.backends.llvm.kernels import BufferFacts, Written, is_divisible, write_kernel
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import Module
@@ -70,8 +70,8 @@ class _Step:
     threads: int
 
 
-def write_program(plan: Plan, machine: Machine) -> Program:
-    """Return `plan` as the text of a module for `machine`."""
+def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Program:
+    """Return `plan` as the text of a module for `machine`; `timing` says what `is_timed` adds."""
     module = Module(machine.code_features)
     launches: dict[Kernel, list[Launch]] = {}
     for launch in plan.launches:
@@ -80,14 +80,16 @@ def write_program(plan: Plan, machine: Machine) -> Program:
     for number, (kernel, uses) in enumerate(launches.items()):
         name = _function_name(number, kernel)
         written = write_kernel(module, kernel, _facts(kernel, uses), name)
-        threads = _threads_for(kernel)
+        threads = threads_for(kernel)
         steps |= {id(launch): _Step(launch, written, threads) for launch in uses}
     order = [steps[id(launch)] for launch in plan.launches]
     # one stride for all kernels, so that a thread's workspace is the same place in each
     stride = max((step.written.workspace_bytes for step in order), default=0)
     threads = max(1, min(max((step.threads for step in order), default=1), plan.target.cores))
     slots = slots_of(plan)
-    module.add("@main", _main(order, slots, stride))
+    if is_timed:
+        module.add(f"@{timing.TIMES}", timing.declarations(len(order)))
+    _add_main(module, order, _Entry(slots, stride, len(order), is_timed))
     module.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
     module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
     return Program(module.text(), slots, stride, threads)
@@ -97,7 +99,7 @@ def _function_name(number: int, kernel: Kernel) -> str:
     return f"kernel.{number}.{kernel.name}"
 
 
-def _threads_for(kernel: Kernel) -> int:
+def threads_for(kernel: Kernel) -> int:
     """Return how many threads the work of one launch keeps busy."""
     if not is_divisible(kernel):
         return 1
@@ -144,30 +146,75 @@ def _alignment(launch: Launch, number: int) -> int:
 # --- the entry ------------------------------------------------------------------------------------
 
 
-def _main(steps: list[_Step], slots: Slots, stride: int) -> str:
-    writer = Writer()
-    is_owed = False  # a barrier that the plan asked for and thread 0 alone did not need
-    is_ahead = False  # some thread may have more to do than another since the last barrier
-    is_first = writer.pure("icmp eq i64 %thread, 0")
-    base = writer.pure(f"load ptr, ptr {_slot(writer, slots.workspace)}")
-    offset = writer.pure(f"mul i64 %thread, {stride}")
-    workspace = writer.pure(f"getelementptr i8, ptr {base}, i64 {offset}")
-    for number, step in enumerate(steps):
-        launch, is_shared = step.launch, step.threads > 1
-        is_owed |= launch.barrier and number > 0
-        if is_owed and (is_ahead or is_shared):
+# LLVM's simplification of branches takes a time that grows with the square of a function's blocks,
+# and stops the process when it has gone over one function a thousand times.
+_LAUNCHES_A_FUNCTION = 64
+
+
+def _add_main(module: Module, steps: list[_Step], entry: _Entry) -> None:
+    """Add @main; a long plan is split into functions that it calls one after the other."""
+    starts = range(0, len(steps), _LAUNCHES_A_FUNCTION)
+    if len(starts) <= 1:
+        module.add("@main", _MAIN.format(name="main", body=entry.launches(0, steps)))
+        return
+    calls = []
+    for start in starts:
+        name = f"main.{start}"
+        body = entry.launches(start, steps[start : start + _LAUNCHES_A_FUNCTION])
+        module.add(f"@{name}", _MAIN.format(name=name, body=body))
+        calls.append(f"  call void @{name}({_MAIN_ARGUMENTS}) noinline")
+    module.add("@main", _MAIN.format(name="main", body="\n".join([*calls, "  ret void"])))
+
+
+@dataclass
+class _Entry:
+    """Writes launches in their order.
+
+    is_owed    a barrier that the plan asked for and thread 0 alone did not need
+    is_ahead   some thread may have more to do than another since the last barrier
+    """
+
+    slots: Slots
+    stride: int
+    count: int  # of all launches
+    is_timed: bool
+    is_owed: bool = False
+    is_ahead: bool = False
+
+    def launches(self, start: int, steps: list[_Step]) -> str:
+        """Return the body of the function that launches `steps`, of which the first is `start`."""
+        writer = Writer()
+        is_first = writer.pure("icmp eq i64 %thread, 0")
+        base = writer.pure(f"load ptr, ptr {_slot(writer, self.slots.workspace)}")
+        offset = writer.pure(f"mul i64 %thread, {self.stride}")
+        workspace = writer.pure(f"getelementptr i8, ptr {base}, i64 {offset}")
+        if self.is_timed and start == 0:
+            timing.write_threads(writer, is_first, self.count)
+            timing.write_stamp(writer, 0)
+        for number, step in enumerate(steps, start):
+            self._barrier(writer, number, step)
+            self._launch(writer, step, is_first, workspace)
+            if self.is_timed:
+                timing.write_stamp(writer, number + 1)
+                self.is_owed = self.is_ahead = False
+        return writer.text()
+
+    def _barrier(self, writer: Writer, number: int, step: _Step) -> None:
+        self.is_owed |= step.launch.barrier and number > 0
+        if self.is_owed and (self.is_ahead or step.threads > 1):
             writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
-            is_owed = is_ahead = False
-        addresses = [f"ptr {_address(writer, slots, place)}" for place in launch.places]
+            self.is_owed = self.is_ahead = False
+
+    def _launch(self, writer: Writer, step: _Step, is_first: str, workspace: str) -> None:
+        addresses = [f"ptr {_address(writer, self.slots, place)}" for place in step.launch.places]
         call = f"call void {step.written.function}({', '.join(addresses)}"
         call += "," if addresses else ""
-        if is_shared:
+        if step.threads > 1:
             writer.line(f"{call} ptr {workspace}, ptr %team, i64 %thread, i64 %threads)")
-        else:
-            with writer.guarded(is_first):
-                writer.line(f"{call} ptr {workspace}, ptr %team, i64 0, i64 1)")
-        is_ahead |= is_shared
-    return _MAIN.format(body=writer.text())
+            self.is_ahead = True
+            return
+        with writer.guarded(is_first):
+            writer.line(f"{call} ptr {workspace}, ptr %team, i64 0, i64 1)")
 
 
 def _slot(writer: Writer, number: int) -> str:
@@ -191,8 +238,9 @@ def _address(writer: Writer, slots: Slots, place: Place) -> str:
     return writer.pure(f"getelementptr i8, ptr {address}, i64 {place.at}")
 
 
+_MAIN_ARGUMENTS = "ptr %table, ptr %team, i64 %thread, i64 %threads"
 _MAIN = """\
-define internal void @main(ptr noalias readonly %table, ptr %team, i64 %thread, i64 %threads) {{
+define internal void @{name}(ptr noalias readonly %table, ptr %team, i64 %thread, i64 %threads) {{
 {body}
 }}"""
 

@@ -142,6 +142,18 @@ def test_outputs_may_be_leaves_and_may_repeat() -> None:
     np.testing.assert_array_equal(state.attributes["state"].host(), [0, 0])
 
 
+def test_launches_say_which_group_they_compute() -> None:
+    x = placeholder((4, 4))
+    graph = Graph([x], [x, matmul(softmax(x), x), ops.negative(x), ops.negative(x)])
+    grouping = fuse(graph, TARGET)
+    lowered = lower(grouping)
+    launches = plan_memory(lowered, graph, TARGET).launches
+    numbered = {launch.group: launch.kernel for launch in launches if launch.group is not None}
+    assert [numbered[n] for n in range(len(grouping.groups))] == [c.kernel for c in lowered.calls]
+    copies = [launch.kernel.name for launch in launches if launch.group is None]
+    assert copies == ["copy_float32_16"] * 2  # of the input, and of the result returned twice
+
+
 def test_results_without_elements() -> None:
     x = placeholder((0, 5))
     graph = Graph([x], [ops.exp(x), ops.sum_(x, axes=(0,)), ops.sum_(x, axes=(1,))])

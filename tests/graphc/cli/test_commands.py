@@ -69,10 +69,10 @@ def test_python_m_graphc_is_the_command(module: str) -> None:
 def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in ("demo", "draw", "explain", "doctor"))
+    assert all(name in out for name in ("demo", "draw", "explain", "bench", "doctor"))
 
 
-@pytest.mark.parametrize("command", ["demo", "draw", "explain", "doctor"])
+@pytest.mark.parametrize("command", ["demo", "draw", "explain", "bench", "doctor"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

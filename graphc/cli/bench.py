@@ -1,0 +1,170 @@
+"""`graphc bench FILE.py:NAME`: how long whole calls of a program take, and its kernels if asked.
+
+The inputs are random, of the program's types and the same in every run: floats are standard normal,
+bools fair coins, integers from 0 to 9 (or below `--integers-below`), so that they can be class
+numbers and indices. Variables are updated as by any call; the process ends with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.cli import UsageError
+from graphc.cli.locate import add_target, load_program
+from graphc.errors import GraphcIndexError
+from graphc.program import Program
+from graphc.program_profile import Profile, time_text
+from graphc.tensor_type import TensorType
+
+SECONDS = 1.0  # how long calls are timed unless --repeat says how often
+LEAST_CALLS, MOST_CALLS = 5, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Times of whole calls, in seconds. `compile` holds passes and backend, not the tracing."""
+
+    program: str
+    inputs: tuple[str, ...]
+    calls: int
+    compile: float
+    first: float
+    median: float
+    minimum: float
+    calls_per_second: float  # by the median
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_target(parser)
+    parser.add_argument(
+        "--repeat", type=_positive, metavar="N", help="time N calls instead of about a second"
+    )
+    parser.add_argument(
+        "--integers-below",
+        type=_positive,
+        default=10,
+        metavar="N",
+        help="draw integer inputs from 0 to N - 1 (default: 10)",
+    )
+    parser.add_argument("--kernels", action="store_true", help="profile each kernel as well")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive integer")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print; the exit code is 0."""
+    program = load_program(options.target, options.types)
+    arguments = random_arguments([n.type for n in program.inputs], options.integers_below)
+    try:
+        measured = measure(program, arguments, options.repeat)
+    except GraphcIndexError as error:
+        raise UsageError(
+            f"a random integer is out of bounds ({error.message}): lower --integers-below"
+        ) from None
+    found = None
+    if options.kernels:
+        found = program.profile(*arguments, repeat=min(measured.calls, options.repeat or 20))
+    if options.json:
+        print(json.dumps(_as_dictionary(measured, found), indent=2))
+    else:
+        _print(measured, found)
+    return 0
+
+
+def random_arguments(
+    types: Sequence[TensorType], integers_below: int
+) -> list[np.ndarray[Any, Any]]:
+    """Return an array for each type, the same ones each time; see the module for the values."""
+    random = np.random.default_rng(0)
+    return [_random_array(random, type_, integers_below) for type_ in types]
+
+
+def _random_array(
+    random: np.random.Generator, type_: TensorType, integers_below: int
+) -> np.ndarray[Any, Any]:
+    dtype = type_.dtype
+    if dtype.is_float:
+        return random.standard_normal(type_.shape).astype(dtype.numpy)
+    below = 2
+    if dtype.kind != "bool":
+        below = min(integers_below, int(np.iinfo(dtype.numpy).max))
+    return random.integers(0, below, type_.shape).astype(dtype.numpy)
+
+
+def measure(
+    program: Program, arguments: Sequence[np.ndarray[Any, Any]], repeat: int | None
+) -> Measurement:
+    """Return the times of the first call and of `repeat` more, or of about a second of calls."""
+    first = _seconds_of_call(program, arguments)
+    calls = repeat
+    if calls is None:
+        estimate = SECONDS / max(1e-9, _seconds_of_call(program, arguments))
+        calls = int(min(max(estimate, LEAST_CALLS), MOST_CALLS))
+    with _progress(calls) as advance:
+        times = []
+        for _ in range(calls):
+            times.append(_seconds_of_call(program, arguments))
+            advance()
+    median = statistics.median(times)
+    return Measurement(
+        program=program.graph.name,
+        inputs=tuple(str(node.type) for node in program.inputs),
+        calls=calls,
+        compile=sum(program.stages.seconds.values()),
+        first=first,
+        median=median,
+        minimum=min(times),
+        calls_per_second=1 / max(median, 1e-9),
+    )
+
+
+def _seconds_of_call(program: Program, arguments: Sequence[np.ndarray[Any, Any]]) -> float:
+    start = time.perf_counter()
+    program(*arguments)
+    return time.perf_counter() - start
+
+
+@contextmanager
+def _progress(calls: int) -> Iterator[Callable[[], object]]:
+    """Show a bar on stderr while it is a terminal; yields what says that a call is done."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich import progress  # needed on a terminal alone
+    from rich.console import Console  # needed on a terminal alone
+
+    with progress.Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("calls", total=calls)
+        yield lambda: bar.advance(task)
+
+
+def _as_dictionary(measured: Measurement, found: Profile | None) -> dict[str, Any]:
+    kernels = {} if found is None else {"profile": json.loads(found.to_json())}
+    return asdict(measured) | kernels
+
+
+def _print(measured: Measurement, found: Profile | None) -> None:
+    print(f"{measured.program}({', '.join(measured.inputs)})")
+    print(f"compilation      {time_text(measured.compile)}")
+    print(f"first call       {time_text(measured.first)}")
+    print(f"median           {time_text(measured.median)} of {measured.calls} calls")
+    print(f"minimum          {time_text(measured.minimum)}")
+    print(f"calls a second   {measured.calls_per_second:.4g}")
+    if found is not None:
+        print(f"\n{found}")
