@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "train a classifier of handwritten digits, measure it and draw it"),
     "draw": ("draw", "draw a graph or program of a Python file"),
     "explain": ("explain", "say what was fused in a program of a Python file, and why"),
+    "cache": ("cache", "look at the compiled code that is kept on disk, or remove it"),
     "doctor": ("doctor", "look at this machine: versions, CPU, threads, renderers, OpenCL devices"),
 }
 
