@@ -53,4 +53,4 @@ def _print(report: dict[str, Any], cleared: bool) -> None:
     if cleared:
         print(f"removed {size} from {report['directory']}")
     else:
-        print(f"{report['directory']}: {size} of at most {report['limit'] / _KIB:.0f}")
+        print(f"{report['directory']}: {size} of at most {report['limit'] / _KIB:.1f} KiB")
