@@ -17,6 +17,7 @@ import llvmlite.binding as llvm
 import pytest
 
 from graphc.backends.llvm import compilation, machine, object_cache
+from graphc.errors import InternalError
 from tests.backends.llvm.harness import LEVELS
 from tests.source_tree import ROOT
 
@@ -118,7 +119,7 @@ def test_a_cache_that_cannot_be_used_changes_nothing(folder: Path, emitted: list
 
 
 def test_a_refused_text_leaves_nothing(folder: Path) -> None:
-    with pytest.raises(compilation.InternalError):
+    with pytest.raises(InternalError):
         compilation.compile_module("define nonsense", machine.machine(), ("f",), {})
     assert not folder.exists()
 

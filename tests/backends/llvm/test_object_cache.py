@@ -293,6 +293,8 @@ def test_an_entry_beyond_the_limit_is_not_stored(tmp_path: Path) -> None:
     assert not os.path.exists(cache.path)
     cache.store(KEYS[0], bytes(1000 - OVERHEAD))
     assert cache.load(KEYS[0]) is not None
+    cache.store(KEYS[1], bytes(1000 - OVERHEAD - 1))  # more than is kept of the rest
+    assert cache.load(KEYS[0]) is None and cache.load(KEYS[1]) is not None
     ObjectCache(str(tmp_path / "none"), 0).store(KEYS[0], b"")
     assert not (tmp_path / "none").exists()
 
@@ -321,7 +323,7 @@ path, rounds = sys.argv[1], int(sys.argv[2])
 cache, chance = ObjectCache(path, 1 << 20), random.Random(3)
 keys = [bytes([number]) * 32 for number in range(4)]
 image = {key: key * (500 * (number + 1)) for number, key in enumerate(keys)}
-found = 0
+found = set()
 for _ in range(rounds):
     child = os.fork()
     if child == 0:
@@ -333,11 +335,9 @@ for _ in range(rounds):
     os.waitpid(child, 0)
     for key in keys:
         loaded = cache.load(key)
-        assert loaded in (None, image[key])
-        found += loaded is not None
-assert found > 0
-left = [name for name in os.listdir(path) if name.endswith(".temporary")]
-print(found, len(left))
+        assert loaded == (image[key] if key in found or loaded else None)  # never lost again
+        found |= {key} if loaded else set()
+assert len(found) == len(keys)
 """
 
 AT_ONCE = """
