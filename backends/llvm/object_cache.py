@@ -39,11 +39,8 @@ _ENTRY = re.compile(r"[0-9a-f]{64}\.object")
 _TEMPORARY = re.compile(r"[0-9a-f]{32}\.temporary")
 _ABANDONED_SECONDS = 3600.0
 _KEPT = 7 / 8  # of the limit, once something has to go, so that not every store has to evict
-_UNSEEN = 1 / 16  # of the limit: what a process writes between two looks at the whole directory
+_UNSEEN = 1 / 16  # of the limit: what is written, on average, between looks at all the directory
 _HARMLESS = (OSError, MemoryError)
-
-# directory -> bytes this process has written there since it last looked at all of it
-_written_since: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +64,10 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class ObjectCache:
-    """The cache in a directory, of at most about `limit` bytes. Any number of processes share it.
+    """The cache in a directory, of about `limit` bytes at most. Any number of processes share it.
 
-    Several that write at once can exceed the limit by a sixteenth of it each.
+    A look at all entries takes long when there are many, so it is left to chance which store does
+    it: once for every sixteenth of the limit on average, by which the limit may be exceeded.
     """
 
     path: str
@@ -92,7 +90,8 @@ class ObjectCache:
             _make_private(self.path)
             with _opened(self.path) as directory:
                 _write(directory, _name(key), _sealed(key, image))
-                self._keep_limit(directory, _name(key), len(image) + OVERHEAD)
+                if _is_chosen((len(image) + OVERHEAD) / (self.limit * _UNSEEN)):
+                    _evict(directory, _name(key), self.limit)
 
     def summary(self) -> Summary:
         """Return how many entries there are, and the bytes of all files; never raises."""
@@ -113,14 +112,6 @@ class ObjectCache:
             return Summary(refusal=f"{self.path}: {error.strerror}")
         return Summary(sum(file.is_entry for file in files), sum(file.size for file in files))
 
-    def _keep_limit(self, directory: int, newest: str, written: int) -> None:
-        unseen = _written_since.get(self.path, self.limit) + written
-        if unseen <= self.limit * _UNSEEN:
-            _written_since[self.path] = unseen
-            return
-        _written_since[self.path] = 0
-        _evict(directory, newest, self.limit)
-
 
 def configured() -> ObjectCache | None:
     """Return the cache that the environment asks for; None where it asks for none."""
@@ -128,6 +119,11 @@ def configured() -> ObjectCache | None:
     if not folder or not settings.cache_enabled() or not _is_supported():
         return None
     return ObjectCache(os.path.join(folder, "objects"), settings.cache_bytes())
+
+
+def _is_chosen(probability: float) -> bool:
+    """Draw from the system, and not from a generator that the user may have seeded."""
+    return int.from_bytes(os.urandom(4), "little") < probability * 2**32
 
 
 def _is_supported() -> bool:
