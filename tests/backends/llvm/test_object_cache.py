@@ -388,7 +388,9 @@ print(codes, cache.summary().bytes)
 
 
 def run_script(script: str, *arguments: str) -> list[str]:
-    command = [sys.executable, "-c", script, *arguments]
+    # Python 3.12 warns of a fork beside NumPy's threads, which these children do not need
+    quiet = ("-W", "ignore::DeprecationWarning")
+    command = [sys.executable, *quiet, "-c", script, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return done.stdout.split()
