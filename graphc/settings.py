@@ -3,6 +3,9 @@
 GRAPHC_CPU           compile for a lesser CPU: x86-64-v2, x86-64-v3, x86-64-v4 or an LLVM name
 GRAPHC_NUM_THREADS   threads of the team (else OMP_NUM_THREADS, else the cores we may use)
 GRAPHC_OPENCL_DEVICE the OpenCL device to use: a part of the name of its platform and itself
+GRAPHC_CACHE=0       keep no compiled code on disk, and use none
+GRAPHC_CACHE_DIR     where it is kept (else the user's cache directory: ~/.cache/graphc)
+GRAPHC_CACHE_BYTES   the most bytes it may take (256 MiB)
 GRAPHC_VERIFY=1      run the verifier between all passes
 GRAPHC_DEBUG=1…4     print to stderr: 1 stages and times, 2 groups, 3 kernels, 4 LLVM IR
 GRAPHC_DUMP=dir      write every stage of every compilation as text files into this directory
@@ -13,6 +16,8 @@ from __future__ import annotations
 import os
 
 from graphc.errors import GraphcValueError
+
+_CACHE_BYTES = 256 * 1024**2
 
 
 def cpu() -> str:
@@ -35,6 +40,39 @@ def thread_count() -> int | None:
 def opencl_device() -> str:
     """Return a part of the name of the OpenCL device to use; empty means the best there is."""
     return os.environ.get("GRAPHC_OPENCL_DEVICE", "").strip()
+
+
+def cache_enabled() -> bool:
+    """Return whether compiled code is kept on disk."""
+    return os.environ.get("GRAPHC_CACHE", "1").strip() != "0"
+
+
+def cache_directory() -> str:
+    """Return the absolute path under which compiled code is kept; empty where there is no home.
+
+    That is GRAPHC_CACHE_DIR, else `graphc` in the user's cache directory (XDG Base Directory
+    Specification 0.8: XDG_CACHE_HOME if it is absolute, else ~/.cache).
+    """
+    chosen = os.environ.get("GRAPHC_CACHE_DIR", "").strip()
+    if chosen:
+        return os.path.abspath(os.path.expanduser(chosen))
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.expanduser("~/.cache")
+    return os.path.join(base, "graphc") if os.path.isabs(base) else ""
+
+
+def cache_bytes() -> int:
+    """Return the most bytes that compiled code may take on disk.
+
+    Raises GraphcValueError where GRAPHC_CACHE_BYTES is no whole number.
+    """
+    text = os.environ.get("GRAPHC_CACHE_BYTES", "").strip()
+    if not text:
+        return _CACHE_BYTES
+    if not (text.isascii() and text.isdigit()):
+        raise GraphcValueError(f"GRAPHC_CACHE_BYTES={text!r} is no number of bytes")
+    return int(text)
 
 
 def verify() -> bool:

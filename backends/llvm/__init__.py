@@ -2,8 +2,9 @@
 
 The way of a plan: `program` writes one module (`kernels` a function for each kernel, by way of
 `operations`, `primitives`, `conversions`, `addresses` and `memory`), `compilation` turns it into
-machine code for a `machine`, `executable` calls it, and the `team` shares the work. `call_native`
-and `call_code` are the same call without Python, `call_outputs` the memory of its results.
+machine code for a `machine` or finds it in the `object_cache`, `executable` calls it, and the
+`team` shares the work. `call_native` and `call_code` are the same call without Python,
+`call_outputs` the memory of its results.
 """
 
 from __future__ import annotations

@@ -2,21 +2,32 @@
 
 The emitter writes vectors, hoists and shares by itself, so few passes are left to run. Every
 module is verified before any pass sees it, because LLVM's answer to a malformed one is to abort
-the process.
+the process. The object that comes out is kept on disk (`object_cache`) under the digest of all
+that it depends on, and only linked the next time: the same text is neither parsed nor verified
+twice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import hashlib
 import itertools
 from collections.abc import Mapping
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 
-from graphc.backends.llvm.machine import Machine
+from graphc.backends.llvm import object_cache
+from graphc.backends.llvm.machine import CODE_OPTIONS, Machine
 from graphc.errors import InternalError
 from graphc.process_lock import Rank, process_lock
+from graphc.version import __version__
+
+# the passes in their order; they are part of the key under which an object is kept
+_PASSES = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
+_SPEED_LEVEL = 1
 
 _jit_lock = process_lock(Rank.LINKING)  # also of code made outside of a compilation
 _jits: list[Any] = []
@@ -45,13 +56,11 @@ def _make_immortal(thing: Any) -> None:
 def optimise(text: str, machine: Machine) -> Any:
     """Return the verified and optimised module; raises InternalError for a malformed text."""
     module = _parse(text, machine)
-    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    options = llvm.create_pipeline_tuning_options(speed_level=_SPEED_LEVEL)
     builder = llvm.create_pass_builder(machine.handle, options)
     passes = llvm.create_new_module_pass_manager()
-    passes.add_always_inliner_pass()
-    passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
-    passes.add_simplify_cfg_pass()
+    for name in _PASSES:
+        getattr(passes, f"add_{name}_pass")()
     passes.run(module, builder)
     return module
 
@@ -76,9 +85,41 @@ def assembly(text: str, machine: Machine) -> str:
 def compile_module(
     text: str, machine: Machine, exports: tuple[str, ...], imports: Mapping[str, int]
 ) -> Code:
-    """Compile and link a module; `imports` gives the addresses of the functions it declares."""
-    image = machine.handle.emit_object(optimise(text, machine))
-    return _link(image, exports, imports)
+    """Compile and link a module; `imports` gives the addresses of the functions it declares.
+
+    Raises InternalError for a text that LLVM refuses or cannot link.
+    """
+    cache = object_cache.configured()
+    if cache is None:
+        return _link(_emit(text, machine), exports, imports)
+    key = cache_key(text, machine)
+    image = cache.load(key)
+    if image is not None:
+        with contextlib.suppress(InternalError):  # whole, and yet not to be linked: compile anew
+            return _link(image, exports, imports)
+    image = _emit(text, machine)
+    code = _link(image, exports, imports)
+    cache.store(key, image)
+    return code
+
+
+def _emit(text: str, machine: Machine) -> bytes:
+    return bytes(machine.handle.emit_object(optimise(text, machine)))
+
+
+def cache_key(text: str, machine: Machine) -> bytes:
+    """Return the digest of all that the object of a module depends on, 32 bytes."""
+    parts = (
+        ("graphc", __version__),
+        ("llvmlite", llvmlite.__version__),
+        ("LLVM", llvm.llvm_version_info),
+        ("triple", machine.handle.triple),
+        ("CPU", machine.name, sorted(machine.features)),
+        ("code", sorted(CODE_OPTIONS.items())),
+        ("passes", _SPEED_LEVEL, _PASSES),
+        ("text", len(text)),
+    )
+    return hashlib.sha256(f"{parts!r}\n{text}".encode()).digest()
 
 
 def _link(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) -> Code:

@@ -34,6 +34,7 @@ _ADDED_BY_LEVEL = {
     "x86-64-v4": "avx512f avx512bw avx512cd avx512dq avx512vl",
 }
 LEVELS = tuple(_ADDED_BY_LEVEL)
+CODE_OPTIONS = {"opt": 2, "reloc": "pic", "codemodel": "small", "jit": True}
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,7 @@ def machine(cpu: str = "") -> Machine:
 def _make(name: str, features: frozenset[str], flags: str) -> Machine:
     _initialise()
     target = llvm.Target.from_triple(llvm.get_process_triple())
-    handle = target.create_target_machine(
-        cpu=name, features=flags, opt=2, reloc="pic", codemodel="small", jit=True
-    )
+    handle = target.create_target_machine(cpu=name, features=flags, **CODE_OPTIONS)
     return Machine(name, features, handle)
 
 

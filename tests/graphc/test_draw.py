@@ -133,7 +133,7 @@ def test_the_bytes_do_not_depend_on_the_process() -> None:
         subprocess.run(
             [sys.executable, "-c", code],
             cwd=ROOT,
-            env={"PYTHONHASHSEED": seed, "PATH": "/nowhere"},
+            env={"PYTHONHASHSEED": seed, "PATH": "/nowhere", "GRAPHC_CACHE": "0"},
             check=True,
             capture_output=True,
         ).stdout

@@ -16,6 +16,8 @@ from graphc.draw import FORMATS
 from graphc.version import __version__
 from tests.source_tree import ROOT
 
+COMMANDS = ("demo", "draw", "explain", "bench", "cache", "doctor")
+
 SOURCE = """
 import numpy as np
 import graphc
@@ -69,10 +71,10 @@ def test_python_m_graphc_is_the_command(module: str) -> None:
 def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in ("demo", "draw", "explain", "bench", "doctor"))
+    assert all(name in out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["demo", "draw", "explain", "bench", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
@@ -203,6 +205,7 @@ def test_doctor_says_what_is_wrong_with_a_forced_processor(
         ("explain FILE:program --stage nonsense", "--stage"),
         ("explain FILE:program --stage opencl", "no stage 'opencl'"),
         ("doctor --nonsense", "--nonsense"),
+        ("cache extra", "extra"),
     ],
 )
 def test_bad_arguments_give_one_line_and_exit_code_2(
