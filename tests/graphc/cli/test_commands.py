@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+import graphc
 from graphc.cli import main
 from graphc.draw import FORMATS
+from graphc.errors import GraphcValueError
 from graphc.version import __version__
 from tests.source_tree import ROOT
 
@@ -33,6 +35,8 @@ def called(a):
     return graphc.exp(a) + 1
 
 called(np.zeros((2, 5), np.float32))
+
+graph = graphc.Graph([x.node], [y.node], name="softmax")
 
 class Holder:
     inner = program
@@ -86,6 +90,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         ("y", []),
         ("called", []),
         ("Holder.inner", []),
+        ("graph", []),
         ("product", ["--input", "float32[2,3]", "--input", "float32[3, 4]"]),
         ("called", ["--input", "float64[]"]),
     ],
@@ -94,7 +99,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_draw_writes_a_picture(
     name: str, types: list[str], kind: str, file: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "new" / f"picture.{kind}"
+    path = tmp_path / f"picture.{kind}"
     assert main(["draw", f"{file}:{name}", "-o", str(path), *types]) == 0
     assert path.read_text().startswith("digraph" if kind == "dot" else "<?xml")
 
@@ -139,6 +144,34 @@ def test_explain_prints_every_stage(
     assert main(["explain", f"{file}:program", "--stage", stage]) == 0
     out, err = capsys.readouterr()
     assert SIGNS[stage] in out and not err
+
+
+def test_explain_takes_a_graph(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", f"{file}:graph"]) == 0
+    assert "group 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GRAPHC_NUM_THREADS", "0"), ("GRAPHC_NUM_THREADS", "many"), ("GRAPHC_DEBUG", "x"),
+        ("GRAPHC_DEBUG", "9"), ("GRAPHC_VERIFY", "maybe"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["explain FILE:program", "demo"])
+def test_a_wrong_environment_is_named(
+    command: str,
+    name: str,
+    value: str,
+    file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert f"{name}='{value}' is no" in refuse(capsys, *command.replace("FILE", file).split())
+    if name != "GRAPHC_NUM_THREADS":
+        with pytest.raises(GraphcValueError, match=name):
+            graphc.compile(graphc.input((3,)) + 1)
 
 
 def test_explain_says_by_default_what_was_fused(
@@ -189,6 +222,7 @@ def test_doctor_says_what_is_wrong_with_a_forced_processor(
         ("draw FILE:program -o picture.gif", ".svg, .dot, .png, .pdf"),
         ("draw FILE:program -o svg", ".svg"),
         ("draw FILE:program -o FILE/picture.svg", "cannot write FILE/picture.svg"),
+        ("draw FILE:program -o FILE.new/picture.svg", "there is no directory FILE.new"),
         ("explain FILE:number", "FILE:number is of type int"),
         ("explain FILE:missing", "FILE holds no missing"),
         ("explain FILE:Holder.missing", "FILE holds no Holder.missing"),
