@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from itertools import chain
@@ -102,6 +103,18 @@ def test_draw_writes_a_picture(
     path = tmp_path / f"picture.{kind}"
     assert main(["draw", f"{file}:{name}", "-o", str(path), *types]) == 0
     assert path.read_text().startswith("digraph" if kind == "dot" else "<?xml")
+
+
+def test_the_script_that_starts_the_command_is_not_the_users_line(
+    file: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "picture.dot"
+    script = f"from graphc.cli import main\nmain(['draw', '{file}:product', '-o', '{path}', "
+    script += "'--input', 'float32[2,3]', '--input', 'float32[3,4]'])\n"
+    (tmp_path / "launcher.py").write_text(script)
+    found = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, str(tmp_path / "launcher.py")], env=found, check=True)
+    assert "return a @ b" in path.read_text() and "launcher.py" not in path.read_text()
 
 
 def test_draw_shows_groups_or_the_traced_graph(file: str, tmp_path: Path) -> None:
