@@ -28,7 +28,7 @@ from graphc.errors import BackendError, GraphcValueError
 from graphc.graph import Graph
 from graphc.graph_text import node_names
 from graphc.group import Grouping
-from graphc.node import Node, constant_value, is_constant, scalar_value
+from graphc.node import Node, constant_value, given_name, is_constant, scalar_value
 from graphc.op import Contraction, Guarded, Lowering, Reduction, Selection, View
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class _Drawing:
         """Draw the assigned variables whose new values are computed in the group `home`."""
         for index, (target, value) in enumerate(self.graph.assignments):
             if self.homes.get(value) == home:
-                label = f"new {_escape(self.names[target])}"
+                label = f"new {_escape(_title(target, self.names[target]))}"
                 dot.node(f"new{index}", label, **_NEW)
                 start = self.end(dot, value, home)
                 dot.edge(start, f"new{index}", style="dashed", color=_NEW["color"])
@@ -235,7 +235,7 @@ def _style(node: Node) -> dict[str, str]:
 
 def _title(node: Node, name: str) -> str:
     if node.op.name in ("input", "variable"):
-        return name if not name.isdigit() else node.op.name
+        return name if not name.isdigit() else given_name(node) or node.op.name
     if is_constant(node) and constant_value(node).size == 1:
         return _number(scalar_value(node))
     if isinstance(node.op.lowering, Contraction):

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, InternalError
 from graphc.graph import Graph, topological_order
-from graphc.node import Node, describe
+from graphc.node import Node, describe, given_name
 from graphc.state import VariableState
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -91,7 +91,7 @@ def _value(node: Node, operands: Sequence[Array]) -> Array:
 
 
 def _check_argument(node: Node, array: Array) -> None:
-    name = node.attributes["name"]
+    name = given_name(node)
     if array.dtype != node.type.dtype.numpy:
         raise GraphcTypeError(f"the input {name} is {node.type}, but {array.dtype} was given")
     if array.shape != node.shape:

@@ -154,6 +154,15 @@ def describe(error: GraphcError, operands: Sequence[Node], line: SourceLine | No
     )
 
 
+def given_name(node: Node) -> str:
+    """Return the user's name of an input or variable in one line of printable characters, or ""."""
+    if node.op.name not in ("input", "variable"):
+        return ""
+    is_input = node.op.name == "input"
+    name: str = (node.attributes["name"] if is_input else node.attributes["state"].name) or ""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
 def is_constant(node: Node) -> bool:
     """Return whether the node is a constant (its value is known while compiling)."""
     return node.op.name == "constant"

@@ -7,8 +7,9 @@
 index the plan's own lists. `arena` places are byte offsets, multiples of 64, into one block of
 `arena_bytes` that a call owns while it runs. `status` is one int32, zero at the start of a call: a
 kernel that finds an input out of bounds stores 1 + the number of the failed check there (see
-`checks`), and the caller raises it. Launches run in order; `barrier` says that a launch must wait
-for all launches before it.
+`checks`), and the caller raises it. Launches from `commit` on run only if the status is still zero,
+and no launch before `commit` writes a variable, so a call that raises leaves every variable as it
+was. Launches run in order; `barrier` says that a launch must wait for all launches before it.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class Plan:
     arena_bytes: int
     checks: tuple[Check, ...]
     target: Target
+    commit: int = 0  # 0 where there is nothing to wait for
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

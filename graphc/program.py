@@ -21,7 +21,7 @@ from graphc.executable import Executable, HasNativeCall, NativeCall
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
-from graphc.node import Node
+from graphc.node import Node, given_name
 from graphc.plan import Plan
 from graphc.tensor_type import TensorType
 
@@ -228,7 +228,7 @@ def _take_dtype(numbers: np.ndarray[Any, Any], type_: TensorType) -> np.ndarray[
 
 
 def _name(node: Node) -> str:
-    return str(node.attributes["name"] or "the input")
+    return given_name(node) or "the input"
 
 
 def _fit(array: np.ndarray[Any, Any], type_: TensorType, node: Node) -> np.ndarray[Any, Any]:

@@ -76,19 +76,32 @@ def cache_bytes() -> int:
 
 
 def verify() -> bool:
-    """Return whether the verifier runs between all passes."""
-    return os.environ.get("GRAPHC_VERIFY", "0").strip() not in ("", "0")
+    """Return whether the verifier runs between all passes; raises GraphcValueError."""
+    return _one_of("GRAPHC_VERIFY", ("0", "1")) == "1"
 
 
 def debug_level() -> int:
-    """Return how much to print, 0 to 4."""
-    text = os.environ.get("GRAPHC_DEBUG", "0").strip() or "0"
-    return int(text) if text.isdigit() else 1
+    """Return how much to print, 0 to 4; raises GraphcValueError."""
+    return int(_one_of("GRAPHC_DEBUG", ("0", "1", "2", "3", "4")))
+
+
+def check() -> None:
+    """Raise GraphcValueError where a variable that has few values has another one."""
+    thread_count()
+    verify()
+    debug_level()
 
 
 def dump_directory() -> str:
     """Return the directory for the texts of all stages; empty means none."""
     return os.environ.get("GRAPHC_DUMP", "").strip()
+
+
+def _one_of(name: str, values: tuple[str, ...]) -> str:
+    text = os.environ.get(name, "").strip() or values[0]
+    if text not in values:
+        raise GraphcValueError(f"{name}={text!r} is none of {', '.join(values)}")
+    return text
 
 
 def _positive(name: str, text: str) -> int:

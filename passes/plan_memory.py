@@ -21,14 +21,14 @@ from graphc.passes.arena import Lifetime, place_blocks
 from graphc.passes.barriers import set_barriers
 from graphc.passes.in_place import replaceable_inputs
 from graphc.passes.lower import Lowered, copy_kernel
-from graphc.plan import Call, Launch, Place, Plan, Space
+from graphc.plan import STATUS, Call, Launch, Place, Plan, Space
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
 
 def plan_memory(lowered: Lowered, graph: Graph, target: Target, name: str = "main") -> Plan:
     """Return the plan that runs the calls in their order, over memory laid out by lifetime."""
-    planner = _Planner(lowered.calls, graph)
+    planner = _Planner(_checks_first(lowered.calls), graph)
     launches = planner.launches()
     return Plan(
         name=name,
@@ -41,7 +41,24 @@ def plan_memory(lowered: Lowered, graph: Graph, target: Target, name: str = "mai
         arena_bytes=planner.arena_bytes,
         checks=lowered.checks,
         target=target,
+        commit=planner.commit,
     )
+
+
+def _checks_first(calls: tuple[Call, ...]) -> tuple[Call, ...]:
+    """Return `calls` with those that test values, and what they depend on, before all others."""
+    makers: dict[Node | str, int] = {}
+    for number, call in enumerate(calls):
+        for buffer, node in zip(call.kernel.buffers, call.operands, strict=True):
+            if buffer.access is not Access.IN:
+                makers[node] = number
+    early: set[int] = set()
+    for number in reversed(range(len(calls))):
+        if number in early or STATUS in calls[number].operands:
+            early.add(number)
+            early.update(makers[node] for node in calls[number].operands if node in makers)
+    rest = [call for number, call in enumerate(calls) if number not in early]
+    return (*(calls[number] for number in sorted(early)), *rest)
 
 
 @dataclass
@@ -87,6 +104,7 @@ class _Planner:
         self.offsets: list[int] = []
         self.arena_bytes = 0
         self.last_reads: dict[Node, int] = {}
+        self.last_check = max((n for n, c in enumerate(calls) if STATUS in c.operands), default=-1)
         self.values: dict[Node, _Value] = {}
         self._find_lifetimes()
 
@@ -99,6 +117,13 @@ class _Planner:
         self.offsets, self.arena_bytes = place_blocks(blocks)
         before, after = map(self._copy, self.first_copies), map(self._copy, self.last_copies)
         return [*before, *(self._launch(i, call) for i, call in enumerate(self.calls)), *after]
+
+    @property
+    def commit(self) -> int:
+        """The first launch that no check follows, where there are checks and assignments."""
+        if self.last_check < 0 or not self.graph.assignments:
+            return 0
+        return len(self.first_copies) + self.last_check + 1
 
     def _find_lifetimes(self) -> None:
         for number, call in enumerate(self.calls):
@@ -148,7 +173,9 @@ class _Planner:
         self.last_copies.append(_Copy(block, place, variable.type))
 
     def _may_overwrite(self, variable: Node, value: _Value) -> bool:
-        """Return whether no call reads the old value of `variable` after `value` is written."""
+        """Return whether no call reads the old value of `variable`, or tests one, after that."""
+        if value.made <= self.last_check:
+            return False
         last = self.last_reads.get(variable, -1)
         if last != value.made:
             return last < value.made

@@ -10,6 +10,7 @@ between two launches only if the plan asks for one and some thread could be ahea
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from graphc.backends.llvm import timing, work
@@ -89,7 +90,7 @@ def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Pr
     slots = slots_of(plan)
     if is_timed:
         module.add(f"@{timing.TIMES}", timing.declarations(len(order)))
-    _add_main(module, order, _Entry(slots, stride, len(order), is_timed))
+    _add_main(module, order, _Entry(slots, stride, len(order), is_timed), plan.commit)
     module.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
     module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
     return Program(module.text(), slots, stride, threads)
@@ -151,19 +152,26 @@ def _alignment(launch: Launch, number: int) -> int:
 _LAUNCHES_A_FUNCTION = 64
 
 
-def _add_main(module: Module, steps: list[_Step], entry: _Entry) -> None:
-    """Add @main; a long plan is split into functions that it calls one after the other."""
-    starts = range(0, len(steps), _LAUNCHES_A_FUNCTION)
+def _add_main(module: Module, steps: list[_Step], entry: _Entry, commit: int) -> None:
+    """Add @main; a long plan is split into functions that it calls one after the other.
+
+    Where the plan commits, all threads meet, and go home together if a check has failed.
+    """
+    starts = sorted({*range(0, len(steps), _LAUNCHES_A_FUNCTION), min(commit, len(steps))})
     if len(starts) <= 1:
         module.add("@main", _MAIN.format(name="main", body=entry.launches(0, steps)))
         return
     calls = []
-    for start in starts:
+    for start, stop in itertools.pairwise([*starts, len(steps)]):
+        if 0 < start == commit:
+            calls.append(_COMMIT.format(status=entry.slots.status))
+            entry.is_owed = entry.is_ahead = False
         name = f"main.{start}"
-        body = entry.launches(start, steps[start : start + _LAUNCHES_A_FUNCTION])
+        body = entry.launches(start, steps[start:stop])
         module.add(f"@{name}", _MAIN.format(name=name, body=body))
         calls.append(f"  call void @{name}({_MAIN_ARGUMENTS}) noinline")
-    module.add("@main", _MAIN.format(name="main", body="\n".join([*calls, "  ret void"])))
+    body = "\n".join([*calls, "  br label %done", "done:", "  ret void"])
+    module.add("@main", _MAIN.format(name="main", body=body))
 
 
 @dataclass
@@ -243,6 +251,15 @@ _MAIN = """\
 define internal void @{name}(ptr noalias readonly %table, ptr %team, i64 %thread, i64 %threads) {{
 {body}
 }}"""
+
+_COMMIT = """\
+  call void @graphc.barrier(ptr %team, i64 %threads)
+  %slot = getelementptr ptr, ptr %table, i64 {status}
+  %address = load ptr, ptr %slot
+  %status = load i32, ptr %address
+  %failed = icmp ne i32 %status, 0
+  br i1 %failed, label %done, label %commit
+commit:"""
 
 _RUN_ALONE = """\
 define void @run(ptr %table, ptr %team) nounwind {

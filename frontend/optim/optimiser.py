@@ -109,6 +109,11 @@ class Optimiser:
         """The variables that hold the optimiser's state, in the order in which they were made."""
         return list(self._state.values())
 
+    def __repr__(self) -> str:
+        settings = {k: v for k, v in vars(self).items() if k[0] != "_" and k != "step_count"}
+        listing = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        return f"{type(self).__name__}({listing})"
+
     def _check(self, parameters: Sequence[Variable]) -> None:
         if not is_tracing():
             fail(

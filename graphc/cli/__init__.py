@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
+from graphc import settings
 from graphc.errors import GraphcError
 from graphc.version import __version__
 
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
+        _check_environment(options.command)
         return int(_module(options.command).run(options))
     except UsageError as error:
         print(f"graphc {options.command}: {error}", file=sys.stderr)
@@ -61,6 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _check_environment(command: str) -> None:
+    if command == "doctor":  # it reports what is wrong itself
+        return
+    try:
+        settings.check()
+    except GraphcError as error:
+        raise UsageError(error.message) from None
 
 
 def _build_parser(given: Sequence[str]) -> argparse.ArgumentParser:

@@ -12,15 +12,19 @@ from types import ModuleType
 from typing import Any
 
 import graphc
+from graphc.api import Settings, compile_graph
 from graphc.cli import UsageError
 from graphc.errors import GraphcError
+from graphc.passes import Options
 from graphc.program import Program
 from graphc.tensor_type import TensorType, tensor_type
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name an object of a file, and the types to compile a function for."""
-    parser.add_argument("target", metavar="FILE.py:NAME", help="a program, function or tensor")
+    parser.add_argument(
+        "target", metavar="FILE.py:NAME", help="a program, graph, function or tensor"
+    )
     parser.add_argument(
         "--input",
         dest="types",
@@ -36,15 +40,24 @@ def load_program(target: str, types: list[str]) -> Program:
 
     Raises UsageError where the file or the name is not there or the object is none of ours.
     """
+    found = load_program_or_graph(target, types)
+    if isinstance(found, graphc.Graph):
+        return compile_graph(found, Settings("llvm", Options()))
+    return found
+
+
+def load_program_or_graph(target: str, types: list[str]) -> Program | graphc.Graph:
+    """Return what `target` names: a graph as it is, anything else as `load_program` does."""
     found = _load_object(target)
-    if isinstance(found, Program):
+    if isinstance(found, Program | graphc.Graph):
         return found
     if isinstance(found, graphc.CompiledFunction):
         return _program_of(found, [parse_type(t) for t in types], target)
     if isinstance(found, graphc.Tensor):
         return graphc.compile([found])
     raise UsageError(
-        f"{target} is of type {type(found).__name__}, no program, compiled function or tensor"
+        f"{target} is of type {type(found).__name__}, "
+        "no program, graph, compiled function or tensor"
     )
 
 

@@ -146,6 +146,13 @@ def test_a_model_learns() -> None:
     assert losses[-1] < 0.2 * losses[0]
 
 
+def test_an_optimiser_shows_its_settings() -> None:
+    shown = "SGD(learning_rate=0.1, weight_decay=0.0, momentum=0.9, nesterov=True)"
+    assert repr(optim.SGD(0.1, 0.9, nesterov=True)) == shown
+    shown = "Adam(learning_rate=0.5, weight_decay=0.0, beta1=0.9, beta2=0.999, epsilon=1e-08)"
+    assert repr(optim.Adam(0.5)) == shown
+
+
 def test_misuse_is_refused() -> None:
     p = gc.Variable(0.0)
     with gc.Trace():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import graphc
+from graphc import nn, optim
 from graphc.passes import PIPELINE
 
 BACKENDS: tuple[Any, ...] = ("llvm", "reference")
@@ -405,3 +406,45 @@ def test_results_of_a_function_called_often_keep_their_structure() -> None:
         assert (result["sum"] == 3).all() and (result["pair"][0] == 1).all()
         assert (result["pair"][1][0] == 2).all() and result["pair"][1][1] == "static"
     assert len(split.programs) == 1
+
+
+@pytest.mark.parametrize("backend", ["llvm", "opencl", "reference"])
+@pytest.mark.parametrize("size", [5, 300_000])
+def test_a_call_that_raises_leaves_every_variable_as_it_was(backend: Any, size: int) -> None:
+    if backend == "opencl":
+        pytest.importorskip("pyopencl", reason="pyopencl is not installed")
+        size = min(size, 500)
+    first, second = (graphc.Variable(np.zeros(size, np.float32)) for _ in range(2))
+
+    @graphc.compile(backend=backend)
+    def step(x: Any, index: Any) -> Any:
+        first.assign(first + graphc.exp(x))
+        second.assign(second + 1)
+        return graphc.take(second, index)  # tests the index on what was just assigned
+
+    x = np.zeros(size, np.float32)
+    for bad in (size, -size - 1):
+        with pytest.raises(graphc.GraphcIndexError):
+            step(x, np.array([0, bad]))
+    assert not first.value.any() and not second.value.any()
+    assert step(x, np.array([0, size - 1])).tolist() == [1, 1]
+    assert (first.value == 1).all() and (second.value == 1).all()
+
+
+def test_a_bad_label_trains_nothing() -> None:
+    model, optimizer = nn.Linear(4, 3, seed=0), optim.Adam(0.1)
+
+    @graphc.compile
+    def step(images: Any, labels: Any) -> Any:
+        loss = nn.cross_entropy(model(images), labels)
+        optimizer.minimize(loss, model.parameters())
+        return loss
+
+    images = np.ones((2, 4), np.float32)
+    before = [p.value for p in model.parameters()]
+    with pytest.raises(graphc.GraphcIndexError):
+        step(images, np.array([0, 3]))
+    after = [p.value for p in model.parameters()]
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+    step(images, np.array([0, 2]))
+    assert (model.weight.value != before[0]).any()

@@ -39,6 +39,19 @@ def nodes_of(dot: str) -> dict[str, str]:
     return dict(re.findall(r"^\s*(\w+) (\[label=.*?\])$", dot, re.MULTILINE | re.DOTALL))
 
 
+def test_names_that_are_no_identifiers_are_shown() -> None:
+    x = graphc.input((3,), name="größe <m>\n2")
+    v = graphc.Variable(np.ones(3, np.float32), name="my weight")
+    with graphc.Trace() as trace:
+        v.assign(v + x)
+    dot = to_dot(Graph([x.node], [(x * v).node], trace.assignments))
+    assert "größe <m>\\\\n2\nfloat32[3]" in dot
+    assert "my weight\nfloat32[3]" in dot and '"new my weight"' in dot
+    with pytest.raises(graphc.GraphcTypeError) as caught:
+        graphc.compile(x + 1, inputs=x)(np.zeros(3))
+    assert caught.value.message.startswith("größe <m>\\n2 takes float32[3]")
+
+
 @pytest.fixture(scope="module")
 def program() -> graphc.Program:
     return network()

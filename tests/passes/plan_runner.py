@@ -25,7 +25,9 @@ def run_plan(plan: Plan, arguments: Sequence[Array]) -> list[Array]:
     Raises GraphcIndexError with the message of a check that failed.
     """
     memory = Memory(plan, arguments)
-    for launch in plan.launches:
+    for number, launch in enumerate(plan.launches):
+        if number == plan.commit and memory.status[0]:
+            break
         run_launch(launch, memory.array)
     if memory.status[0]:
         raise GraphcIndexError(plan.checks[memory.status[0] - 1].message)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from graphc import dtypes, ops
+from graphc.errors import GraphcIndexError
 from graphc.graph import Graph
 from graphc.kernel import Access
-from graphc.node import Node
+from graphc.node import Node, fresh_number
 from graphc.passes.arena import Lifetime, largest_live_set, place_blocks, rounded
 from graphc.passes.fuse import fuse
 from graphc.passes.in_place import replaceable_inputs
@@ -18,6 +19,8 @@ from graphc.passes.lower import lower
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.schedule import schedule
 from graphc.plan import Launch, Place, Plan, Space
+from graphc.state import VariableState
+from graphc.tensor_type import tensor_type
 from tests.passes.networks import (
     TARGET,
     adam,
@@ -254,3 +257,30 @@ def test_a_status_orders_nothing() -> None:
     plan = planned(Graph([x, y, indices], outputs), enabled=False)
     assert len(plan.checks) == 2
     assert not any(launch.barrier for launch in plan.launches)
+
+
+def _tested_update(*, with_reader: bool) -> tuple[Graph, VariableState]:
+    """A variable is updated, and a value is looked up at an index that may be out of bounds."""
+    state = VariableState(tensor_type((300,)), np.zeros(300, np.float32), "v")
+    variable = ops.variable(state=state)
+    index = ops.input_(number=fresh_number(), name="i", shape=(2,), dtype=dtypes.int64)
+    update = ops.exp(variable)
+    table = update if with_reader else ops.sin(variable)
+    found = ops.take(table, index, axis=0, mode="raise")
+    return Graph([index], [found], [(variable, update)]), state
+
+
+@pytest.mark.parametrize("with_reader", [False, True])
+def test_no_variable_is_written_before_the_last_check(with_reader: bool) -> None:
+    graph, state = _tested_update(with_reader=with_reader)
+    plan = planned(graph)
+    assert 0 < plan.commit <= len(plan.launches)
+    for launch in plan.launches[: plan.commit]:
+        outs = [b.access is not Access.IN for b in launch.kernel.buffers]
+        written = [p for p, is_out in zip(launch.places, outs, strict=True) if is_out]
+        assert all(place.space is not Space.VARIABLE for place in written)
+    with pytest.raises(GraphcIndexError):
+        run_plan(plan, [np.array([0, 300])])
+    assert not state.host().any()
+    run_plan(plan, [np.array([0, 299])])
+    assert (state.host() == 1).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from itertools import chain
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+import graphc
 from graphc.cli import main
 from graphc.draw import FORMATS
+from graphc.errors import GraphcValueError
 from graphc.version import __version__
 from tests.source_tree import ROOT
 
@@ -35,6 +38,8 @@ def called(a):
     return graphc.exp(a) + 1
 
 called(np.zeros((2, 5), np.float32))
+
+graph = graphc.Graph([x.node], [y.node], name="softmax")
 
 class Holder:
     inner = program
@@ -88,6 +93,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         ("y", []),
         ("called", []),
         ("Holder.inner", []),
+        ("graph", []),
         ("product", ["--input", "float32[2,3]", "--input", "float32[3, 4]"]),
         ("called", ["--input", "float64[]"]),
     ],
@@ -96,9 +102,21 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_draw_writes_a_picture(
     name: str, types: list[str], kind: str, file: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "new" / f"picture.{kind}"
+    path = tmp_path / f"picture.{kind}"
     assert main(["draw", f"{file}:{name}", "-o", str(path), *types]) == 0
     assert path.read_text().startswith("digraph" if kind == "dot" else "<?xml")
+
+
+def test_the_script_that_starts_the_command_is_not_the_users_line(
+    file: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "picture.dot"
+    script = f"from graphc.cli import main\nmain(['draw', '{file}:product', '-o', '{path}', "
+    script += "'--input', 'float32[2,3]', '--input', 'float32[3,4]'])\n"
+    (tmp_path / "launcher.py").write_text(script)
+    found = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, str(tmp_path / "launcher.py")], env=found, check=True)
+    assert "return a @ b" in path.read_text() and "launcher.py" not in path.read_text()
 
 
 def test_draw_shows_groups_or_the_traced_graph(file: str, tmp_path: Path) -> None:
@@ -141,6 +159,34 @@ def test_explain_prints_every_stage(
     assert main(["explain", f"{file}:program", "--stage", stage]) == 0
     out, err = capsys.readouterr()
     assert SIGNS[stage] in out and not err
+
+
+def test_explain_takes_a_graph(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", f"{file}:graph"]) == 0
+    assert "group 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GRAPHC_NUM_THREADS", "0"), ("GRAPHC_NUM_THREADS", "many"), ("GRAPHC_DEBUG", "x"),
+        ("GRAPHC_DEBUG", "9"), ("GRAPHC_VERIFY", "maybe"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["explain FILE:program", "demo"])
+def test_a_wrong_environment_is_named(
+    command: str,
+    name: str,
+    value: str,
+    file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert f"{name}='{value}' is no" in refuse(capsys, *command.replace("FILE", file).split())
+    if name != "GRAPHC_NUM_THREADS":
+        with pytest.raises(GraphcValueError, match=name):
+            graphc.compile(graphc.input((3,)) + 1)
 
 
 def test_explain_says_by_default_what_was_fused(
@@ -191,6 +237,7 @@ def test_doctor_says_what_is_wrong_with_a_forced_processor(
         ("draw FILE:program -o picture.gif", ".svg, .dot, .png, .pdf"),
         ("draw FILE:program -o svg", ".svg"),
         ("draw FILE:program -o FILE/picture.svg", "cannot write FILE/picture.svg"),
+        ("draw FILE:program -o FILE.new/picture.svg", "there is no directory FILE.new"),
         ("explain FILE:number", "FILE:number is of type int"),
         ("explain FILE:missing", "FILE holds no missing"),
         ("explain FILE:Holder.missing", "FILE holds no Holder.missing"),

@@ -15,6 +15,7 @@ import pytest
 
 from graphc.cli import main
 from graphc.cli.demo import History, Training, draw_history
+from tests.source_tree import ROOT
 
 KEYS = [
     "accuracy", "first_call_seconds", "steps_per_second", "reference_steps_per_second", "kernels",
@@ -53,6 +54,8 @@ def test_the_pictures_are_there(printed: dict[str, Any], out: Path) -> None:
     assert printed["files"] == [str(out / name) for name in PICTURES]
     for name in PICTURES:
         assert ElementTree.parse(out / name).getroot().tag.endswith("svg")
+        assert str(ROOT) not in (out / name).read_text()
+    assert "graphc/cli/demo.py:" in (out / "step.svg").read_text()
 
 
 def test_the_pictures_show_the_model_and_its_groups(printed: dict[str, Any], out: Path) -> None:
