@@ -49,6 +49,26 @@ FORK_WHILE_COMPILING = """
         assert os.waitpid(child, 0)[1] == 0
     os._exit(0)
 """
+FORK_WHILE_PROFILING = """
+    plain = graphc.compile(lambda a: graphc.softmax(a) @ a)
+    plain(x)
+
+    def profile_for_ever():  # compiles, too, but outside of graphc.compile
+        for _ in iter(int, 1):
+            plain.programs[0].profile(x, repeat=1)
+
+    threading.Thread(target=profile_for_ever, daemon=True).start()
+    for number in range(20):
+        time.sleep(0.003)
+        child = os.fork()
+        if child == 0:
+            new = graphc.compile(lambda a: graphc.exp(a) * number)
+            [new(x) for _ in range(5)]  # the last ones natively
+            np.testing.assert_array_equal(plain(x), plain(x))
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    os._exit(0)
+"""
 INTERRUPTED = """
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -67,9 +87,10 @@ INTERRUPTED = """
     other.join(20)
     sys.exit(other.is_alive())
 """
+BODIES = [FORK_WHILE_RUNNING, FORK_WHILE_COMPILING, FORK_WHILE_PROFILING, INTERRUPTED]
 
 
-@pytest.mark.parametrize("body", [FORK_WHILE_RUNNING, FORK_WHILE_COMPILING, INTERRUPTED])
+@pytest.mark.parametrize("body", BODIES)
 def test_nobody_is_left_waiting(body: str) -> None:
     program = textwrap.dedent(PROGRAM) + textwrap.dedent(body)
     command = [sys.executable, "-c", program]
