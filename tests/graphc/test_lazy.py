@@ -28,7 +28,8 @@ def test_it_is_computed_once_for_each_instance() -> None:
 
 
 def test_on_the_class_it_is_a_cached_property_with_its_documentation() -> None:
-    assert isinstance(Counted.value, cached_property) and Counted.value.__doc__ == "A new list."
+    assert issubclass(LazyProperty, cached_property) and type(Counted.value) is LazyProperty
+    assert Counted.value.__doc__ == "A new list."
 
 
 def test_two_threads_are_inside_at_once_and_given_the_same_value() -> None:
