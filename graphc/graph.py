@@ -13,9 +13,9 @@ stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 
 from graphc.errors import GraphcValueError
+from graphc.lazy import LazyProperty
 from graphc.node import Node, at_line
 
 
@@ -47,18 +47,18 @@ class Graph:
         """The outputs, then the assigned values."""
         return self.outputs + tuple(value for _, value in self.assignments)
 
-    @cached_property
+    @LazyProperty
     def nodes(self) -> tuple[Node, ...]:
         """Every node, operands before users; the inputs first, in their order, used or not."""
         targets = [target for target, _ in self.assignments]
         return topological_order([*self.inputs, *targets, *self.roots])
 
-    @cached_property
+    @LazyProperty
     def variables(self) -> tuple[Node, ...]:
         """The variables that are read or assigned, in topological order."""
         return tuple(n for n in self.nodes if n.op.name == "variable")
 
-    @cached_property
+    @LazyProperty
     def users(self) -> Mapping[Node, tuple[Node, ...]]:
         """For each node the nodes that use it, once for each use; roots count as no use."""
         users: dict[Node, list[Node]] = {node: [] for node in self.nodes}

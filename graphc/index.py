@@ -16,10 +16,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 from graphc.errors import InternalError
+from graphc.lazy import LazyProperty
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Index:
             return atom if isinstance(atom, kind) else None
         return None
 
-    @cached_property
+    @LazyProperty
     def bounds(self) -> tuple[int, int]:
         """The least and the greatest value, inclusive, as far as the atoms' ranges tell."""
         low = high = self.constant
@@ -140,12 +140,12 @@ class Index:
             low, high = low + min(ends), high + max(ends)
         return low, high
 
-    @cached_property
+    @LazyProperty
     def variables(self) -> frozenset[LoopVariable]:
         """Every loop variable that occurs, inside quotients and remainders too."""
         return frozenset(a for a in self.atoms() if isinstance(a, LoopVariable))
 
-    @cached_property
+    @LazyProperty
     def values(self) -> frozenset[str]:
         """The names of the kernel's values that occur."""
         return frozenset(a.name for a in self.atoms() if isinstance(a, ValueAtom))

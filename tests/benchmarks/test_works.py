@@ -69,7 +69,7 @@ def test_the_training_step_descends() -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
-@pytest.mark.parametrize("work", WORKS.values(), ids=str)
+@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
 def test_declarations_are_complete(work: Work) -> None:
     assert work.graphc is not None
     assert any([work.torch, work.jax, work.onnx])
