@@ -1,58 +1,70 @@
 """Compiled plans: the memory of a call, and the one native call that a call is.
 
-Every call works in a *frame* of its own: arena, workspaces, status, and the table of addresses.
-Frames are kept for the next call, so several Python threads can be inside one executable, each in
-its frame.
+Every call works in a *frame* of its own: arena, workspaces, control block (see `polling`), and the
+table of addresses. Frames are kept for the next call, so several Python threads can be inside one
+executable, each in its frame.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.backends.llvm import team, timing, work
+from graphc.backends.llvm import polling, team, timing, work
 from graphc.backends.llvm.call_native import NativeProgram, native_call, remember_team
 from graphc.backends.llvm.call_outputs import address_of, makers
 from graphc.backends.llvm.compilation import assembly, compile_module
 from graphc.backends.llvm.limits import measure_limits
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, threads_for, write_program
-from graphc.dtypes import as_dtype, int32, uint8
+from graphc.dtypes import as_dtype, uint8
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.executable import LaunchTime, NativeCall
 from graphc.plan import Plan
 from graphc.roofline import Limits
 from graphc.state import STATE_LOCK, VariableState, aligned_empty
 from graphc.tensor_type import TensorType
+from graphc.thread_limit import thread_limit
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _LIBRARY = ("fma", "memset", "memcpy")  # what emitted code may call of the C library
 _LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
-_Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+_Apart = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)  # raises what it left
 
 
 class _Frame:
-    """The memory of one call at a time. `table` begins with arguments and outputs."""
+    """The memory of one call at a time, of at most `threads` threads.
 
-    def __init__(self, plan: Plan, program: Program, fixed: Sequence[int]) -> None:
-        self._arena = _bytes(plan.arena_bytes)
-        self._workspace = _bytes(program.workspace_bytes * program.threads)
-        self._status = aligned_empty(TensorType((1,), int32))
-        self.status = ctypes.c_int32.from_address(address_of(self._status))
+    `table` begins with arguments and outputs.
+    """
+
+    def __init__(self, plan: Plan, program: Program, fixed: Sequence[int], threads: int) -> None:
+        self.threads = threads
+        self._arena = _bytes(plan.arena_bytes, "the arena")
+        self._workspace = _bytes(program.workspace_bytes * threads, "the workspaces")
+        self._control = _bytes(polling.CONTROL_BYTES, "the control block")
+        self._control[...] = 0  # a program that nothing can stop never writes it
+        self.control = address_of(self._control)
+        self.status = ctypes.c_int32.from_address(self.control)
         self.table = (ctypes.c_uint64 * program.slots.count)()
-        memories = (self._arena, self._status, self._workspace)
+        memories = (self._arena, self._control, self._workspace)
         self.table[program.slots.variable :] = [*fixed, *map(address_of, memories)]
         self.address = ctypes.addressof(self.table)
 
 
-def _bytes(count: int) -> Array:
-    return aligned_empty(TensorType((count,), uint8))
+def _bytes(count: int, purpose: str) -> Array:
+    try:
+        return aligned_empty(TensorType((count,), uint8))
+    except MemoryError:
+        raise MemoryError(f"no {count} bytes for {purpose} of a program") from None
 
 
 def _aligned(constant: Array) -> Array:
@@ -74,6 +86,8 @@ def _imports(program: Program) -> dict[str, int]:
     if program.threads > 1:
         symbols = team.symbols()
         imports |= {DISPATCH: symbols["run"], BARRIER: symbols["barrier"]}
+    if program.is_polled:
+        imports[polling.POLL] = team.symbols()["poll"]
     return imports
 
 
@@ -99,7 +113,7 @@ class LlvmExecutable:
             imports[timing.CLOCK] = team.c_function(timing.CLOCK)
             exports.append(timing.TIMES)
         self._code = compile_module(self._program.text, machine, tuple(exports), imports)
-        self._entry = _Entry(self._code.address("run"))
+        self._entry = self._entry_of(self._code.address("run"))
         self._constants = [_aligned(constant) for constant in plan.constants]
         self._written = [plan.variables[number] for number in sorted(plan.written)]
         spans = [_span(variable) for variable in plan.variables]
@@ -107,6 +121,17 @@ class LlvmExecutable:
         self._fixed = [start for start, _ in spans] + [*map(address_of, self._constants)]
         self._makers = makers(plan.outputs)
         self._frames: deque[_Frame] = deque()
+
+    def _entry_of(self, address: int) -> Callable[[int, int | None, int], None]:
+        """Return the entry as a function of table, team and threads, which leaves the interpreter
+        to others meanwhile."""
+        if not self._program.is_polled:
+            return _Entry(address)
+        return functools.partial(_Apart(team.symbols()["apart"]), address)
+
+    def _threads(self) -> int:
+        """Return how many threads a call in this context uses."""
+        return min(self._program.threads, thread_limit(self._plan.target.cores))
 
     def text(self, stage: str) -> str:
         """Return "llvm", the module as it was emitted, or "asm", the assembly of it optimised."""
@@ -122,12 +147,13 @@ class LlvmExecutable:
 
     def run(self, arguments: Sequence[Array]) -> tuple[Array, ...]:
         """Run once; see `graphc.executable.Executable.run`."""
-        frame = self._take_frame()
+        threads = self._threads()
+        frame = self._take_frame(threads)
         try:
             if self._plan.variables:
-                outputs = self._run_with_variables(frame, arguments)
+                outputs = self._run_with_variables(frame, arguments, threads)
             else:
-                outputs = self._call(frame, arguments)
+                outputs = self._call(frame, arguments, threads)
             failed = frame.status.value
         finally:
             self._frames.append(frame)
@@ -136,14 +162,15 @@ class LlvmExecutable:
             raise GraphcIndexError(check.message, line=str(check.line or ""))
         return outputs
 
-    def _run_with_variables(self, frame: _Frame, arguments: Sequence[Array]) -> tuple[Array, ...]:
+    def _run_with_variables(
+        self, frame: _Frame, arguments: Sequence[Array], threads: int
+    ) -> tuple[Array, ...]:
         with STATE_LOCK:
             for variable in self._plan.variables:
                 variable.host()
-            outputs = self._call(frame, [self._apart(array) for array in arguments])
             for variable in self._written:
-                variable.touch()
-        return outputs
+                variable.touch()  # before an interrupt can come between
+            return self._call(frame, [self._apart(array) for array in arguments], threads)
 
     def _apart(self, array: Array) -> Array:
         """Return an argument, copied if it lies in the memory of a variable that is written."""
@@ -153,8 +180,8 @@ class LlvmExecutable:
             return array.copy()
         return array
 
-    def _call(self, frame: _Frame, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        table, threads = frame.table, self._program.threads
+    def _call(self, frame: _Frame, arguments: Sequence[Array], threads: int) -> tuple[Array, ...]:
+        table = frame.table
         for slot, array in enumerate(arguments):
             table[slot] = address_of(array)
         outputs = []
@@ -162,8 +189,7 @@ class LlvmExecutable:
             output = make()
             table[slot] = address_of(output)
             outputs.append(output)
-        frame.status.value = 0
-        self._entry(frame.address, _team_of(threads) if threads > 1 else None)
+        self._entry(frame.address, _team_of(threads) if threads > 1 else None, threads)
         return tuple(outputs)
 
     def native(self) -> NativeCall | None:
@@ -173,24 +199,28 @@ class LlvmExecutable:
         """
         if self._plan.variables:  # their lock, and copies elsewhere, are Python's
             return None
-        frame = self._take_frame()  # for good
+        threads = min(self._program.threads, self._plan.target.cores)
+        frame = self._take_frame(threads)  # for good
         program = NativeProgram(
             owner=(self, frame),
             entry=self._code.address("run"),
             table=frame.address,
-            status=ctypes.addressof(frame.status),
-            threads=self._program.threads,
+            control=frame.control,
+            threads=frame.threads,
+            most_threads=self._program.threads,
             releases=_is_long(self._plan),
             inputs=self._plan.inputs,
             outputs=tuple(zip(self._plan.outputs, self._makers, strict=True)),
         )
         return native_call(program)
 
-    def _take_frame(self) -> _Frame:
-        """Return a frame that no other call is using."""
+    def _take_frame(self, threads: int) -> _Frame:
+        """Return a frame that no other call is using. One with room for too few threads goes."""
         with contextlib.suppress(IndexError):
-            return self._frames.pop()
-        return _Frame(self._plan, self._program, self._fixed)
+            frame = self._frames.pop()
+            if frame.threads >= threads:
+                return frame
+        return _Frame(self._plan, self._program, self._fixed, threads)
 
 
 class TimedExecutable(LlvmExecutable):

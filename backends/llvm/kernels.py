@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.backends.llvm import memory, operations, primitives, spelling
+from graphc.backends.llvm import memory, operations, polling, primitives, spelling
 from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.memory import Storage
 from graphc.backends.llvm.module import Module
@@ -67,10 +67,18 @@ class Written:
 
 
 def write_kernel(
-    module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str
+    module: Module,
+    kernel: Kernel,
+    facts: tuple[BufferFacts, ...],
+    name: str,
+    *,
+    is_polled: bool = False,
 ) -> Written:
-    """Add the function of `kernel` to `module`; `facts` has an entry for each buffer."""
-    emitter = _Emitter(module, kernel)
+    """Add the function of `kernel` to `module`; `facts` has an entry for each buffer.
+
+    With `is_polled` it takes one more argument, `ptr control`; see `polling`.
+    """
+    emitter = _Emitter(module, kernel, is_polled=is_polled)
     emitter.top_level(kernel.body)
     function = spelling.quoted(name)
     parameters = [
@@ -78,6 +86,7 @@ def write_kernel(
         for b, f in zip(kernel.buffers, facts, strict=True)
     ]
     parameters += ["ptr %workspace", "ptr %team", "i64 %thread", "i64 %threads"]
+    parameters += ["ptr %control"] if is_polled else []
     head = f"define internal void {function}({', '.join(parameters)}) noinline nounwind"
     module.add(function, f"{head} {{\n{emitter.writer.text()}\n}}")
     return Written(function, emitter.workspace_bytes)
@@ -111,7 +120,7 @@ def _attributes(facts: BufferFacts) -> str:
 class _Emitter:
     """Writes the body of one kernel."""
 
-    def __init__(self, module: Module, kernel: Kernel) -> None:
+    def __init__(self, module: Module, kernel: Kernel, *, is_polled: bool) -> None:
         self.module, self.writer = module, Writer()
         self.environment = Environment(self.writer)
         self.storages = {b.name: _storage(b, i) for i, b in enumerate(kernel.buffers)}
@@ -124,20 +133,39 @@ class _Emitter:
         self.mask = ""  # of the guards in the vector loop around; empty for all lanes
         self.within = 0  # the depth of the innermost guard
         self.is_shared = not _is_whole(kernel.body)
+        self.is_polled, self.has_barriers = is_polled, polling.has_barriers(kernel)
+        self.escape = ""  # where a poll goes to in order to leave the nest around it
 
     # --- the top level: what each thread does -----------------------------------------------------
 
     def top_level(self, body: tuple[Statement, ...]) -> None:
         """Write the whole kernel."""
-        if self.is_shared:
-            self._shared(body)
-        else:
-            self._alone(body)
+        with self._skipped_if_stopped(not self.has_barriers):
+            if self.is_shared:
+                self._shared(body)
+            else:
+                self._alone(body)
 
     def _alone(self, body: tuple[Statement, ...]) -> None:
         """Write statements that thread 0 runs for all."""
-        with self._guarded(self.writer.pure("icmp eq i64 %thread, 0")):
+        is_first = self.writer.pure("icmp eq i64 %thread, 0")
+        with self._guarded(is_first), self._skipped_if_stopped(self.has_barriers):
             self._block(body)
+
+    @contextlib.contextmanager
+    def _skipped_if_stopped(self, applies: bool) -> Iterator[None]:
+        """Write what is inside so that it is skipped, and left by polls, where the call stops."""
+        if not (applies and self.is_polled):
+            yield
+            return
+        self.escape = self.writer.fresh("stopped")
+        with self.writer.region():
+            polling.leave_if(self.writer, polling.write_stopped(self.writer), self.escape)
+            outer, self.within = self.within, self.writer.depth
+            yield
+            self.within = outer
+            self.writer.line(f"br label {self.escape}")
+        self.writer.label(self.escape)
 
     def _shared(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
@@ -162,9 +190,22 @@ class _Emitter:
             return
         begin = self._share("%thread", extent)
         end = self._share(self.writer.pure("add i64 %thread, 1"), extent)
-        self._repeat(loop, begin, end, maybe_empty=True)
+        with self._skipped_if_stopped(self.has_barriers):
+            self._repeat(loop, begin, end, maybe_empty=True)
 
     def _repeat(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
+        """Write a loop, cut into chunks between which it polls if it is long."""
+        count = polling.iterations_per_poll(loop) if self.is_polled else 0
+        if not count:
+            self._iterations(loop, begin, end, maybe_empty=maybe_empty)
+            return
+        chunks = polling.write_chunks(self.writer, begin, end, count)
+        with self.writer.loop("0", chunks, "chunk", maybe_empty=maybe_empty) as chunk:
+            polling.write_poll(self.writer, self.escape)
+            limits = polling.write_chunk(self.writer, chunk, begin, end, count)
+            self._iterations(loop, *limits, maybe_empty=False)
+
+    def _iterations(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
         with (
             self.writer.loop(begin, end, _hint(loop), maybe_empty=maybe_empty) as variable,
             self._inside(loop.variable, variable),

@@ -22,7 +22,6 @@ from graphc.backends.llvm.compilation import Code, compile_module
 from graphc.backends.llvm.machine import machine
 from graphc.errors import BackendError
 
-MOST_MEMBERS = 256
 _STACK_BYTES = 4 * 1024 * 1024
 
 
@@ -37,11 +36,13 @@ class _Team:
 
 _lock = threading.Lock()
 _teams: list[_Team] = []
+# the thread in which Python runs handlers of signals
+_main_thread = ctypes.c_uint64(threading.main_thread().ident or 0)
 
 
 def address(threads: int) -> int:
     """Return the address of this process's team, of `threads` members if the system lets it."""
-    threads = min(threads, MOST_MEMBERS)
+    threads = min(threads, team_code.MOST_MEMBERS)
     if _teams and _teams[0].size >= threads:
         return _teams[0].address
     with _lock:
@@ -52,16 +53,17 @@ def address(threads: int) -> int:
 
 
 def symbols() -> dict[str, int]:
-    """Return the addresses of the team's functions: `run` and `barrier`."""
+    """Return the addresses of the functions that programs call."""
     code = _code()
-    return {name: code.address(name) for name in ("run", "barrier")}
+    return {name: code.address(name) for name in ("run", "barrier", "poll", "apart")}
 
 
 @functools.cache
 def _code() -> Code:
-    symbol = team_code.needed_symbol()
-    imports = {symbol: c_function(symbol)}
-    names = ("run", "barrier", "worker")
+    imports = {name: c_function(name) for name in team_code.needed_symbols()}
+    imports |= {name: python_function(name) for name in team_code.PYTHON_FUNCTIONS}
+    imports[team_code.MAIN_THREAD] = ctypes.addressof(_main_thread)
+    names = ("run", "barrier", "poll", "apart", "worker")
     code = compile_module(team_code.text(), machine(), names, imports)
     code.keep_forever()
     return code
@@ -79,8 +81,13 @@ def c_function(name: str) -> int:
     raise BackendError(f"the C library has no {name}")
 
 
+def python_function(name: str) -> int:
+    """Return the address of a function of Python."""
+    return int(ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0)
+
+
 def _make() -> _Team:
-    size = team_code.FIRST_WORKER + MOST_MEMBERS * team_code.LINE
+    size = team_code.FIRST_WORKER + team_code.MOST_MEMBERS * team_code.LINE
     memory = ctypes.create_string_buffer(size + team_code.LINE)
     start = -(-ctypes.addressof(memory) // team_code.LINE) * team_code.LINE
     team = _Team(memory, start, 1)
@@ -127,6 +134,7 @@ def _forget() -> None:
     """Leave the team to the parent process: its threads are not in the child."""
     global _lock  # noqa: PLW0603  # another thread may have held it when the process forked
     _lock = threading.Lock()
+    _main_thread.value = threading.get_ident()
     _immortal.extend(_teams)
     _teams.clear()
 

@@ -1,4 +1,4 @@
-"""The native code of the team: how its threads wait, are woken, meet at barriers, and take work.
+"""The native code of the team: how its threads wait, are woken, meet at barriers, take work, stop.
 
 A team lies in one block of memory, each word that threads spin on in a cache line of its own:
 
@@ -20,11 +20,15 @@ from __future__ import annotations
 
 import platform
 import sys
+import time
+
+from graphc.backends.llvm import polling
 
 FIRST_WORKER = 384
 LINE = 64
 SIZE_OFFSET = 320
 SPINS = 400
+MOST_MEMBERS = 256
 
 _FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
 _PAUSE = {
@@ -58,6 +62,27 @@ define internal void @sleep(ptr %word, i32 %old) nounwind {
 define internal void @wake(ptr %word) nounwind {
   ret void
 }
+"""
+
+PYTHON_FUNCTIONS = (
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "PyGILState_Ensure",
+    "PyGILState_Release",
+    "PyErr_CheckSignals",
+)
+MAIN_THREAD = "graphc.main_thread"
+
+_PYTHON = """\
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+declare i32 @PyGILState_Ensure()
+declare void @PyGILState_Release(i32)
+declare i32 @PyErr_CheckSignals()
+declare i32 @clock_gettime(i32, ptr)
+declare i64 @pthread_self()
+
+@graphc.main_thread = external global i64
 """
 
 _COMMON = """\
@@ -127,6 +152,9 @@ wait:
 
 define void @run(ptr %team, ptr %job, ptr %table, i64 %wanted) nounwind {{
 entry:
+  %one = icmp sle i64 %wanted, 1
+  br i1 %one, label %single, label %measure
+measure:
   %size.at = getelementptr i8, ptr %team, i64 320
   %size = load atomic i64, ptr %size.at acquire, align 8
   %fewer = icmp slt i64 %size, %wanted
@@ -177,6 +205,76 @@ done:
   ret void
 }}
 
+; runs an entry apart from the interpreter; raises what `poll` left
+define void @apart(ptr %entry, ptr %table, ptr %team, i64 %threads) {{
+  %state = call ptr @PyEval_SaveThread()
+  call void %entry(ptr %table, ptr %team, i64 %threads)
+  call void @PyEval_RestoreThread(ptr %state)
+  ret void
+}}
+
+define internal i64 @nanoseconds() nounwind {{
+  %now = alloca [2 x i64], align 8
+  %r = call i32 @clock_gettime(i32 {clock}, ptr %now)
+  %seconds = load i64, ptr %now
+  %fraction.at = getelementptr i64, ptr %now, i64 1
+  %fraction = load i64, ptr %fraction.at
+  %whole = mul i64 %seconds, 1000000000
+  %time = add i64 %whole, %fraction
+  ret i64 %time
+}}
+
+define i1 @poll(ptr %control, i64 %thread) nounwind {{
+entry:
+  %stop.at = getelementptr i8, ptr %control, i64 {stop}
+  %stop = load atomic i32, ptr %stop.at monotonic, align 4
+  %stopped = icmp ne i32 %stop, 0
+  br i1 %stopped, label %yes, label %who
+who:
+  %other = icmp ne i64 %thread, 0
+  br i1 %other, label %no, label %when
+when:
+  %closed.at = getelementptr i8, ptr %control, i64 {closed}
+  %closed = load i32, ptr %closed.at
+  %is.closed = icmp ne i32 %closed, 0
+  br i1 %is.closed, label %no, label %look
+look:
+  %seen.at = getelementptr i8, ptr %control, i64 {seen}
+  %seen = load i64, ptr %seen.at
+  %now = call i64 @nanoseconds()
+  %first = icmp eq i64 %seen, 0
+  br i1 %first, label %begin, label %compare
+begin:
+  store i64 %now, ptr %seen.at
+  br label %no
+compare:
+  %passed = sub i64 %now, %seen
+  %early = icmp slt i64 %passed, {interval}
+  br i1 %early, label %no, label %ask
+ask:
+  %self = call i64 @pthread_self()
+  %main = load i64, ptr @graphc.main_thread
+  %is.main = icmp eq i64 %self, %main
+  br i1 %is.main, label %handle, label %later
+handle:
+  %held = call i32 @PyGILState_Ensure()
+  %raised = call i32 @PyErr_CheckSignals()
+  call void @PyGILState_Release(i32 %held)
+  %failed = icmp ne i32 %raised, 0
+  br i1 %failed, label %halt, label %later
+later:
+  %then = call i64 @nanoseconds()
+  store i64 %then, ptr %seen.at
+  br label %no
+halt:
+  store atomic i32 1, ptr %stop.at monotonic, align 4
+  br label %yes
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}}
+
 define ptr @worker(ptr %line) nounwind {{
 entry:
   %team.at = getelementptr i8, ptr %line, i64 8
@@ -207,9 +305,9 @@ def has_futex() -> bool:
     return sys.platform == "linux" and platform.machine() in _FUTEX
 
 
-def needed_symbol() -> str:
-    """Return the C function that the code calls in order to wait."""
-    return "syscall" if has_futex() else "usleep"
+def needed_symbols() -> tuple[str, ...]:
+    """Return the C functions that the code calls."""
+    return ("syscall" if has_futex() else "usleep", "clock_gettime", "pthread_self")
 
 
 def text() -> str:
@@ -218,4 +316,13 @@ def text() -> str:
     if has_futex():
         waiting = _FUTEX_WAITING.format(number=_FUTEX[platform.machine()])
     pause = _PAUSE.get(platform.machine(), "")
-    return waiting + "\n" + _COMMON.format(pause=pause, spins=SPINS)
+    common = _COMMON.format(
+        pause=pause,
+        spins=SPINS,
+        clock=time.CLOCK_MONOTONIC,
+        stop=polling.STOP,
+        closed=polling.CLOSED,
+        seen=polling.SEEN,
+        interval=polling.NANOSECONDS,
+    )
+    return "\n".join([waiting, _PYTHON, common])

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import call_code, call_native, team, work
+from graphc.backends.llvm import call_code, call_native, team_code, work
 from graphc.backends.llvm.call_native import is_supported
 from graphc.errors import GraphcError, GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.program import _FIRST_NATIVE_CALL, Program
@@ -393,4 +393,4 @@ def test_where_the_layout_is_unknown_python_does_it(
         monkeypatch.undo()
         for cached in (call_native._definition, call_native._table):
             cached.cache_clear()
-    assert is_supported() and team.MOST_MEMBERS > 1
+    assert is_supported() and team_code.MOST_MEMBERS > 1
