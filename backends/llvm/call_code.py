@@ -9,14 +9,16 @@ one program. The code reads arrays as every C extension does, through NumPy's pu
     8 whether the lock of the interpreter is released        9 type `ndarray`      10 dtype uint8
     11 the team: address, members asked for      12 what is returned to refuse     13 scratch
     14 the context variable of `graphc.threads`
-    then for each input its dtype, rank and the address of its extents,
-    then for each output the same, its bytes plus 64, and a maker of arrays or 0
+    15 memory that the program writes besides its outputs: starts and ends       16 their number
+    then for each input its dtype, its rank, the address of its extents and its bytes,
+    then for each output the first three, its bytes plus 64, and a maker of arrays or 0
 
 `call` refuses, with nothing done, whatever it does not know: another number of arguments, another
-type than exactly `ndarray` of exactly this dtype object and shape, dense and aligned; a record
-that another call works in; more threads than there is memory for; a check that failed. The caller
-then goes the way of Python. Memory errors are raised, and what handlers of signals raise.
-Everything is done under the lock of the interpreter but the program itself.
+type than exactly `ndarray` of exactly this dtype object and shape, dense and aligned; an array in
+memory that the program writes; a record that another call works in; more threads than there is
+memory for; a check that failed. The caller then goes the way of Python. Memory errors are raised,
+and what handlers of signals raise. Everything is done under the lock of the interpreter but the
+program itself.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from __future__ import annotations
 from graphc.backends.llvm.polling import STOP
 
 BUSY, ENTRY, TABLE, CONTROL, INPUTS, OUTPUTS, THREADS, MOST_THREADS = range(8)
-RELEASE, ARRAY_TYPE, BYTE_TYPE, TEAM, REFUSAL, SCRATCH, LIMIT, HEADER = range(8, 16)
-INPUT_WORDS, OUTPUT_WORDS = 3, 5
+RELEASE, ARRAY_TYPE, BYTE_TYPE, TEAM, REFUSAL, SCRATCH, LIMIT = range(8, 15)
+SPANS, SPAN_COUNT, HEADER = range(15, 18)
+INPUT_WORDS, OUTPUT_WORDS = 4, 5
 
 # Byte offsets of PyArrayObject_fields, and the flags C_CONTIGUOUS, ALIGNED and WRITEABLE.
 TYPE, DATA, RANK, EXTENTS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64
@@ -114,6 +117,37 @@ compare:
 equal:
   %i.next = add i64 %i, 1
   br label %axis
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}}
+"""
+
+_IS_APART = f"""
+define internal i1 @is_apart(ptr %d, ptr %address, i64 %bytes) nounwind {{
+entry:
+{_pointer("spans", SPANS)}
+{_word("count", SPAN_COUNT)}
+  %start = ptrtoint ptr %address to i64
+  %end = add i64 %start, %bytes
+  br label %span
+span:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %compare, label %yes
+compare:
+  %low.at = getelementptr [2 x i64], ptr %spans, i64 %i
+  %low = load i64, ptr %low.at
+  %high.at = getelementptr i64, ptr %low.at, i64 1
+  %high = load i64, ptr %high.at
+  %before = icmp ule i64 %end, %low
+  %behind = icmp uge i64 %start, %high
+  %apart = or i1 %before, %behind
+  br i1 %apart, label %next, label %no
+next:
+  %i.next = add i64 %i, 1
+  br label %span
 yes:
   ret i1 true
 no:
@@ -243,7 +277,7 @@ measure:
 arguments.first:
   br label %argument
 argument:
-  %i = phi i64 [ 0, %arguments.first ], [ %i.next, %fitting ]
+  %i = phi i64 [ 0, %arguments.first ], [ %i.next, %pass ]
   %more.arguments = icmp slt i64 %i, %inputs
   br i1 %more.arguments, label %check, label %take
 check:
@@ -256,6 +290,10 @@ check:
   br i1 %fits, label %fitting, label %refuse
 fitting:
 {_field("address", "%array", DATA, "ptr")}
+{_field("bytes", "%input", 24, "i64")}
+  %is.apart = call i1 @is_apart(ptr %d, ptr %address, i64 %bytes)
+  br i1 %is.apart, label %pass, label %refuse
+pass:
   %slot.at = getelementptr ptr, ptr %table, i64 %i
   store ptr %address, ptr %slot.at
   %i.next = add i64 %i, 1
@@ -342,4 +380,4 @@ fail:
 
 def text() -> str:
     """Return the module of `call`."""
-    return _DECLARATIONS + _FITS + _MAKE + _WANTED + _CALL
+    return _DECLARATIONS + _FITS + _IS_APART + _MAKE + _WANTED + _CALL

@@ -39,7 +39,8 @@ _team = (ctypes.c_int64 * 2)()
 class NativeProgram:
     """What a native call works with; `owner` keeps all of it alive.
 
-    There is memory for `threads`; the work is worth `most_threads`.
+    There is memory for `threads`; the work is worth `most_threads`. `written` is the memory that a
+    call writes besides its outputs, as (start, end).
     """
 
     owner: object
@@ -51,6 +52,7 @@ class NativeProgram:
     releases: bool
     inputs: Sequence[TensorType]
     outputs: Sequence[tuple[TensorType, OutputMaker]]
+    written: Sequence[tuple[int, int]] = ()
 
 
 def remember_team(address: int, members: int) -> None:
@@ -110,8 +112,11 @@ def _record(program: NativeProgram) -> tuple[np.ndarray[Any, np.dtype[np.int64]]
     words[layout.RELEASE] = int(program.releases)
     words[layout.ARRAY_TYPE], words[layout.BYTE_TYPE] = id(np.ndarray), id(_BYTE)
     words[layout.TEAM], words[layout.REFUSAL] = ctypes.addressof(_team), id(None)
+    spans = np.array(program.written, np.int64).reshape(-1, 2)
+    kept.append(spans)
+    words[layout.SPANS], words[layout.SPAN_COUNT] = address_of(spans), len(spans)
     for type_ in program.inputs:
-        words += _type_words(type_, kept)
+        words += [*_type_words(type_, kept), type_.nbytes]
     for type_, maker in program.outputs:
         pooled = id(maker) if maker.kept_bytes else 0
         words += [*_type_words(type_, kept), maker.block_bytes, pooled]

@@ -28,7 +28,7 @@ from graphc.errors import GraphcIndexError, InternalError
 from graphc.executable import LaunchTime, NativeCall
 from graphc.plan import Plan
 from graphc.roofline import Limits
-from graphc.state import STATE_LOCK, VariableState, aligned_empty
+from graphc.state import STATE_LOCK, VariableState, aligned_empty, is_host_all
 from graphc.tensor_type import TensorType
 from graphc.thread_limit import thread_limit
 
@@ -95,6 +95,17 @@ def _team_of(threads: int) -> int:
     address = team.address(threads)
     remember_team(address, threads)
     return address
+
+
+def _locked(call: NativeCall) -> NativeCall:
+    """Return the native call of a program with variables: it has their lock, and refuses where
+    their values may be elsewhere."""
+
+    def locked(*arguments: Array) -> list[Array] | None:
+        with STATE_LOCK:
+            return call(*arguments) if is_host_all() else None
+
+    return locked
 
 
 def _is_long(plan: Plan) -> bool:
@@ -195,10 +206,8 @@ class LlvmExecutable:
     def native(self) -> NativeCall | None:
         """Return a native call; see `graphc.executable.HasNativeCall`.
 
-        There is none for programs with variables. One call at a time has it: `run` serves others.
+        One call at a time has it: `run` serves others.
         """
-        if self._plan.variables:  # their lock, and copies elsewhere, are Python's
-            return None
         threads = min(self._program.threads, self._plan.target.cores)
         frame = self._take_frame(threads)  # for good
         program = NativeProgram(
@@ -211,8 +220,10 @@ class LlvmExecutable:
             releases=_is_long(self._plan),
             inputs=self._plan.inputs,
             outputs=tuple(zip(self._plan.outputs, self._makers, strict=True)),
+            written=self._written_spans,
         )
-        return native_call(program)
+        call = native_call(program)
+        return _locked(call) if call is not None and self._plan.variables else call
 
     def _take_frame(self, threads: int) -> _Frame:
         """Return a frame that no other call is using. One with room for too few threads goes."""
