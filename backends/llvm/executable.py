@@ -12,6 +12,7 @@ import ctypes
 import functools
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -58,6 +59,15 @@ class _Frame:
         memories = (self._arena, self._control, self._workspace)
         self.table[program.slots.variable :] = [*fixed, *map(address_of, memories)]
         self.address = ctypes.addressof(self.table)
+
+
+@dataclass(slots=True)
+class _Call:
+    """What one call was given; an output that is None is to be made."""
+
+    arguments: Sequence[Array]
+    outputs: Sequence[Array | None]
+    threads: int
 
 
 def _bytes(count: int, purpose: str) -> Array:
@@ -131,6 +141,7 @@ class LlvmExecutable:
         self._written_spans = [spans[number] for number in sorted(plan.written)]
         self._fixed = [start for start, _ in spans] + [*map(address_of, self._constants)]
         self._makers = makers(plan.outputs)
+        self._no_outputs = (None,) * len(plan.outputs)
         self._frames: deque[_Frame] = deque()
 
     def _entry_of(self, address: int) -> Callable[[int, int | None, int], None]:
@@ -158,30 +169,37 @@ class LlvmExecutable:
 
     def run(self, arguments: Sequence[Array]) -> tuple[Array, ...]:
         """Run once; see `graphc.executable.Executable.run`."""
-        threads = self._threads()
-        frame = self._take_frame(threads)
+        return self.run_into(arguments, self._no_outputs)
+
+    def run_into(
+        self, arguments: Sequence[Array], outputs: Sequence[Array | None]
+    ) -> tuple[Array, ...]:
+        """Run once; see `graphc.executable.RunsInto`."""
+        call = _Call(arguments, outputs, self._threads())
+        if self._plan.donated:
+            call.arguments = self._writable(arguments)
+        frame = self._take_frame(call.threads)
         try:
             if self._plan.variables:
-                outputs = self._run_with_variables(frame, arguments, threads)
+                results = self._run_with_variables(frame, call)
             else:
-                outputs = self._call(frame, arguments, threads)
+                results = self._call(frame, call)
             failed = frame.status.value
         finally:
             self._frames.append(frame)
         if failed:
             check = self._plan.checks[failed - 1]
             raise GraphcIndexError(check.message, line=str(check.line or ""))
-        return outputs
+        return results
 
-    def _run_with_variables(
-        self, frame: _Frame, arguments: Sequence[Array], threads: int
-    ) -> tuple[Array, ...]:
+    def _run_with_variables(self, frame: _Frame, call: _Call) -> tuple[Array, ...]:
         with STATE_LOCK:
             for variable in self._plan.variables:
                 variable.host()
             for variable in self._written:
                 variable.touch()  # before an interrupt can come between
-            return self._call(frame, [self._apart(array) for array in arguments], threads)
+            call.arguments = [self._apart(array) for array in call.arguments]
+            return self._call(frame, call)
 
     def _apart(self, array: Array) -> Array:
         """Return an argument, copied if it lies in the memory of a variable that is written."""
@@ -191,23 +209,43 @@ class LlvmExecutable:
             return array.copy()
         return array
 
-    def _call(self, frame: _Frame, arguments: Sequence[Array], threads: int) -> tuple[Array, ...]:
-        table = frame.table
+    def _writable(self, arguments: Sequence[Array]) -> list[Array]:
+        """Return the arguments, a donated one copied if others may see that it is written."""
+        arguments = list(arguments)
+        for number in self._plan.donated.values():
+            array = arguments[number]
+            others = (other for i, other in enumerate(arguments) if i != number)
+            if not array.flags.writeable or any(np.may_share_memory(array, o) for o in others):
+                arguments[number] = array.copy()
+        return arguments
+
+    def _call(self, frame: _Frame, call: _Call) -> tuple[Array, ...]:
+        table, arguments, donated = frame.table, call.arguments, self._plan.donated
         for slot, array in enumerate(arguments):
             table[slot] = address_of(array)
-        outputs = []
-        for slot, make in enumerate(self._makers, len(arguments)):
-            output = make()
-            table[slot] = address_of(output)
-            outputs.append(output)
+        results = []
+        for number, (make, given) in enumerate(zip(self._makers, call.outputs, strict=True)):
+            if number in donated:
+                result = self._view(number, arguments[donated[number]])
+            else:
+                result = make() if given is None else given
+            table[len(arguments) + number] = address_of(result)
+            results.append(result)
+        threads = call.threads
         self._entry(frame.address, _team_of(threads) if threads > 1 else None, threads)
-        return tuple(outputs)
+        return tuple(results)
+
+    def _view(self, number: int, array: Array) -> Array:
+        """Return the output that lies in a donated argument."""
+        return np.ndarray(self._plan.outputs[number].shape, array.dtype, array)
 
     def native(self) -> NativeCall | None:
         """Return a native call; see `graphc.executable.HasNativeCall`.
 
-        One call at a time has it: `run` serves others.
+        One call at a time has it: `run` serves others. Donated arguments are for `run` to look at.
         """
+        if self._plan.donated:
+            return None
         threads = min(self._program.threads, self._plan.target.cores)
         frame = self._take_frame(threads)  # for good
         program = NativeProgram(
