@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,21 @@ class Process:
         self.result.unlink(missing_ok=True)
 
 
+@contextmanager
+def busy_processes(count: int, threads: int) -> Iterator[None]:
+    """Let `count` processes compute without end on the cores of a work with so many threads."""
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        for process in processes:
+            os.sched_setaffinity(process.pid, cores)
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
 def signal_name(status: int) -> str:
     """Return how a process ended: the name of the signal, or its exit status."""
     return signal.Signals(-status).name if status < 0 else f"status {status}"
@@ -242,6 +257,7 @@ class Measuring:
                 stack.callback(process.stop)
                 if self.begin(name, process):
                     alive[name] = process
+            stack.enter_context(busy_processes(self.work.busy, self.threads))
             share = self.options.seconds / self.options.rounds
             for _ in range(self.options.rounds):
                 for name, process in alive.items():
