@@ -30,7 +30,7 @@ class Row:
     found: dict[str, Measurement]
 
     def time(self, engine: str, which: str = "minimum") -> float | None:
-        """Return the least or ("median") the median time of what the work measures."""
+        """Return the least, the "median" or (of calls) the "mean" time of what is measured."""
         if engine not in self.found or self.found[engine].error:
             return None
         prefix = "first_call_" if self.work.measure == "first call" else ""
@@ -251,18 +251,18 @@ def _first_cells(row: Row) -> list[list[str]]:
     ]
 
 
-_SLOWDOWN_HEADER = ("work", "threads", "busy processes", "engine", "median", "alone", "slowdown")
+_SLOWDOWN_HEADER = ("work", "threads", "busy processes", "engine", "mean", "alone", "slowdown")
 
 
 def _slowdown_cells(row: Row, rows: list[Row]) -> list[list[str]]:
     """Return how much slower each engine is than without the busy processes, if that was measured.
 
-    Medians are compared: the least time is that of a moment in which the others had no turn.
+    Means are compared: calls fall into fast ones, in which the others had no turn, and slow ones.
     """
     alone = [r for r in rows if (r.work.name, r.threads) == (row.work.alone, row.threads)]
     found = []
     for name in row.found if alone else ():
-        busy, quiet = row.time(name, "median"), alone[0].time(name, "median")
+        busy, quiet = row.time(name, "mean"), alone[0].time(name, "mean")
         if busy is not None and quiet is not None:
             times = [spell(busy), spell(quiet), f"**{busy / quiet:.2f}**"]
             found.append([row.work.name, str(row.threads), str(row.work.busy), name, *times])

@@ -87,6 +87,7 @@ class Measurement:
             "threads": self.threads,
             "median_seconds": statistics.median(self.samples) if self.samples else None,
             "minimum_seconds": min(self.samples, default=None),
+            "mean_seconds": statistics.mean(self.samples) if self.samples else None,
             "samples": len(self.samples),
             "first_call_median_seconds": statistics.median(self.first_call_seconds)
             if self.first_call_seconds

@@ -14,6 +14,8 @@ import functools
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +38,8 @@ class _Team:
 
 _lock = threading.Lock()
 _teams: list[_Team] = []
+_SAMPLE = 200  # pauses, some microseconds
+_spins = ctypes.c_int32(_SAMPLE)
 # the thread in which Python runs handlers of signals
 _main_thread = ctypes.c_uint64(threading.main_thread().ident or 0)
 
@@ -63,10 +67,22 @@ def _code() -> Code:
     imports = {name: c_function(name) for name in team_code.needed_symbols()}
     imports |= {name: python_function(name) for name in team_code.PYTHON_FUNCTIONS}
     imports[team_code.MAIN_THREAD] = ctypes.addressof(_main_thread)
-    names = ("run", "barrier", "poll", "apart", "worker")
+    imports[team_code.SPINS] = ctypes.addressof(_spins)
+    names = ("run", "barrier", "poll", "apart", "worker", "pauses")
     code = compile_module(team_code.text(), machine(), names, imports)
+    _calibrate(ctypes.CFUNCTYPE(None, ctypes.c_int32)(code.address("pauses")))
     code.keep_forever()
     return code
+
+
+def _calibrate(pauses: Callable[[int], None]) -> None:
+    """Set how often a waiting thread looks before it sleeps: a pause differs between processors."""
+    nanoseconds = []
+    for _ in range(3):
+        start = time.perf_counter_ns()
+        pauses(_SAMPLE)
+        nanoseconds.append(time.perf_counter_ns() - start)
+    _spins.value = team_code.SPIN_NANOSECONDS * _SAMPLE // max(1, min(nanoseconds))
 
 
 @functools.cache
@@ -91,6 +107,7 @@ def _make() -> _Team:
     memory = ctypes.create_string_buffer(size + team_code.LINE)
     start = -(-ctypes.addressof(memory) // team_code.LINE) * team_code.LINE
     team = _Team(memory, start, 1)
+    ctypes.c_int32.from_address(start + team_code.HOME_OFFSET).value = -1
     _tell_size(team)
     return team
 

@@ -7,13 +7,18 @@ A team lies in one block of memory, each word that threads spin on in a cache li
     128  arrived: threads that have reached the barrier
     192  phase: counts barriers passed; sleepers behind it
     256  pending: workers that have not finished the job; sleepers behind it
-    320  size: the members, the caller counted as number 0
-    384  one line for each worker: epoch (its jobs so far), sleepers, team, number
+    320  size: the members, the caller counted as number 0; the caller's core and thread
+    384  one line for each worker: epoch (its jobs so far), sleepers, team, number, id of its thread
 
 Who waits for a word to change spins briefly, then counts itself among the sleepers and asks the
 kernel (futex) to sleep while the word still has its old value. Who changes a word afterwards looks
 for sleepers. Both sides use sequentially consistent operations, so one of the two always sees the
 other.
+
+A caller that finds itself on another core than before keeps the workers off it (`place`): a kernel
+wakes a thread on the core of who wakes it unless it knows an idle one, and in a virtual machine it
+often knows none, since a core that sleeps may have been taken away. The worker would then wait
+until the caller has spun in vain and sleeps.
 """
 
 from __future__ import annotations
@@ -27,10 +32,17 @@ from graphc.backends.llvm import polling
 FIRST_WORKER = 384
 LINE = 64
 SIZE_OFFSET = 320
-SPINS = 400
+HOME_OFFSET = 328
+SPIN_NANOSECONDS = 50_000  # about as long as it takes to wake a thread
 MOST_MEMBERS = 256
 
-_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
+_SYSTEM_CALLS = {  # futex, gettid
+    "x86_64": (202, 186),
+    "aarch64": (98, 178),
+    "riscv64": (98, 178),
+    "ppc64le": (221, 207),
+    "s390x": (238, 236),
+}
 _PAUSE = {
     "x86_64": "call void @llvm.x86.sse2.pause()",
     "aarch64": "call void @llvm.aarch64.hint(i32 1)",
@@ -71,7 +83,7 @@ PYTHON_FUNCTIONS = (
     "PyGILState_Release",
     "PyErr_CheckSignals",
 )
-MAIN_THREAD = "graphc.main_thread"
+MAIN_THREAD, SPINS = "graphc.main_thread", "graphc.spins"
 
 _PYTHON = """\
 declare ptr @PyEval_SaveThread()
@@ -83,11 +95,116 @@ declare i32 @clock_gettime(i32, ptr)
 declare i64 @pthread_self()
 
 @graphc.main_thread = external global i64
+@graphc.spins = external global i32
+"""
+
+_PLACED = """\
+declare i32 @sched_getcpu()
+declare i32 @sched_getaffinity(i32, i64, ptr)
+declare i32 @sched_setaffinity(i32, i64, ptr)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+; writes down the thread of a worker, and that it has to be placed
+define internal void @enrol(ptr %team, ptr %line) nounwind {{
+  %id = call i64 (i64, ...) @syscall(i64 {gettid})
+  %short = trunc i64 %id to i32
+  %id.at = getelementptr i8, ptr %line, i64 24
+  store atomic i32 %short, ptr %id.at release, align 4
+  %home = getelementptr i8, ptr %team, i64 328
+  store atomic i32 -1, ptr %home release, align 4
+  ret void
+}}
+
+define internal void @settle(ptr %team, i64 %size) nounwind {{
+entry:
+  %cpu = call i32 @sched_getcpu()
+  %home.at = getelementptr i8, ptr %team, i64 328
+  %home = load atomic i32, ptr %home.at acquire, align 4
+  %stays = icmp eq i32 %cpu, %home
+  br i1 %stays, label %done, label %move
+move:
+  store atomic i32 %cpu, ptr %home.at monotonic, align 4
+  call void @place(ptr %team, i32 %cpu, i64 %size)
+  br label %done
+done:
+  ret void
+}}
+
+; lets the workers run on all cores of the caller but the one that it is on
+define internal void @place(ptr %team, i32 %cpu, i64 %size) nounwind {{
+entry:
+  %mask = alloca i1024, align 8
+  call void @llvm.memset.p0.i64(ptr %mask, i8 0, i64 128, i1 false)
+  %got = call i32 @sched_getaffinity(i32 0, i64 128, ptr %mask)
+  %failed = icmp slt i32 %got, 0
+  %far = icmp ugt i32 %cpu, 1023
+  %unknown = or i1 %failed, %far
+  br i1 %unknown, label %done, label %cut
+cut:
+  %byte = lshr i32 %cpu, 3
+  %at = getelementptr i8, ptr %mask, i32 %byte
+  %old = load i8, ptr %at
+  %low = trunc i32 %cpu to i8
+  %place = and i8 %low, 7
+  %bit = shl i8 1, %place
+  %others = xor i8 %bit, -1
+  %new = and i8 %old, %others
+  store i8 %new, ptr %at
+  %all = load i1024, ptr %mask
+  %none = icmp eq i1024 %all, 0
+  br i1 %none, label %done, label %worker
+worker:
+  %i = phi i64 [ 1, %cut ], [ %i.next, %next ]
+  %some = icmp slt i64 %i, %size
+  br i1 %some, label %look, label %done
+look:
+  %skip = sub i64 %i, 1
+  %lines = mul i64 %skip, 64
+  %offset = add i64 %lines, 408
+  %id.at = getelementptr i8, ptr %team, i64 %offset
+  %id = load atomic i32, ptr %id.at acquire, align 4
+  %started = icmp ne i32 %id, 0
+  br i1 %started, label %set, label %next
+set:
+  %r = call i32 @sched_setaffinity(i32 %id, i64 128, ptr %mask)
+  br label %next
+next:
+  %i.next = add i64 %i, 1
+  br label %worker
+done:
+  ret void
+}}
+"""
+
+# Elsewhere the system decides.
+_UNPLACED = """\
+define internal void @enrol(ptr %team, ptr %line) nounwind {
+  ret void
+}
+
+define internal void @settle(ptr %team, i64 %size) nounwind {
+  ret void
+}
 """
 
 _COMMON = """\
-define internal void @wait(ptr %word, i32 %old) nounwind {{
+define void @pauses(i32 %count) nounwind {{
 entry:
+  br label %spin
+spin:
+  %i = phi i32 [ 0, %entry ], [ %i.next, %spin ]
+  {pause}
+  %i.next = add i32 %i, 1
+  %more = icmp ult i32 %i.next, %count
+  br i1 %more, label %spin, label %done
+done:
+  ret void
+}}
+
+; returns whether it slept
+define internal i1 @wait(ptr %word, i32 %old) nounwind {{
+entry:
+  %spins = load i32, ptr @graphc.spins
   br label %spin
 spin:
   %i = phi i32 [ 0, %entry ], [ %i.next, %again ]
@@ -97,7 +214,7 @@ spin:
 again:
   {pause}
   %i.next = add i32 %i, 1
-  %more = icmp ult i32 %i.next, {spins}
+  %more = icmp ult i32 %i.next, %spins
   br i1 %more, label %spin, label %count
 count:
   %sleepers = getelementptr i8, ptr %word, i64 4
@@ -112,9 +229,9 @@ rest:
   br label %look
 leave:
   %d = atomicrmw sub ptr %sleepers, i32 1 seq_cst
-  br label %done
+  ret i1 true
 done:
-  ret void
+  ret i1 false
 }}
 
 define internal i32 @change(ptr %word, i32 %by) nounwind {{
@@ -146,7 +263,18 @@ open:
   %p = call i32 @change(ptr %phase, i32 1)
   ret void
 wait:
-  call void @wait(ptr %phase, i32 %old)
+  %slept = call i1 @wait(ptr %phase, i32 %old)
+  br i1 %slept, label %look, label %done
+look:
+  %caller.at = getelementptr i8, ptr %team, i64 336
+  %caller = load i64, ptr %caller.at
+  %self = call i64 @pthread_self()
+  %is.caller = icmp eq i64 %self, %caller
+  br i1 %is.caller, label %place, label %done
+place:
+  call void @settle(ptr %team, i64 %threads)
+  br label %done
+done:
   ret void
 }}
 
@@ -169,6 +297,10 @@ single:
   call void %job(ptr %table, ptr %team, i64 0, i64 1)
   ret void
 start:
+  %self = call i64 @pthread_self()
+  %caller.at = getelementptr i8, ptr %team, i64 336
+  store i64 %self, ptr %caller.at
+  call void @settle(ptr %team, i64 %size)
   %job.at = getelementptr i8, ptr %team, i64 64
   store ptr %job, ptr %job.at
   %table.at = getelementptr i8, ptr %team, i64 72
@@ -198,7 +330,7 @@ finish:
   %none = icmp eq i32 %left, 0
   br i1 %none, label %done, label %hold
 hold:
-  call void @wait(ptr %pending, i32 %left)
+  %slept = call i1 @wait(ptr %pending, i32 %left)
   br label %finish
 done:
   store atomic i32 0, ptr %team release, align 4
@@ -285,10 +417,11 @@ entry:
   %table.at = getelementptr i8, ptr %team, i64 72
   %threads.at = getelementptr i8, ptr %team, i64 80
   %pending = getelementptr i8, ptr %team, i64 256
+  call void @enrol(ptr %team, ptr %line)
   br label %next
 next:
   %seen = phi i32 [ 0, %entry ], [ %new, %next ]
-  call void @wait(ptr %line, i32 %seen)
+  %slept = call i1 @wait(ptr %line, i32 %seen)
   %new = add i32 %seen, 1
   %job = load ptr, ptr %job.at
   %table = load ptr, ptr %table.at
@@ -302,23 +435,26 @@ next:
 
 def has_futex() -> bool:
     """Return whether this system has the futex call that the code uses."""
-    return sys.platform == "linux" and platform.machine() in _FUTEX
+    return sys.platform == "linux" and platform.machine() in _SYSTEM_CALLS
 
 
 def needed_symbols() -> tuple[str, ...]:
     """Return the C functions that the code calls."""
-    return ("syscall" if has_futex() else "usleep", "clock_gettime", "pthread_self")
+    common = ("clock_gettime", "pthread_self")
+    if not has_futex():
+        return ("usleep", *common)
+    return ("syscall", "sched_getcpu", "sched_getaffinity", "sched_setaffinity", *common)
 
 
 def text() -> str:
     """Return the module of the team's functions."""
-    waiting = _POLLED_WAITING
+    waiting = _POLLED_WAITING + _UNPLACED
     if has_futex():
-        waiting = _FUTEX_WAITING.format(number=_FUTEX[platform.machine()])
+        futex, gettid = _SYSTEM_CALLS[platform.machine()]
+        waiting = _FUTEX_WAITING.format(number=futex) + _PLACED.format(gettid=gettid)
     pause = _PAUSE.get(platform.machine(), "")
     common = _COMMON.format(
         pause=pause,
-        spins=SPINS,
         clock=time.CLOCK_MONOTONIC,
         stop=polling.STOP,
         closed=polling.CLOSED,
