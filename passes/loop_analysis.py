@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 
@@ -54,6 +55,18 @@ def unit_stride_score(body: Body, variable: LoopVariable, shapes: Shapes) -> int
         elif stride != 0:
             score -= 3 if isinstance(access, Store) else 2
     return score
+
+
+def moved_unevenly(body: Body, variable: LoopVariable, shapes: Shapes) -> int:
+    """Return how many elements `body` in all its loops accesses with a jump along `variable`.
+
+    An element that is accessed again where a variable does not move it counts once.
+    """
+    total = 0
+    for _, offset in accesses(body, shapes):
+        if offset.stride(variable) not in (0, 1):
+            total += math.prod(v.extent for v in offset.variables)
+    return total
 
 
 def _moves_by_value(offset: Index) -> bool:

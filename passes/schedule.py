@@ -26,6 +26,7 @@ from graphc.passes.loop_analysis import (
     count,
     element_bytes,
     holds,
+    moved_unevenly,
     nest,
     peel,
     unit_stride_score,
@@ -121,7 +122,11 @@ class _Scheduler:
                 score -= 4
             if score > best_score:
                 best, best_score = variable, score
-        return best
+        if best is None or has_inner or not holds(body, LoopKind.SERIAL):
+            return best
+        lanes = self.target.lanes(element_bytes(body))
+        wide = [v for v in variables if v.extent >= lanes]
+        return min([best, *wide], key=lambda v: moved_unevenly(body, v, self.shapes))
 
     def inner_score(self, body: Body) -> int:
         loops = [s for s in statements(body) if isinstance(s, Loop)]

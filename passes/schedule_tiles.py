@@ -49,6 +49,7 @@ from graphc.target import Target
 
 MOST_ROWS = 14
 MOST_PANELS = 8  # of a task
+LONG_TASK = 256  # rows that are worth copying the panels of a task for
 SERIAL_PANEL = 128 * 1024  # bytes of a panel where the serial loop is cut into blocks
 FEW_ROWS = 4  # which need more vectors to hide the latency of an addition
 SCALAR_ROWS = 8  # rows that hide the latency of an addition
@@ -157,15 +158,17 @@ class Tiler:
         width: int,
         body: Body,
     ) -> int:
-        """Return how many panels a task has: as many as fit, if enough tasks remain."""
+        """Return how many panels a task has: as many as fit, if enough tasks can be made."""
         whole = lane.extent // width
         loops, step = self.packed_column(rows, lane, body)
         if not step:
             return 1
         length = self.serial_block(rows, lane, width, body) or loops
         fitting = self.packer.budget(body) // (step * length * width)
-        enough = whole * _product(others) // max(1, self.wanted_tasks)
-        most = max(1, min(MOST_PANELS, fitting, enough, whole))
+        most = max(1, min(MOST_PANELS, fitting, whole))
+        tasks = -(-whole // most) * _product(others)
+        if rows.extent * tasks < LONG_TASK * self.wanted_tasks:  # too few to be cut as well
+            most = max(1, min(most, whole * _product(others) // self.wanted_tasks))
         return _even_part(whole, most)
 
     @property
