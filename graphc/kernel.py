@@ -10,6 +10,7 @@
                 | '%'NAME '=' 'load' NAME '[' index,* ']' where? ':' dtype
                 | '%'NAME '=' 'index' '(' index ')' ':' dtype
                 | 'store' NAME '[' index,* ']' '=' '%'NAME where?
+                | 'prefetch' NAME '[' index,* ']'
                 | 'barrier'
     where     ::= 'where' '%'NAME
     payload   ::= number | '[' number (',' number)* ']'
@@ -30,6 +31,8 @@ Meaning
   those inside. A loop carries nothing but memory.
 - A load `where` a false predicate reads nothing and gives zero; a store `where` false does nothing.
   Indices may be out of bounds only there, or under a guard that does not hold.
+- `prefetch` says that a place will be read soon. It means nothing, and the place may be out of
+  bounds.
 - In a vector loop (innermost but for serial and unrolled loops inside it, extents of which do not
   depend on the lane) a store whose place is the same for all lanes stores a value that is the same
   for all lanes wherever its predicate holds.
@@ -162,6 +165,14 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch:
+    """Ask for the cache line of `buffer[indices]`, which need not exist. Changes no value."""
+
+    buffer: str
+    indices: tuple[Index, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scratch:
     """A private array of the enclosing iteration."""
 
@@ -192,7 +203,7 @@ class Barrier:
     """All threads (or work-items) arrive here before any goes on."""
 
 
-Statement: TypeAlias = Let | Load | IndexValue | Store | Scratch | Loop | Guard | Barrier
+Statement: TypeAlias = Let | Load | IndexValue | Store | Prefetch | Scratch | Loop | Guard | Barrier
 
 
 @dataclass(frozen=True, slots=True)

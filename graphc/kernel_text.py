@@ -27,6 +27,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Prefetch,
     Scope,
     Scratch,
     Statement,
@@ -80,6 +81,10 @@ def _print_store(store: Store) -> str:
     return f"store {_place(store.buffer, store.indices)} = {store.value}{_where(store.where)}"
 
 
+def _print_prefetch(prefetch: Prefetch) -> str:
+    return f"prefetch {_place(prefetch.buffer, prefetch.indices)}"
+
+
 def _print_scratch(scratch: Scratch) -> str:
     return f"scratch {scratch.name} : {scratch.type} {scratch.scope}"
 
@@ -97,6 +102,7 @@ _PRINTERS: dict[type, Callable[[Any], str]] = {
     Load: _print_load,
     IndexValue: _print_index_value,
     Store: _print_store,
+    Prefetch: _print_prefetch,
     Scratch: _print_scratch,
     Barrier: lambda _: "barrier",
 }
@@ -251,6 +257,7 @@ class _Parser:
             "if": self.guard,
             "scratch": self.scratch,
             "store": self.store,
+            "prefetch": lambda: Prefetch(*self.place()),
             "barrier": Barrier,
         }
         parse = parsers.get(self.next)

@@ -19,6 +19,7 @@ from graphc.kernel import (
     Let,
     Load,
     Loop,
+    Prefetch,
     Scratch,
     Statement,
     Store,
@@ -90,6 +91,8 @@ def rewrite(
             case Store():
                 place = tuple(map(index, s.indices))
                 return memory(Store(buffer(s.buffer), place, value(s.value), optional(s.where)))
+            case Prefetch():
+                return Prefetch(buffer(s.buffer), tuple(map(index, s.indices)))
             case Scratch():
                 return replace(s, name=buffer(s.name))
             case Loop():
@@ -150,6 +153,8 @@ def uses_of(statement: Statement) -> tuple[set[str], set[Index]]:
             return _named(statement.where), set(statement.indices)
         case IndexValue():
             return set(), {statement.index}
+        case Prefetch():
+            return set(), set(statement.indices)
         case Store():
             return _named(statement.where, statement.value), set(statement.indices)
         case Guard():

@@ -100,6 +100,15 @@ class Packer:
         moves = rows in offset.variables or bool(offset.values)
         return not stored and not moves and load.where is None
 
+    def is_panel(self, loops: list[LoopVariable], offset: Index, lane: LoopVariable) -> bool:
+        """Return whether the columns of a panel lie in memory as a copy of them would."""
+        step, loops = lane.extent, _moving(loops, offset)
+        for variable in reversed(loops):
+            if offset.stride(variable) != step:
+                return False
+            step *= variable.extent
+        return bool(loops) and offset.stride(lane) == 1
+
     def budget(self, body: Body) -> int:
         """Return how many bytes of cache scratch are left beside that of `body`."""
         made = (s for s in statements(body) if isinstance(s, Scratch) and s.scope is Scope.CACHE)
@@ -152,6 +161,8 @@ class Packer:
             if lane not in offset.variables or not self.can_pack(plain, offset, rows, body):
                 continue
             if where is not None and not self.is_column_predicate(where, body):
+                continue
+            if self.is_panel(loops, offset, lane):
                 continue
             moving = (*columns.place[:-1], *_moving(loops, offset), lane)
             type_ = TensorType(tuple(v.extent for v in moving), load.result.dtype)

@@ -40,10 +40,8 @@ from graphc.kernel import (
 from graphc.passes.loop_analysis import Shapes, count, element_bytes, nest, work
 from graphc.passes.rewrite_statements import Body, Names, copy, substitute
 from graphc.passes.schedule_panels import REUSED, Columns, Packer, panel_bytes
-from graphc.passes.transform_loops import (
-    enclose,
-    over,
-)
+from graphc.passes.schedule_prefetch import prefetch_columns
+from graphc.passes.transform_loops import enclose, over
 from graphc.passes.unroll_and_jam import MOST_STATEMENTS, unroll_and_jam
 from graphc.target import Target
 
@@ -160,7 +158,7 @@ class Tiler:
     ) -> int:
         """Return how many panels a task has: as many as fit, if enough tasks can be made."""
         whole = lane.extent // width
-        loops, step = self.packed_column(rows, lane, body)
+        loops, step = self.packed_column(rows, lane, width, body)
         if not step:
             return 1
         length = self.serial_block(rows, lane, width, body) or loops
@@ -175,20 +173,26 @@ class Tiler:
     def wanted_tasks(self) -> int:
         return min(4 * self.target.cores, self.most_tasks) if self.target.cores > 1 else 1
 
-    def packed_column(self, rows: LoopVariable, lane: LoopVariable, body: Body) -> tuple[int, int]:
+    def packed_column(
+        self, rows: LoopVariable, lane: LoopVariable, width: int, body: Body
+    ) -> tuple[int, int]:
         """Return the iterations of the outermost serial loop, and the bytes that are packed for
         each of them of one column; 0 of them where nothing is packed or there are several loops."""
         loops = [s for s in body if isinstance(s, Loop)]
         if len(loops) != 1:
             return 0, 0
         outermost, total = loops[0].variable, 0
+        inside = LoopVariable(lane.name, width)
         for variables, load in self.packer.serial_loads(body):
             offset = self.packer.offset(load)
             if lane not in offset.variables or outermost not in offset.variables:
                 continue
             if not self.packer.can_pack(replace(load, where=None), offset, rows, body):
                 continue
-            if offset.stride(lane) == 1 and rows.extent < REUSED * MOST_ROWS:
+            offset = offset.substitute({lane: as_index(inside)})
+            if self.packer.is_panel(variables, offset, inside):
+                continue
+            if offset.stride(inside) == 1 and rows.extent < REUSED * MOST_ROWS:
                 continue
             total += panel_bytes(variables, offset, 1, load)
         return outermost.extent, total // max(1, outermost.extent)
@@ -245,6 +249,9 @@ class Tiler:
         size = rows.extent
         if wanted > 1:
             size = max(REUSED * height, -(-rows.extent // wanted))
+        if columns.panel.extent == 1:  # every panel reads all rows: let them stay near
+            row_bytes, near = self.row_bytes(rows, body), self.target.cache_bytes[1] * 3 // 4
+            size = min(size, max(near // row_bytes, 2 * REUSED * height))
         if keeps_partial:
             sums = sum(columns.count * s.type.dtype.itemsize for s in _scratch(body))
             size = min(size, max(height, self.target.cache_bytes[1] // 4 // sums))
@@ -267,17 +274,37 @@ class Tiler:
         """Return the copies of panels and the loop over tiles of rows."""
         height = _tile_rows(rows.extent, self.most_rows(columns, body))
         count_, rest = divmod(rows.extent, height)
+        whole = body
         copies, body = self.packer.pack(columns, rows, body, count_)
         tile, inside = self.names.variable(rows, count_), self.names.variable(rows, height)
         index = as_index(tile) * height + as_index(inside)
         main = copy(body, self.names) if rest else body
         tiled = columns.each(self.rows(columns, inside, substitute(main, {rows: index})))
+        for serial, load in self.far_columns(rows, columns, whole):
+            tiled = prefetch_columns(tiled, load, tile, serial, columns)
         done = over(tile, LoopKind.SERIAL, tiled)
         if rest:
             inside = self.names.variable(rows, rest)
             last = substitute(body, {rows: as_index(inside) + count_ * height})
             done = (*done, *columns.each(self.rows(columns, inside, last)))
         return (*copies, *done)
+
+    def far_columns(
+        self, rows: LoopVariable, columns: Columns, body: Body
+    ) -> list[tuple[LoopVariable, Load]]:
+        """Return the loads of adjacent columns in one serial loop from arrays that lie far away."""
+        found = []
+        for loops, load in self.packer.serial_loads(body):
+            offset = self.packer.offset(load)
+            nbytes = math.prod(self.shapes[load.buffer]) * load.result.dtype.itemsize
+            if (
+                len(loops) == 1
+                and nbytes > self.target.cache_bytes[1]
+                and offset.stride(columns.lane) == 1
+                and self.packer.can_pack(load, offset, rows, body)
+            ):
+                found.append((loops[0], load))
+        return found
 
     # --- long serial loops, block by block
 
@@ -288,7 +315,7 @@ class Tiler:
 
         Two panels have to fit for rows to be read seldom; one will do where rows are few.
         """
-        extent, step = self.packed_column(rows, lane, body)
+        extent, step = self.packed_column(rows, lane, width, body)
         if not step or not _is_simple(body):
             return None
         panel, fitting = extent * step * width, self.packer.budget(body)
@@ -322,7 +349,8 @@ class Tiler:
         done.extend(self.plain_rows(rows, columns, (*before, *keep)))
         for block, inner in self.pieces(loop, length):
             inside = (*pure, *declared, *take, inner, *keep)
-            tiles = self.tiles(rows, columns, copy(inside, self.names))
+            within = replace(columns, outer=[block] if block.extent > 1 else [])
+            tiles = self.tiles(rows, within, copy(inside, self.names))
             done.extend(over(block, LoopKind.SERIAL, tiles))
         done.extend(self.plain_rows(rows, columns, (*before, *take, *after)))
         return tuple(done)

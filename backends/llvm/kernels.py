@@ -35,6 +35,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Prefetch,
     Scope,
     Scratch,
     Statement,
@@ -229,6 +230,9 @@ class _Emitter:
         place = self._place(statement.buffer, statement.indices, statement)
         memory.store(self.environment, place, self.environment.value(statement.value.name))
 
+    def _prefetch(self, statement: Prefetch) -> None:
+        memory.prefetch(self.environment, self.storages[statement.buffer], statement.indices)
+
     def _place(
         self, buffer: str, indices: tuple[Index, ...], statement: Load | Store
     ) -> memory.Place:
@@ -376,6 +380,7 @@ _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
     Load: _Emitter._load,
     IndexValue: _Emitter._index_value,
     Store: _Emitter._store,
+    Prefetch: _Emitter._prefetch,
     Scratch: _Emitter._scratch,
     Loop: _Emitter._loop,
     Guard: _Emitter._guard,

@@ -228,6 +228,13 @@ def _full_mask(writer: Writer, place: Place, lanes: int) -> str:
     return writer.pure(f"and <{lanes} x i1> {place.mask}, {condition}") if place.mask else condition
 
 
+def prefetch(environment: Environment, storage: Storage, indices: tuple[Index, ...]) -> None:
+    """Write a prefetch into the second-level cache; that of lane 0 inside a vector loop."""
+    place = make_place(environment, storage, indices, None, "", 0)
+    address = _address(environment, place)
+    environment.writer.line(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 2, i32 1)")
+
+
 # --- stores ---------------------------------------------------------------------------------------
 
 
