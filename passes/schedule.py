@@ -115,18 +115,18 @@ class _Scheduler:
     def lane_variable(self, variables: list[LoopVariable], body: Body) -> LoopVariable | None:
         """Return the loop along which vectors go best; None for those inside the body."""
         has_inner = holds(body, LoopKind.PARALLEL)
+        lanes = self.target.lanes(element_bytes(body))
         best, best_score = None, self.inner_score(body) if has_inner else -(10**9)
         for variable in reversed(variables):
-            score = unit_stride_score(body, variable, self.shapes)
+            score = unit_stride_score(body, variable, self.shapes, 2 * lanes)
             if variable.extent < 4 and len(variables) > 1:
                 score -= 4
             if score > best_score:
                 best, best_score = variable, score
         if best is None or has_inner or not holds(body, LoopKind.SERIAL):
             return best
-        lanes = self.target.lanes(element_bytes(body))
         wide = [v for v in variables if v.extent >= lanes]
-        return min([best, *wide], key=lambda v: moved_unevenly(body, v, self.shapes))
+        return min([best, *wide], key=lambda v: moved_unevenly(body, v, self.shapes, 2 * lanes))
 
     def inner_score(self, body: Body) -> int:
         loops = [s for s in statements(body) if isinstance(s, Loop)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from graphc import dtypes
+from graphc.dtypes import DType
 from graphc.index import Index, LoopVariable, as_index, linearise
 from graphc.kernel import (
     Guard,
@@ -211,6 +212,12 @@ class Packer:
         return columns.each(
             over(block, LoopKind.SERIAL, nest(variables, unrolled, LoopKind.SERIAL))
         )
+
+
+def panel_width(target: Target, dtype: DType, columns: int) -> int:
+    """Return how many columns a panel has: two vectors of what `dtype` is computed in."""
+    most = min(64, 2 * target.lanes(dtype.compute.itemsize))
+    return min(most, 1 << max(columns - 1, 0).bit_length())
 
 
 def _moves(access: Load | Store, lane: LoopVariable) -> bool:
