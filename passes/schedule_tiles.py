@@ -34,13 +34,13 @@ from graphc.kernel import (
     Scratch,
     Statement,
     Store,
-    Value,
     statements,
 )
 from graphc.passes.loop_analysis import Shapes, count, element_bytes, nest, work
 from graphc.passes.rewrite_statements import Body, Names, copy, substitute
 from graphc.passes.schedule_panels import REUSED, Columns, Packer, panel_bytes
 from graphc.passes.schedule_prefetch import prefetch_columns
+from graphc.passes.schedule_serial_blocks import in_serial_blocks
 from graphc.passes.transform_loops import enclose, over
 from graphc.passes.unroll_and_jam import MOST_STATEMENTS, unroll_and_jam
 from graphc.target import Target
@@ -232,7 +232,7 @@ class Tiler:
         if block_length is None:
             inside = self.tiles(rows, columns, body)
         else:
-            inside = self.in_serial_blocks(rows, columns, body, block_length)
+            inside = in_serial_blocks(rows, columns, body, block_length, self.names, self.tiles)
         return nest(outer, inside) if outer else enclose(inside, self.names, always=True)
 
     def block_rows(
@@ -325,62 +325,6 @@ class Tiler:
         blocks = -(-extent // max(1, min(SERIAL_PANEL, fitting) // (step * width)))
         even = (n for n in range(blocks, 2 * blocks) if extent % n == 0)
         return -(-extent // next(even, blocks))
-
-    def in_serial_blocks(
-        self, rows: LoopVariable, columns: Columns, body: Body, length: int
-    ) -> Body:
-        """Return tiles for each block of the serial loop, what they accumulate kept between them.
-
-        The order of the serial loop stays, and an accumulator comes back as it was left.
-        """
-        (loop,) = (s for s in body if isinstance(s, Loop))
-        before, after = body[: body.index(loop)], body[body.index(loop) + 1 :]
-        pure = tuple(s for s in before if not isinstance(s, Scratch | Store))
-        declared = tuple(_scratch(body))
-        partial = self.partial_sums(declared, rows, columns)
-        place = tuple(map(as_index, (rows, *columns.place)))
-        take: list[Statement] = []
-        keep: list[Statement] = []
-        for scratch, array in zip(declared, partial, strict=True):
-            old, new = (Value(self.names.fresh("sum"), scratch.type.dtype) for _ in range(2))
-            take += [Load(old, array.name, place), Store(scratch.name, (), old)]
-            keep += [Load(new, scratch.name, ()), Store(array.name, place, new)]
-        done: list[Statement] = list(partial)
-        done.extend(self.plain_rows(rows, columns, (*before, *keep)))
-        for block, inner in self.pieces(loop, length):
-            inside = (*pure, *declared, *take, inner, *keep)
-            within = replace(columns, outer=[block] if block.extent > 1 else [])
-            tiles = self.tiles(rows, within, copy(inside, self.names))
-            done.extend(over(block, LoopKind.SERIAL, tiles))
-        done.extend(self.plain_rows(rows, columns, (*before, *take, *after)))
-        return tuple(done)
-
-    def partial_sums(
-        self, accumulators: tuple[Scratch, ...], rows: LoopVariable, columns: Columns
-    ) -> tuple[Scratch, ...]:
-        """Return an array for each accumulator, with an element for each row and column."""
-        shape = (rows.extent, *(v.extent for v in columns.place))
-        return tuple(
-            Scratch(self.names.fresh("partial"), s.type.with_shape(shape), Scope.CACHE)
-            for s in accumulators
-        )
-
-    def pieces(self, loop: Loop, length: int) -> list[tuple[LoopVariable, Loop]]:
-        """Return `loop` as a loop over blocks of `length` iterations and one over the rest."""
-        whole, rest = divmod(loop.variable.extent, length)
-        found = []
-        for blocks, extent, start in ((whole, length, 0), (1, rest, whole * length)):
-            block, inside = (self.names.variable(loop.variable, n) for n in (blocks, extent))
-            index = as_index(block) * length + as_index(inside) + start
-            if blocks and extent:
-                body = substitute(loop.body, {loop.variable: index})
-                found.append((block, Loop(inside, loop.kind, body)))
-        return found
-
-    def plain_rows(self, rows: LoopVariable, columns: Columns, body: Body) -> Body:
-        """Return a copy of `body` row by row, in vectors."""
-        vector = over(columns.lane, LoopKind.VECTOR, copy(body, self.names))
-        return over(rows, LoopKind.SERIAL, columns.each(vector))
 
     # --- tiles
 

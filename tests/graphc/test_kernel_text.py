@@ -29,6 +29,7 @@ kernel everything(x: float32[3, 5] in, y: bfloat16[] out, s: int32[1] inout) {
       if j < %q{-1..4} + i + 1 and 3 < i {
         scratch w : float32[] register
         store w[] = %a where %p
+        prefetch x[i + 1, 3*j + -9]
       }
     }
   }

@@ -14,7 +14,19 @@ from graphc import dtypes, ops
 from graphc.graph import Graph
 from graphc.group import Group, Grouping
 from graphc.index import linearise
-from graphc.kernel import Access, Barrier, Kernel, Load, Loop, LoopKind, Scope, Scratch, statements
+from graphc.kernel import (
+    Access,
+    Barrier,
+    Guard,
+    Kernel,
+    Load,
+    Loop,
+    LoopKind,
+    Prefetch,
+    Scope,
+    Scratch,
+    statements,
+)
 from graphc.kernel_interpreter import run
 from graphc.kernel_text import parse_kernel
 from graphc.kernel_verifier import verify
@@ -203,6 +215,12 @@ def test_long_contractions_go_in_blocks_and_keep_their_order(
     assert any(s.name.startswith("partial") for s in made)
 
 
+def test_the_last_task_may_have_fewer_panels() -> None:
+    kernel = kernel_of(matmul(leaf(9, 5), leaf(355, 5), rhs="jk"))  # 11 panels and a part
+    check(kernel)
+    assert any(isinstance(s, Guard) for s in statements(schedule(kernel, AVX512).body))
+
+
 def test_contractions_of_other_ranks() -> None:
     check(kernel_of(matmul(leaf(9, 12), leaf(12), rhs="k", out="i")))
     check(kernel_of(matmul(leaf(9), leaf(9), lhs="k", rhs="k", out="")))
@@ -265,11 +283,56 @@ def test_a_product_has_tiles_panels_and_threads() -> None:
     )
 
 
-def test_a_product_with_a_vector_takes_rows_without_vectors() -> None:
+def test_a_product_with_a_vector_sums_in_lanes() -> None:
     kernel = large(lambda: matmul(leaf(512, 512), leaf(512), rhs="k", out="i"))
+    assert max(loops_of(kernel, LoopKind.VECTOR)) == 64
+    assert not jumps_in_inner_loops(kernel)
+    assert loops_of(kernel, LoopKind.PARALLEL)
+
+
+def test_a_product_with_a_short_vector_takes_rows_without_vectors() -> None:
+    kernel = large(lambda: matmul(leaf(4096, 7), leaf(7), rhs="k", out="i"))
     assert loops_of(kernel, LoopKind.VECTOR) == []
     assert loops_of(kernel, LoopKind.UNROLLED) == [8, 8, 8]
-    assert loops_of(kernel, LoopKind.PARALLEL)
+
+
+def test_the_smaller_operand_is_transposed() -> None:
+    kernel = large(lambda: matmul(leaf(64, 300), leaf(4096, 300), rhs="jk"))
+    panels = [s for s in statements(kernel.body) if isinstance(s, Scratch) and s.scope == "cache"]
+    assert {s.type.shape for s in panels} == {(2, 300, 32)}  # all 64 rows of the left side
+
+
+def test_the_panels_of_a_task_fit_half_of_the_second_level_cache() -> None:
+    for rows, summed, columns in ((1024, 1024, 1024), (300, 2048, 2048), (640, 9000, 100)):
+        kernel = schedule(kernel_of(matmul(leaf(rows, summed), leaf(summed, columns))), AVX512)
+        for top in kernel.body:
+            assert isinstance(top, Loop)
+            panels = (s for s in statements(top.body) if isinstance(s, Scratch))
+            packed = sum(s.type.nbytes for s in panels if s.name.startswith("panel"))
+            assert 0 < packed <= AVX512.cache_bytes[1] // 2
+
+
+def prefetches(kernel: Kernel) -> list[Prefetch]:
+    return [s for s in statements(kernel.body) if isinstance(s, Prefetch)]
+
+
+def test_far_columns_are_asked_for_while_rows_are_gone_over() -> None:
+    kernel = large(lambda: matmul(leaf(96, 768), leaf(768, 1024)))
+    (prefetch,) = prefetches(kernel)
+    assert prefetch.buffer == "x1"
+    (panel,) = (s for s in statements(kernel.body) if isinstance(s, Scratch) and s.scope == "cache")
+    task = panel.type.shape[0] * panel.type.shape[2]
+    (outer,) = (s for s in kernel.body if isinstance(s, Loop))
+    inner = set().union(*(i.variables for i in prefetch.indices)) - {outer.variable}
+    places: list[dict[str, int]] = [{outer.variable.name: 0}]
+    for variable in inner:
+        places = [{**p, variable.name: n} for p in places for n in range(variable.extent)]
+    asked_for = {tuple(i.evaluate(place) for i in prefetch.indices) for place in places}
+    assert {(k, task + c) for k in range(768) for c in range(0, task, 16)} <= asked_for
+
+
+def test_near_columns_are_not_asked_for() -> None:
+    assert prefetches(large(lambda: matmul(leaf(96, 128), leaf(128, 512)))) == []
 
 
 def test_elementwise_loops_become_one() -> None:

@@ -368,3 +368,16 @@ def test_any_byte_but_zero_is_true() -> None:
         given = run_native(parse_kernel(text), {"x": odd}, cpu)["y"]
         assert given.tolist() == [True] + [False] * 15
         assert set(given.view(np.uint8).tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("kind", ["vector", "serial"])
+def test_prefetches_change_nothing_wherever_they_point(kind: str) -> None:
+    text = f"""kernel prefetches(x: float32[64] in, y: float32[64] out) {{
+      for i < 8 parallel {{ for l < 8 {kind} {{
+        prefetch x[100000*i + -5000000]
+        prefetch x[((l + 3*i) floordiv 3)]
+        %a = load x[l + 8*i] : float32
+        store y[l + 8*i] = %a }} }} }}"""
+    check(text, {"x": values(64)})
+    executable, _, _ = compile_kernel(parse_kernel(text), {"x": values(64)})
+    assert "prefetch" in executable.text("asm")
