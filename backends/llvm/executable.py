@@ -56,7 +56,7 @@ def _bytes(count: int) -> Array:
 
 
 def _aligned(constant: Array) -> Array:
-    if address_of(constant) % ALIGNMENT == 0:
+    if address_of(constant) % ALIGNMENT == 0 and not constant.flags.writeable:
         return constant
     copy = aligned_empty(TensorType(constant.shape, as_dtype(constant.dtype)))
     copy[...] = constant
