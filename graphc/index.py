@@ -171,6 +171,10 @@ class Index:
                 return None
         return stride
 
+    def divisor(self, lane: LoopVariable | None = None) -> int:
+        """Return the greatest number known to divide every value where `lane` is 0; 0 for 0."""
+        return math.gcd(self.constant, *(c for atom, c in self.terms if atom != lane))
+
     def substitute(self, mapping: Mapping[LoopVariable, Index]) -> Index:
         """Return the index with variables replaced, simplified again."""
         return self.map_atoms(lambda a: mapping.get(a) if isinstance(a, LoopVariable) else None)

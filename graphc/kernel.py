@@ -7,9 +7,9 @@
                 | 'if' guard ('and' guard)* block            guard ::= index '<' index
                 | 'scratch' NAME ':' type scope
                 | '%'NAME '=' scalar-op '(' operand* ')' payload? ':' dtype
-                | '%'NAME '=' 'load' NAME '[' index,* ']' where? ':' dtype
+                | '%'NAME '=' 'load' NAME '[' index,* ']' where? ('ahead' integer)? ':' dtype
                 | '%'NAME '=' 'index' '(' index ')' ':' dtype
-                | 'store' NAME '[' index,* ']' '=' '%'NAME where?
+                | 'store' NAME '[' index,* ']' '=' '%'NAME where? 'streaming'?
                 | 'barrier'
     where     ::= 'where' '%'NAME
     payload   ::= number | '[' number (',' number)* ']'
@@ -33,6 +33,9 @@ Meaning
 - In a vector loop (innermost but for serial and unrolled loops inside it, extents of which do not
   depend on the lane) a store whose place is the same for all lanes stores a value that is the same
   for all lanes wherever its predicate holds.
+- A `streaming` store means what any store means, and tells that what it writes will not be read
+  soon: a backend may keep it out of the caches. A load `ahead` n means what any load means, and
+  tells that what lies n elements further in the buffer, if it goes so far, will be loaded soon.
 - `barrier` at the top of a kernel waits for all threads (memory written before is seen after);
   inside a group loop for all work-items of the group. Top-level nests without a barrier between
   them are independent. In a group loop the body is nests of `item` loops, barriers, and values,
@@ -141,6 +144,7 @@ class Load:
     buffer: str
     indices: tuple[Index, ...]
     where: Value | None = None
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,7 @@ class Store:
     indices: tuple[Index, ...]
     value: Value
     where: Value | None = None
+    is_streaming: bool = False
 
 
 @dataclass(frozen=True, slots=True)

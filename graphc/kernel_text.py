@@ -69,7 +69,8 @@ def _print_let(let: Let) -> str:
 
 def _print_load(load: Load) -> str:
     place = _place(load.buffer, load.indices)
-    return f"{load.result} = load {place}{_where(load.where)} : {load.result.dtype}"
+    ahead = f" ahead {load.ahead}" if load.ahead else ""
+    return f"{load.result} = load {place}{_where(load.where)}{ahead} : {load.result.dtype}"
 
 
 def _print_index_value(statement: IndexValue) -> str:
@@ -77,7 +78,9 @@ def _print_index_value(statement: IndexValue) -> str:
 
 
 def _print_store(store: Store) -> str:
-    return f"store {_place(store.buffer, store.indices)} = {store.value}{_where(store.where)}"
+    streaming = " streaming" if store.is_streaming else ""
+    place = _place(store.buffer, store.indices)
+    return f"store {place} = {store.value}{_where(store.where)}{streaming}"
 
 
 def _print_scratch(scratch: Scratch) -> str:
@@ -290,7 +293,7 @@ class _Parser:
         buffer, indices = self.place()
         self.expect("=")
         value = self.value()
-        return Store(buffer, indices, value, self.where())
+        return Store(buffer, indices, value, self.where(), self.accept("streaming"))
 
     def assignment(self) -> Statement:
         name = self.take()[1:]
@@ -299,7 +302,8 @@ class _Parser:
         if op == "load":
             buffer, indices = self.place()
             where = self.where()
-            return Load(self.result(name), buffer, indices, where)
+            ahead = self.integer() if self.accept("ahead") else 0
+            return Load(self.result(name), buffer, indices, where, ahead)
         self.expect("(")
         if op == "index":
             index = self.index()

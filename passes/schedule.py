@@ -31,6 +31,7 @@ from graphc.passes.loop_analysis import (
     unit_stride_score,
     work,
 )
+from graphc.passes.memory_hints import add_memory_hints
 from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
@@ -68,7 +69,7 @@ def schedule(kernel: Kernel, target: Target) -> Kernel:
         else:
             inside = scheduler.inner((statement,))
             body.extend(enclose(inside, scheduler.names, always=len(inside) > 1))
-    return kernel.with_body(tuple(body))
+    return add_memory_hints(kernel.with_body(tuple(body)), target)
 
 
 class _Scheduler:

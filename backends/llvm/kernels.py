@@ -70,8 +70,9 @@ def write_kernel(
     module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str
 ) -> Written:
     """Add the function of `kernel` to `module`; `facts` has an entry for each buffer."""
-    emitter = _Emitter(module, kernel)
+    emitter = _Emitter(module, kernel, facts)
     emitter.top_level(kernel.body)
+    emitter.fence()
     function = spelling.quoted(name)
     parameters = [
         f"ptr {_attributes(f)}{emitter.storages[b.name].address}"
@@ -111,10 +112,11 @@ def _attributes(facts: BufferFacts) -> str:
 class _Emitter:
     """Writes the body of one kernel."""
 
-    def __init__(self, module: Module, kernel: Kernel) -> None:
+    def __init__(self, module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...]) -> None:
         self.module, self.writer = module, Writer()
         self.environment = Environment(self.writer)
-        self.storages = {b.name: _storage(b, i) for i, b in enumerate(kernel.buffers)}
+        given = zip(kernel.buffers, facts, strict=True)
+        self.storages = {b.name: _storage(b, f, i) for i, (b, f) in enumerate(given)}
         self.registers = {
             s.name
             for s in statements(kernel.body)
@@ -124,6 +126,7 @@ class _Emitter:
         self.mask = ""  # of the guards in the vector loop around; empty for all lanes
         self.within = 0  # the depth of the innermost guard
         self.is_shared = not _is_whole(kernel.body)
+        self.is_unfenced = False  # whether stores past the caches may still be on their way
 
     # --- the top level: what each thread does -----------------------------------------------------
 
@@ -142,6 +145,7 @@ class _Emitter:
     def _shared(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
             if isinstance(statement, Barrier):
+                self.fence()
                 self.writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
             elif isinstance(statement, Guard):
                 with self._guarded(self._condition(statement)):
@@ -153,6 +157,12 @@ class _Emitter:
                 self._alone((statement,))
             else:
                 self._statement(statement)
+
+    def fence(self) -> None:
+        """Put in order what was stored past the caches, before other threads may read it."""
+        if self.is_unfenced and self.module.features.fence:
+            self.writer.line(self.module.features.fence)
+        self.is_unfenced = False
 
     def _divided(self, loop: Loop) -> None:
         """Write a loop of which each thread runs a contiguous share, the same for every kernel."""
@@ -223,11 +233,16 @@ class _Emitter:
 
     def _load(self, statement: Load) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
+        if statement.ahead:
+            memory.prefetch(self.environment, place, statement.ahead)
         self.environment.values[statement.result.name] = memory.load(self.environment, place)
 
     def _store(self, statement: Store) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
-        memory.store(self.environment, place, self.environment.value(statement.value.name))
+        value = self.environment.value(statement.value.name)
+        self.is_unfenced |= memory.store(
+            self.environment, place, value, past_caches=statement.is_streaming
+        )
 
     def _place(
         self, buffer: str, indices: tuple[Index, ...], statement: Load | Store
@@ -362,9 +377,12 @@ class _Emitter:
             self.within = outer
 
 
-def _storage(buffer: Buffer, number: int) -> Storage:
+def _storage(buffer: Buffer, facts: BufferFacts, number: int) -> Storage:
     safe = "".join(c if c.isalnum() else "_" for c in buffer.name)
-    return Storage(f"%{safe}.b{number}", buffer.type, is_read_only=buffer.access is Access.IN)
+    is_read_only = buffer.access is Access.IN
+    return Storage(
+        f"%{safe}.b{number}", buffer.type, is_read_only=is_read_only, alignment=facts.alignment
+    )
 
 
 def _hint(loop: Loop) -> str:

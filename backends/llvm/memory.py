@@ -9,6 +9,7 @@ constant instead.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from graphc.backends.llvm import helpers, spelling
@@ -20,13 +21,16 @@ from graphc.dtypes import DType, bool_
 from graphc.index import Index, linearise
 from graphc.tensor_type import TensorType
 
+LINE = 64  # bytes of a line of the caches, which is written past them as a whole or not at all
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
     """An array of the kernel: its address, and how many lanes each of its elements has.
 
     `lanes` above 1 is a scratch array that every lane of a vector loop has for itself, lane by lane
-    within each element. `is_read_only` says that the kernel writes it nowhere.
+    within each element. `is_read_only` says that the kernel writes it nowhere. `alignment` is that
+    of the address, in bytes.
     """
 
     address: str
@@ -34,6 +38,7 @@ class Storage:
     lanes: int = 1
     is_read_only: bool = False
     is_private: bool = False
+    alignment: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,20 @@ def load(environment: Environment, place: Place) -> Operand:
     return Operand(_zero_elsewhere(environment, place, value, stride), place.dtype, lanes)
 
 
+def prefetch(environment: Environment, place: Place, ahead: int) -> None:
+    """Ask for the lines of what lies `ahead` elements behind the place of all lanes.
+
+    No address is a fault for a prefetch, so that nothing has to be known of the end of the array.
+    """
+    if _stride(environment, place) not in (0, 1):
+        return
+    writer, size = environment.writer, place.dtype.itemsize
+    address = _address(environment, place, ahead)
+    for start in range(0, environment.lanes * size, LINE):
+        line = writer.pure(f"getelementptr i8, ptr {address}, i64 {start}") if start else address
+        writer.line(f"call void @llvm.prefetch.p0(ptr {line}, i32 0, i32 3, i32 1)")
+
+
 def _is_plain(place: Place) -> bool:
     """Whether all lanes may be read whatever the mask (what is then read is not used)."""
     return not place.mask or (place.storage.is_private and place.is_inside)
@@ -231,17 +250,28 @@ def _full_mask(writer: Writer, place: Place, lanes: int) -> str:
 # --- stores ---------------------------------------------------------------------------------------
 
 
-def store(environment: Environment, place: Place, value: Operand) -> None:
-    """Write a store. Lanes that share a place store one value, that of a lane in the mask."""
+def store(
+    environment: Environment, place: Place, value: Operand, *, past_caches: bool = False
+) -> bool:
+    """Write a store. Lanes that share a place store one value, that of a lane in the mask.
+
+    With `past_caches` it goes to memory past the caches, if it fills whole lines of these and no
+    condition holds lanes back; returns whether it does, and a fence has to follow some time.
+    """
     stride = _stride(environment, place)
     if environment.lanes == 1 or stride == 0:
         _store_uniform(environment, place, value)
-        return
+        return False
     lanes, writer = environment.lanes, environment.writer
     text = helpers.to_memory(writer, place.dtype, lanes, spread(writer, value, lanes))
     if stride not in (1, -1):
         _scatter(environment, place, text)
-        return
+        return False
+    if past_caches and stride == 1 and _fills_lines(environment, place):
+        address, type_ = _address(environment, place), spelling.memory(place.dtype, lanes)
+        hint = "!nontemporal !{i32 1}"
+        writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
+        return True
     address, mask = _address(environment, place, 0 if stride == 1 else 1 - lanes), place.mask
     if stride == -1:
         text = _reverse(writer, spelling.memory(place.dtype), text, lanes)
@@ -251,6 +281,15 @@ def store(environment: Environment, place: Place, value: Operand) -> None:
             _store_vector(environment, place, address, text, mask)
     else:
         _store_vector(environment, place, address, text, mask)
+    return False
+
+
+def _fills_lines(environment: Environment, place: Place) -> bool:
+    """Return whether a store of all lanes is known to write whole lines of the caches."""
+    size, lane = place.dtype.itemsize, environment.lane
+    start = math.gcd(place.storage.alignment, place.offset.divisor(lane) * size)
+    is_whole = start % LINE == 0 and environment.lanes * size % LINE == 0
+    return is_whole and not place.mask and not place.condition
 
 
 def _store_vector(
