@@ -2,9 +2,10 @@
 
 A store to memory that no cache holds first reads the line that it writes, and pushes others out; a
 load waits for the memory wherever the processor did not foresee it, as at the beginning of pages.
-Where a kernel goes over more bytes than the last cache holds, its large outputs will not be found
-there afterwards, whoever reads them, and its large inputs come from memory: the former are stored
-past the caches, which saves a third of the traffic of a copy, and what is read once is prefetched.
+Where a kernel goes over more bytes than may be in the last cache, its large outputs will not be
+found there afterwards, whoever reads them, and its large inputs come from memory: the former are
+stored past the caches, which saves a third of the traffic of a copy, and what is read once is
+prefetched.
 Smaller memory stays as it is, since it may well be in a cache, and so does what is read again and
 again. Only hints are set: which of them can be followed is the backend's business, and no bit
 changes.
@@ -32,13 +33,14 @@ from graphc.passes.rewrite_statements import Body, rewrite
 from graphc.target import Target
 
 AHEAD = 6 * 1024  # bytes between what is loaded and what is fetched meanwhile
+_CACHED = 0.75  # of the last cache, which others use too
 _MOST_OFTEN = 2  # times that each element may be loaded by what fetches it
 
 
 def add_memory_hints(kernel: Kernel, target: Target) -> Kernel:
     """Return `kernel`, in the scheduled form, with hints for its large buffers."""
     _, second, last = target.cache_bytes
-    if sum(b.type.nbytes for b in kernel.buffers) <= last:
+    if sum(b.type.nbytes for b in kernel.buffers) <= last * _CACHED:
         return kernel
     large = {b.name: b for b in kernel.buffers if b.type.nbytes > target.cores * second}
     body: list[Statement] = []

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.backends.llvm import memory, operations, primitives, spelling
+from graphc.backends.llvm import memory, operations, primitives, spelling, transposition
 from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.memory import Storage
 from graphc.backends.llvm.module import Module
@@ -127,6 +127,9 @@ class _Emitter:
         self.within = 0  # the depth of the innermost guard
         self.is_shared = not _is_whole(kernel.body)
         self.is_unfenced = False  # whether stores past the caches may still be on their way
+        self.copied: LoopVariable | None = None  # of the innermost loop that is written out
+        self.copied_depth = 0
+        self.columns: dict[str, list[Operand]] = {}  # what its copies load, by the load's result
 
     # --- the top level: what each thread does -----------------------------------------------------
 
@@ -235,7 +238,21 @@ class _Emitter:
         place = self._place(statement.buffer, statement.indices, statement)
         if statement.ahead:
             memory.prefetch(self.environment, place, statement.ahead)
-        self.environment.values[statement.result.name] = memory.load(self.environment, place)
+        value = self._transposed(statement, place) or memory.load(self.environment, place)
+        self.environment.values[statement.result.name] = value
+
+    def _transposed(self, load: Load, place: memory.Place) -> Operand | None:
+        """Return what this copy of an unrolled loop loads of a matrix that all of them load."""
+        loop = self.copied
+        if loop is None or self.writer.depth != self.copied_depth:
+            return None
+        if not transposition.is_transposing(self.environment, place, loop):
+            return None
+        copy = self.environment.variables[loop.name]
+        if copy == 0:
+            columns = transposition.load_columns(self.environment, place, loop.extent)
+            self.columns[load.result.name] = columns
+        return self.columns[load.result.name][int(copy)]
 
     def _store(self, statement: Store) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
@@ -285,9 +302,12 @@ class _Emitter:
             with self._inside(loop.variable, 0):
                 self._block(loop.body)
         elif self._is_copied(loop):
+            outer = self.copied, self.copied_depth
+            self.copied, self.copied_depth = loop.variable, self.writer.depth
             for value in range(extent):
                 with self._inside(loop.variable, value):
                     self._block(loop.body)
+            self.copied, self.copied_depth = outer
         elif loop.kind is LoopKind.VECTOR and self._is_vectorisable(extent):
             self._vector(loop)
         else:

@@ -87,7 +87,7 @@ def make_place(
 # --- addresses ------------------------------------------------------------------------------------
 
 
-def _address(environment: Environment, place: Place, shift: int = 0) -> str:
+def address_of(environment: Environment, place: Place, shift: int = 0) -> str:
     """Return the address of the place in lane 0, moved by `shift` elements."""
     writer, element = environment.writer, spelling.memory(place.dtype)
     variable, constant = environment.base(place.offset * place.storage.lanes)
@@ -113,7 +113,7 @@ def _addresses(environment: Environment, place: Place) -> str:
     return environment.writer.pure(text)
 
 
-def _stride(environment: Environment, place: Place) -> int | None:
+def stride_of(environment: Environment, place: Place) -> int | None:
     """Return the stride by lane in elements of memory."""
     stride = environment.stride(place.offset)
     if place.storage.lanes > 1:
@@ -130,13 +130,13 @@ def _alignment(dtype: DType) -> int:
 
 def load(environment: Environment, place: Place) -> Operand:
     """Write a load and return its value; uniform if the place is the same for all lanes."""
-    lanes, stride = environment.lanes, _stride(environment, place)
+    lanes, stride = environment.lanes, stride_of(environment, place)
     if lanes == 1 or stride == 0:
         return _load_uniform(environment, place)
     if stride == 1 and _is_plain(place):
-        loaded = _read(environment, place, _address(environment, place), lanes)
+        loaded = _read(environment, place, address_of(environment, place), lanes)
     elif stride == 1:
-        loaded = _read_masked(environment, place, _address(environment, place), place.mask)
+        loaded = _read_masked(environment, place, address_of(environment, place), place.mask)
     elif stride == -1:
         loaded = _load_reversed(environment, place)
     else:
@@ -153,10 +153,10 @@ def prefetch(environment: Environment, place: Place, ahead: int) -> None:
 
     No address is a fault for a prefetch, so that nothing has to be known of the end of the array.
     """
-    if _stride(environment, place) not in (0, 1):
+    if stride_of(environment, place) not in (0, 1):
         return
     writer, size = environment.writer, place.dtype.itemsize
-    address = _address(environment, place, ahead)
+    address = address_of(environment, place, ahead)
     for start in range(0, environment.lanes * size, LINE):
         line = writer.pure(f"getelementptr i8, ptr {address}, i64 {start}") if start else address
         writer.line(f"call void @llvm.prefetch.p0(ptr {line}, i32 0, i32 3, i32 1)")
@@ -182,7 +182,7 @@ def _load_uniform(environment: Environment, place: Place) -> Operand:
     if place.mask:
         some = helpers.is_any(writer, place.mask, lanes)
         wanted = writer.pure(f"and i1 {wanted}, {some}") if wanted else some
-    address = _address(environment, place)
+    address = address_of(environment, place)
     loaded = _read(environment, place, _choose(writer, wanted, address), 1)
     value = Operand(helpers.from_memory(writer, place.dtype, 1, loaded), place.dtype)
     if not place.has_zeros:
@@ -224,7 +224,7 @@ def _read_masked(environment: Environment, place: Place, address: str, mask: str
 def _load_reversed(environment: Environment, place: Place) -> str:
     writer, lanes = environment.writer, environment.lanes
     element = spelling.memory(place.dtype)
-    address = _address(environment, place, 1 - lanes)
+    address = address_of(environment, place, 1 - lanes)
     if _is_plain(place):
         loaded = _read(environment, place, address, lanes)
     else:
@@ -258,7 +258,7 @@ def store(
     With `past_caches` it goes to memory past the caches, if it fills whole lines of these and no
     condition holds lanes back; returns whether it does, and a fence has to follow some time.
     """
-    stride = _stride(environment, place)
+    stride = stride_of(environment, place)
     if environment.lanes == 1 or stride == 0:
         _store_uniform(environment, place, value)
         return False
@@ -268,11 +268,11 @@ def store(
         _scatter(environment, place, text)
         return False
     if past_caches and stride == 1 and _fills_lines(environment, place):
-        address, type_ = _address(environment, place), spelling.memory(place.dtype, lanes)
+        address, type_ = address_of(environment, place), spelling.memory(place.dtype, lanes)
         hint = "!nontemporal !{i32 1}"
         writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
         return True
-    address, mask = _address(environment, place, 0 if stride == 1 else 1 - lanes), place.mask
+    address, mask = address_of(environment, place, 0 if stride == 1 else 1 - lanes), place.mask
     if stride == -1:
         text = _reverse(writer, spelling.memory(place.dtype), text, lanes)
         mask = _reverse(writer, "i1", mask, lanes) if mask else ""
@@ -328,7 +328,7 @@ def _store_scalar(environment: Environment, place: Place, value: Operand) -> Non
         text = _one_lane(environment, place, value)
     text = helpers.to_memory(writer, place.dtype, 1, text)
     element = spelling.memory(place.dtype)
-    address = _address(environment, place)
+    address = address_of(environment, place)
     writer.line(f"store {element} {text}, ptr {address}, align {_alignment(place.dtype)}")
 
 
