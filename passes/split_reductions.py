@@ -28,7 +28,7 @@ from graphc.target import Target
 
 FEWEST_BLOCKS = 4  # that are worth a kernel of their own and a second one for their results
 _TASKS = 4  # independent results a core, from which on nothing is split
-_VECTOR = 64  # results that are formed side by side
+PAGE = 4096  # bytes of a row that a thread should read in one piece
 
 
 def split_reductions(graph: Graph, target: Target) -> Graph:
@@ -45,7 +45,7 @@ def _split(node: Node, target: Target) -> Node:
     order = reduction_order(x.shape, axes)
     blocks = order.count // (order.lanes * BLOCK)
     rows, columns = math.prod(x.shape[: axes[0]]), math.prod(x.shape[axes[-1] + 1 :])
-    tasks = rows * -(-columns // _VECTOR)
+    tasks = rows * -(-columns * x.type.dtype.itemsize // PAGE)
     # more blocks than a block has steps would be combined in another order
     if not FEWEST_BLOCKS <= blocks <= BLOCK or tasks >= _TASKS * target.cores:
         return node

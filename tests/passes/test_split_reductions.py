@@ -29,7 +29,13 @@ def reductions(shape: tuple[int, ...], axes: tuple[int, ...], target: Target = C
 
 @pytest.mark.parametrize(
     ("shape", "axes"),
-    [((ROW,), (0,)), ((64, ROW // 64), (0, 1)), ((2, 2, ROW // 2), (1, 2)), ((4 * BLOCK, 3), (0,))],
+    [
+        ((ROW,), (0,)),
+        ((64, ROW // 64), (0, 1)),
+        ((2, 2, ROW // 2), (1, 2)),
+        ((4 * BLOCK, 3), (0,)),
+        ((4 * BLOCK, 1024), (0,)),
+    ],
 )
 def test_long_rows_are_split(shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
     assert len(reductions(shape, axes)) == 2
@@ -37,7 +43,7 @@ def test_long_rows_are_split(shape: tuple[int, ...], axes: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize(
     ("shape", "axes"),
-    [((ROW - 1,), (0,)), ((8, ROW), (1,)), ((4, ROW // 4, 2), (0, 2)), ((4 * BLOCK, 4096), (0,)),
+    [((ROW - 1,), (0,)), ((8, ROW), (1,)), ((4, ROW // 4, 2), (0, 2)), ((4 * BLOCK, 8192), (0,)),
      ],
 )  # fmt: skip
 def test_what_has_rows_enough_is_short_or_lies_apart_stays(
