@@ -23,6 +23,7 @@ from graphc.passes.plan_memory import plan_memory
 from graphc.passes.schedule import schedule
 from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
+from graphc.passes.split_reductions import split_reductions
 from graphc.plan import Plan
 from graphc.target import Target
 
@@ -75,6 +76,10 @@ def _pack(state: Compilation) -> Compilation:
     return _on_graph(partial(pack_constants, target=state.target), state)
 
 
+def _split_reductions(state: Compilation) -> Compilation:
+    return _on_graph(lambda graph: split_reductions(graph, state.target), state)
+
+
 def _fuse(state: Compilation) -> Compilation:
     grouping = fuse(state.graph, state.target, enabled=state.options.optimise)
     return replace(state, grouping=grouping)
@@ -106,6 +111,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
     Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),
     Pass("fold_again",     _fold,        "exact", "simplification brings constants together"),
+    Pass("split_reductions", _split_reductions, "exact", "what is reduced is known, no group is"),
     Pass("pack_constants", _pack,        "exact", "nothing folds the packed constants any more"),
     Pass("fuse",           _fuse,        "exact", "the graph is final: decide the kernels"),
     Pass("lower",          _lower,       "exact", "each group becomes the plainest loop nest"),

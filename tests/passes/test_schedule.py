@@ -33,6 +33,7 @@ from graphc.kernel_verifier import verify
 from graphc.node import Node
 from graphc.passes.lower import lower
 from graphc.passes.schedule import schedule
+from graphc.passes.schedule_streams import ROWS
 from graphc.target import Target
 
 AVX512 = Target("avx512", "cpu", 64, 32, 4)
@@ -356,8 +357,11 @@ def test_far_rows_are_read_in_long_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     kernel = schedule(kernel_of(ops.sum_(leaf(100, 4096), axes=(0,))), AVX512)
     (top,) = kernel.body
     assert isinstance(top, Loop) and top.kind is LoopKind.PARALLEL
-    loops = [s.variable.extent for s in top.body if isinstance(s, Loop)]
-    assert 100 in loops
+    loops = [s for s in top.body if isinstance(s, Loop)]
+    rows = [loop.variable.extent for loop in loops if "k" in loop.variable.name]
+    assert rows == [100 // ROWS, 100 % ROWS]
+    inside = [s for s in statements(loops[1].body) if isinstance(s, Loop)]
+    assert inside[-1].kind is LoopKind.UNROLLED and inside[-1].variable.extent == ROWS
 
 
 def test_sums_along_columns_go_along_rows_in_memory() -> None:
