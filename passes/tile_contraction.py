@@ -1,18 +1,21 @@
-"""Tiling of sums of products for a GPU: panels of both operands in local memory.
+"""Tiling of sums of products for a GPU: panels of both operands in local memory, and several
+results in the registers of each work-item.
 
-A contraction `out[…, i, …, j, …] = sum over k of a[…, i, k] * b[…, k, j]` becomes, for each
-square tile of (i, j), a walk along k in steps of the tile: the group's items load one panel of
-each operand, wait, and add the products of the panels to the accumulators, one an item, in
-ascending k. Loads that vary with both or neither of i and j stay where they are. The order of
-additions, and so every bit, is that of the naive loops.
+A contraction `out[…, i, …, j, …] = sum over k of a[…, i, k] * b[…, k, j]` becomes, for each tile
+of (i, j), a walk along k in steps: the group's items load one panel of each operand, wait, and add
+the products of the panels to their accumulators, in ascending k. An item has `outputs` accumulators
+along i and along j; they lie as many rows and columns apart as there are items, so that adjacent
+items read adjacent elements. Loads that vary with both or neither of i and j stay where they are.
+The order of additions, and so every bit, is that of the naive loops.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from graphc.dtypes import DType
 from graphc.index import Index, LoopVariable, as_index
 from graphc.kernel import (
     Barrier,
@@ -40,8 +43,12 @@ from graphc.passes.rewrite_statements import (
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
-_SIDES = (16, 8)  # of a tile; the items of a group are as many as its elements
+_SIDES = (16, 8)  # items of a group along i and along j
+_OUTPUTS = (1, 2, 4, 8)  # of an item along i, or along j
 _SHORTEST = 4  # a sum of fewer products is not worth panels
+_DEPTHS = (32, 16, 8)  # products between two barriers
+_PANEL = 2200  # elements of a panel: with more, fewer groups share the local memory of a core
+_MAY_TRAP = frozenset({"quotient", "modulus", "lookup"})  # for some operands
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,27 @@ class _Sum:
     total: Scratch
 
 
+@dataclass(frozen=True)
+class _Tile:
+    """A group of `side` by `side` items, with `outputs` results each along i and along j, which
+    adds `depth` products at a time."""
+
+    side: int
+    outputs: tuple[int, int]
+    depth: int
+
+    @property
+    def extents(self) -> tuple[int, int]:
+        """How many results it has along i and along j."""
+        return self.side * self.outputs[0], self.side * self.outputs[1]
+
+    @property
+    def elements(self) -> int:
+        """How many elements a panel has at most."""
+        longest = max(self.extents)
+        return max(longest * (self.depth + 1), self.depth * (longest + 1))
+
+
 def tile_contraction(
     variables: Sequence[LoopVariable], body: Body, names: Names, target: Target
 ) -> Body | None:
@@ -65,13 +93,47 @@ def tile_contraction(
     None where `body` is not a sum that gains from panels, or the target's groups are too small.
     """
     found = _sum_of(body)
-    sides = [s for s in _SIDES if s * s <= target.group_items]
-    if found is None or found.k.extent < _SHORTEST or not sides:
+    if found is None or found.k.extent < _SHORTEST:
         return None
     pair = _operand_axes(variables, found)
     if pair is None:
         return None
-    return _Tiling(tuple(variables), pair, sides[0], found, names).body()
+    tile = _best_tile(variables, pair, found, target)
+    if tile is None:
+        return None
+    return _Tiling(tuple(variables), pair, tile, found, names).body()
+
+
+def _best_tile(
+    variables: Sequence[LoopVariable],
+    pair: tuple[LoopVariable, LoopVariable],
+    found: _Sum,
+    target: Target,
+) -> _Tile | None:
+    """Return the tile that is done fastest, None where none fits the target.
+
+    Products for each load from a panel, `a b / (a + b)` for `a` by `b` results of an item, are
+    weighed against cores that have no group and items beyond the edge.
+    """
+    rows = math.prod(v.extent for v in variables if v not in pair)
+
+    def gain(tile: _Tile) -> float:
+        counts = [-(-v.extent // extent) for v, extent in zip(pair, tile.extents, strict=True)]
+        busy = min(1.0, rows * math.prod(counts) / target.cores)
+        whole = math.prod(counts) * math.prod(tile.extents)
+        inside = math.prod(v.extent for v in pair) / whole
+        return busy * inside * math.prod(tile.outputs) / sum(tile.outputs)
+
+    sides = [s for s in _SIDES if s * s <= target.group_items]
+    bytes_each = sum(load.result.dtype.itemsize for load in _panel_loads(found))
+    tiles = (
+        _Tile(side, outputs, min(depth, found.k.extent))
+        for side in sides[:1]
+        for outputs in itertools.product(_OUTPUTS, _OUTPUTS)
+        for depth in _DEPTHS
+    )
+    fitting = (t for t in tiles if bytes_each * t.elements <= target.local_bytes)
+    return max((t for t in fitting if t.elements <= _PANEL), key=gain, default=None)
 
 
 def _sum_of(body: Body) -> _Sum | None:
@@ -139,39 +201,37 @@ def _operand_axes(
 
 @dataclass
 class _Tiling:
-    """Builds the tiled nest; `side` is the extent of a tile along i, j and k."""
+    """Builds the tiled nest."""
 
     variables: tuple[LoopVariable, ...]
     pair: tuple[LoopVariable, LoopVariable]
-    side: int
+    tile: _Tile
     sum: _Sum
     names: Names
 
     def body(self) -> Body:
         """Return the whole nest."""
         i, j = self.pair
-        self.groups = {v: self.names.variable(v, -(-v.extent // self.side)) for v in self.pair}
+        self.extents = dict(zip(self.pair, self.tile.extents, strict=True))
+        self.groups = {v: self.names.variable(v, -(-v.extent // self.extents[v])) for v in (i, j)}
         self.panels: dict[str, Scratch] = {}
-        found, k = self.sum, self.sum.k
-        total = replace(found.total, type=self.tile_of(found.total.type.dtype))
-        whole, rest = divmod(k.extent, self.side)
+        found, k, depth = self.sum, self.sum.k, self.tile.depth
+        shape = (self.tile.side, self.tile.side, *self.tile.outputs)
+        total = replace(found.total, type=TensorType(shape, found.total.type.dtype))
+        whole, rest = divmod(k.extent, depth)
         walk: list[Statement] = []
         if whole:
             step = self.names.variable(k, whole)
-            steps = self.step(as_index(step) * self.side, self.side)
-            walk.append(Loop(step, LoopKind.SERIAL, steps))
+            walk.append(Loop(step, LoopKind.SERIAL, self.step(as_index(step) * depth, depth)))
         if rest:
-            walk.extend(self.step(as_index(whole * self.side), rest))
-        start = self.at_own_place(found.start)
-        finish = self.at_own_place(found.suffix)
+            walk.extend(self.step(as_index(whole * depth), rest))
+        start = self.at_own_places(found.start)
+        finish = self.at_own_places(found.suffix)
         panels = tuple(self.panels.values())
         inside = (*panels, total, start, *nest(list(found.outer), tuple(walk), LoopKind.SERIAL))
         rows = [v for v in self.variables if v not in self.pair]
         groups = [*rows, self.groups[i], self.groups[j]]
         return nest(groups, (*inside, finish), LoopKind.GROUP)
-
-    def tile_of(self, dtype: DType) -> TensorType:
-        return TensorType((self.side, self.side), dtype)
 
     def step(self, first: Index, count: int) -> Body:
         """Fill the panels for `count` products from `first` on, and add them up."""
@@ -182,17 +242,18 @@ class _Tiling:
             if load.result.name in staged
         )
         k = self.names.variable(self.sum.k, count)
+        self.renew()
 
         def from_panel(memory: Load | Store) -> Load | Store:
             if isinstance(memory, Load) and memory.result.name in staged:
-                own = self.item(staged[memory.result.name])
-                return replace(memory, buffer=self.panel(memory), indices=(own, as_index(k)))
+                side = staged[memory.result.name]
+                place = self.in_panel(side, self.own[side], as_index(k))
+                return replace(memory, buffer=self.panel(memory, side), indices=place)
             return memory
 
-        self.items = {v: self.names.variable(v, self.side) for v in self.pair}
         body = rewrite(self.sum.body, memory=from_panel)
         body = substitute(body, {self.sum.k: first + as_index(k)})
-        add = self.at_own_place((Loop(k, LoopKind.SERIAL, body),), renew=False)
+        add = self.in_items(self.outputs_of(body), (k,))
         return (*fills, Barrier(), add, Barrier())
 
     def side_of(self, load: Load) -> LoopVariable | None:
@@ -200,60 +261,90 @@ class _Tiling:
         moving = [v for v in self.pair if _moves(load, v)]
         return moving[0] if len(moving) == 1 else None
 
-    def item(self, variable: LoopVariable) -> Index:
-        return as_index(self.items[variable])
-
-    def panel(self, load: Load) -> str:
-        """Return the name of the panel of a load."""
+    def panel(self, load: Load, side: LoopVariable) -> str:
+        """Return the name of the panel of a load. Its rows are one element longer than what they
+        hold, so that what lies below one another is in different banks."""
         name = load.result.name
         if name not in self.panels:
+            rows, columns = self.tile.depth, self.extents[side]
+            if side is self.pair[0]:
+                rows, columns = columns, rows
             panel = self.names.fresh(f"panel_{load.buffer}")
-            self.panels[name] = Scratch(panel, self.tile_of(load.result.dtype), Scope.LOCAL)
+            kind = TensorType((rows, columns + 1), load.result.dtype)
+            self.panels[name] = Scratch(panel, kind, Scope.LOCAL)
         return self.panels[name].name
+
+    def in_panel(self, side: LoopVariable, across: Index, along: Index) -> tuple[Index, Index]:
+        """Return the place in a panel: adjacent items, which share i, read adjacent elements."""
+        return (across, along) if side is self.pair[0] else (along, across)
 
     def fill(self, load: Load, side: LoopVariable, first: Index, count: int) -> Statement:
         """Return the nest that loads one panel; adjacent items load adjacent elements."""
-        across = self.names.variable(side, self.side)
+        across = self.names.variable(side, self.extents[side])
         along = self.names.variable(self.sum.k, count)
         value = self.names.value(load.result)
         places = {
-            side: as_index(self.groups[side]) * self.side + as_index(across),
+            side: as_index(self.groups[side]) * self.extents[side] + as_index(across),
             self.sum.k: first + as_index(along),
         }
-        other = next(v for v in self.pair if v is not side)
-        assert not _moves(load, other)
         indices = tuple(index.substitute(places) for index in load.indices)
+        place = self.in_panel(side, as_index(across), as_index(along))
         body: Body = (
             Load(value, load.buffer, indices),
-            Store(self.panel(load), (as_index(across), as_index(along)), value),
+            Store(self.panel(load, side), place, value),
         )
-        if side.extent % self.side:
+        if side.extent % self.extents[side]:
             body = (Guard(((places[side], as_index(side.extent)),), body),)
         last_moves = self.sum.k in load.indices[-1].variables
         loops = [across, along] if last_moves else [along, across]
         return nest(loops, body, LoopKind.ITEM)[0]
 
-    def at_own_place(self, part: Body, *, renew: bool = True) -> Statement:
-        """Return the nest in which each item carries out `part` for its own element."""
-        if renew:
-            self.items = {v: self.names.variable(v, self.side) for v in self.pair}
-        own = tuple(self.item(v) for v in self.pair)
+    def renew(self) -> None:
+        """Make new loops over the items, and over the results of each."""
+        side, counts = self.tile.side, zip(self.pair, self.tile.outputs, strict=True)
+        self.items = {v: self.names.variable(v, side) for v in self.pair}
+        self.apart = {v: self.names.variable(v, count) for v, count in counts}
+        self.own = {v: as_index(self.items[v]) + as_index(self.apart[v]) * side for v in self.pair}
+
+    def at_own_places(self, part: Body) -> Statement:
+        """Return the nest in which each item carries out `part` for each of its results."""
+        self.renew()
+        return self.in_items(self.outputs_of(part))
+
+    def outputs_of(self, part: Body) -> Body:
+        """Return the loops in which an item carries out `part` for each of its results.
+
+        Beyond the edge nothing is done, but for what touches nothing that others see.
+        """
+        body = copy((*_needed(self.sum.prefix, part), *part), self.names)
+        total = (*map(as_index, self.items.values()), *map(as_index, self.apart.values()))
 
         def accumulator(memory: Load | Store) -> Load | Store:
             if memory.buffer == self.sum.total.name:
-                return replace(memory, indices=own)
+                return replace(memory, indices=total)
             return memory
 
-        body = copy((*_needed(self.sum.prefix, part), *part), self.names)
         body = rewrite(body, memory=accumulator)
-        places = {
-            v: as_index(self.groups[v]) * self.side + as_index(self.items[v]) for v in self.pair
-        }
+        places = {v: as_index(self.groups[v]) * self.extents[v] + self.own[v] for v in self.pair}
         body = substitute(body, places)
-        conditions = [(places[v], as_index(v.extent)) for v in self.pair if v.extent % self.side]
-        if conditions:
+        conditions = [
+            (places[v], as_index(v.extent)) for v in self.pair if v.extent % self.extents[v]
+        ]
+        if conditions and not self.stays_inside(body):
             body = (Guard(tuple(conditions), body),)
-        return nest([self.items[v] for v in self.pair], body, LoopKind.ITEM)[0]
+        return nest(list(self.apart.values()), body, LoopKind.UNROLLED)
+
+    def stays_inside(self, body: Body) -> bool:
+        """Return whether `body` uses the group's own memory alone, and cannot trap."""
+        inside = {self.sum.total.name, *(panel.name for panel in self.panels.values())}
+        return all(
+            s.buffer in inside if isinstance(s, Load | Store) else isinstance(s, Let) for s in body
+        ) and not any(isinstance(s, Let) and s.op in _MAY_TRAP for s in body)
+
+    def in_items(self, body: Body, serial: Sequence[LoopVariable] = ()) -> Statement:
+        """Return `body` in serial loops in the loops over the items."""
+        inner = nest(list(serial), body, LoopKind.SERIAL)
+        return nest(list(self.items.values()), inner, LoopKind.ITEM)[0]
 
 
 def _needed(values: Body, part: Body) -> Body:

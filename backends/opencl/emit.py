@@ -103,7 +103,7 @@ class _Function:
         self.types.update({s.name: s.type for s in statements(body) if isinstance(s, Scratch)})
         library.require(*(t.dtype for t in self.types.values()))
         self.names = Names()
-        self.owned = layout.owned if layout else frozenset()
+        self.owned: Mapping[str, int] = layout.owned if layout else {}
         groups = volume(layout.groups) if layout else 1
         small = groups < 2**31 and _fits_int(body, self.types)
         self.index_type = "int" if small else "long"
@@ -149,7 +149,8 @@ class _Function:
             self.declare(scratch, "__local ")
         for owned in in_group(layout.body):
             if isinstance(owned, Scratch) and owned.name in layout.owned:
-                self.line(f"{C_TYPES[owned.type.dtype]} {self.memory(owned.name)}[1];")
+                size = math.prod(owned.type.shape[layout.owned[owned.name] :])
+                self.line(f"{C_TYPES[owned.type.dtype]} {self.memory(owned.name)}[{size}];")
 
     def unravel(self, number: str, variables: Sequence[LoopVariable]) -> None:
         """Declare the variables of a nest, of which this is iteration `number`."""
@@ -238,6 +239,8 @@ class _Function:
             self.items(loop, self.layout)
             return
         name, kind = self.variable(loop.variable), self.index_type
+        if loop.kind is LoopKind.UNROLLED:
+            self.line("#pragma unroll")
         self.open(f"for ({kind} {name} = 0; {name} < {loop.variable.extent}; ++{name})")
         self.block(loop.body)
         if loop.kind is LoopKind.GROUP and self.layout is not None:
@@ -266,9 +269,8 @@ class _Function:
     # --- places
 
     def place(self, name: str, indices: tuple[Index, ...]) -> str:
-        if name in self.owned:
-            return f"{self.memory(name)}[0]"
-        offset = linearise(indices, self.types[name].shape)
+        axes = self.owned.get(name, 0)  # a work-item has no other part than its own
+        offset = linearise(indices[axes:], self.types[name].shape[axes:])
         return f"{self.memory(name)}[{self.index(offset)}]"
 
     def index(self, index: Index) -> str:

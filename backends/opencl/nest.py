@@ -8,7 +8,7 @@ a single work-item can run it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.index import LoopVariable, as_index
@@ -81,15 +81,16 @@ def in_group(body: tuple[Statement, ...]) -> Iterator[Statement]:
 class Layout:
     """What a shared-out nest needs: its size in groups and items, and where its scratch lives.
 
-    `owned` names the scratch of the group of which each work-item uses only one element, its own:
-    it is a private variable. The rest of the group's scratch is `local` memory.
+    `owned` names the scratch of the group of which each work-item uses only its own part, the one
+    at its loop variables: that part is private memory. It tells how many of the first axes are
+    those variables. The rest of the group's scratch is `local` memory.
     """
 
     groups: tuple[LoopVariable, ...]
     body: tuple[Statement, ...]
     items: int
     local: tuple[Scratch, ...]
-    owned: frozenset[str]
+    owned: Mapping[str, int]
 
     @property
     def local_bytes(self) -> int:
@@ -105,19 +106,31 @@ def lay_out(nest: Loop, most_items: int) -> Layout:
     widest = max((volume(perfect_nest(s, LoopKind.ITEM)[0]) for s in items), default=1)
     count = max(1, min(widest, most_items))
     scratch = [s for s in shared if isinstance(s, Scratch)]
-    owned = {s.name for s in scratch if s.scope is not Scope.LOCAL and s.type.size <= count}
-    for loop in items:
-        owned -= _not_owned(loop, scratch)
-    owned -= {s.buffer for s in shared if isinstance(s, Load)}
+    by_all = {s.buffer for s in shared if isinstance(s, Load)}
+    owned = {
+        s.name: axes
+        for s in scratch
+        if s.scope is not Scope.LOCAL
+        and s.name not in by_all
+        and (axes := _own_axes(s, items, count)) is not None
+    }
     local = tuple(s for s in scratch if s.name not in owned)
-    return Layout(groups, body, count, local, frozenset(owned))
+    return Layout(groups, body, count, local, owned)
 
 
-def _not_owned(nest: Loop, scratch: list[Scratch]) -> set[str]:
-    """Return the scratch of which an iteration may use another element than its own."""
-    variables, body = perfect_nest(nest, LoopKind.ITEM)
-    own = tuple(as_index(v) for v in variables)
-    extents = tuple(v.extent for v in variables)
-    fits = {s.name for s in scratch if s.type.shape == extents}
-    accesses = [s for s in statements(body) if isinstance(s, Load | Store)]
-    return {a.buffer for a in accesses if a.buffer not in fits or a.indices != own}
+def _own_axes(scratch: Scratch, nests: Sequence[Loop], count: int) -> int | None:
+    """Return how many of the first axes of `scratch` are the variables of every nest that uses it,
+    None where an iteration may use another part than its own."""
+    found: set[int] = set()
+    for loop in nests:
+        variables, body = perfect_nest(loop, LoopKind.ITEM)
+        own, axes = tuple(map(as_index, variables)), len(variables)
+        accesses = [s for s in statements(body) if isinstance(s, Load | Store)]
+        used = [a for a in accesses if a.buffer == scratch.name]
+        if not used:
+            continue
+        fits = scratch.type.shape[:axes] == tuple(v.extent for v in variables)
+        if not fits or volume(variables) > count or any(a.indices[:axes] != own for a in used):
+            return None
+        found.add(axes)
+    return found.pop() if len(found) == 1 else None

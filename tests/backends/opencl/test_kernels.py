@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from graphc.backends.opencl import BACKEND
+from graphc.backends.opencl.emit import emit_kernel
+from graphc.backends.opencl.functions import Library
+from graphc.backends.opencl.primitives import Features
 from graphc.kernel import Barrier, Kernel, Loop, Statement, statements
 from graphc.kernel_text import parse_kernel
 from graphc.passes.schedule_gpu import schedule_gpu
@@ -120,6 +124,26 @@ def test_matmul_of_other_types(dtype: str) -> None:
     check(kernel, buffer_values(kernel))
 
 
+def test_the_results_of_an_item_are_in_registers() -> None:
+    kernel = schedule_gpu(matmul(130, 20, 260), replace(BACKEND.target(), cores=1))
+    source = emit_kernel(kernel, Library(Features(True, True)), "k", 256, frozenset())[0]
+    accumulators = re.search(r"\n  float b_acc\[(\d+)\];", source)
+    assert accumulators and accumulators[1] == "64"
+    assert source.count("#pragma unroll") >= 6  # rows and columns: to start, to add, to store
+
+
+@pytest.mark.parametrize("cores", [1, 10, 10**6])
+def test_matmul_under_a_mask(cores: int) -> None:
+    """A third operand is read where the result lies, which must not be beyond the edge."""
+    text = MATMUL.replace("y: float32[M, N] out)", "m: float32[M, N] in, y: float32[M, N] out)")
+    text = text.replace("%x = load", "%m = load m[i, j] : float32  %xm = load")
+    text = text.replace("%new =", "%x = mul(%xm, %m) : float32  %new =")
+    kernel = parse_kernel(text.replace("M", "35").replace("K", "19").replace("N", "50"))
+    arrays = buffer_values(kernel)
+    scheduled = schedule_gpu(kernel, replace(BACKEND.target(), cores=cores))
+    assert_same_bits(on_device(scheduled, arrays), expected(kernel, arrays), "the device")
+
+
 def test_long_sums_in_blocks() -> None:
     text = """kernel long(x: float32[70, 64] in, y: float32[64] out) {
       for one < 1 parallel {
@@ -194,6 +218,22 @@ GROUPS = {
         barrier
         %b = load t[2] : float32
         for j < 4 item { store y[g, j] = %b } } }""",
+    "registers of which each item has a part": """kernel k(x: float32[2, 4, 3] in,
+                                                       y: float32[2, 4, 3] out) {
+      for g < 2 group {
+        scratch t : float32[4, 3] register
+        for i < 4 item { for u < 3 unrolled { %a = load x[g, i, u] : float32  store t[i, u] = %a } }
+        for j < 4 item { for v < 3 unrolled {
+          %b = load t[j, -1*v + 2] : float32  store y[g, j, v] = %b } } } }""",
+    "registers that two nests part differently": """kernel k(x: float32[4, 4, 2] in,
+                                                         y: float32[4, 4, 2] out) {
+      for g < 1 group {
+        scratch t : float32[4, 4, 2] register
+        for i < 4 item { for j < 4 item { for u < 2 unrolled {
+          %a = load x[i, j, u] : float32  store t[i, j, u] = %a } } }
+        barrier
+        for k < 4 item { for l < 4 item { for m < 2 item {
+          %b = load t[k, l, m] : float32  store y[k, l, m] = %b } } } } }""",
     "more items than a group has": """kernel k(x: float32[2, 700] in, y: float32[2, 700] out) {
       for g < 2 group {
         scratch t : float32[700] local
