@@ -72,6 +72,7 @@ class Device:
         self.group_items = min(256, int(handle.max_work_group_size))
         self.local_bytes = int(handle.local_mem_size)
         self.parameter_bytes = int(handle.max_parameter_size)
+        self.memory_bytes = int(handle.global_mem_size)
 
     def build(self, source: str) -> pyopencl.Program:
         """Return the built program; raises BackendError with the log of the compiler."""
