@@ -58,19 +58,25 @@ class Part:
 
 
 def emit_kernel(
-    kernel: Kernel, library: Library, name: str, most_items: int, status: frozenset[str]
+    kernel: Kernel,
+    library: Library,
+    name: str,
+    status: frozenset[str],
+    *,
+    most_items: int,
+    cores: int,
 ) -> tuple[str, tuple[Part, ...]]:
     """Return the source of `kernel` and its parts, in the order in which they run.
 
     `name` begins the names of its functions; what they call is added to `library`. A store to a
-    buffer of `status` keeps the first number stored. Raises BackendError where the device lacks a
-    type.
+    buffer of `status` keeps the first number stored. Groups have at most `most_items`, and fill
+    `cores`. Raises BackendError where the device lacks a type.
     """
     nests = top_nests(kernel)
     if nests is None:
         bodies: list[tuple[tuple[Statement, ...], Layout | None]] = [(kernel.body, None)]
     else:
-        layouts = [lay_out(nest, most_items) for nest in nests]
+        layouts = [lay_out(nest, most_items, cores) for nest in nests]
         bodies = [(layout.body, layout) for layout in layouts if volume(layout.groups)]
     texts, parts = [], []
     for number, (body, layout) in enumerate(bodies):

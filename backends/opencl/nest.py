@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from graphc.index import LoopVariable, as_index
 from graphc.kernel import (
     Barrier,
+    Guard,
     IndexValue,
     Kernel,
     Let,
@@ -28,6 +29,8 @@ from graphc.kernel import (
 )
 
 _IN_GROUP = (Let, Load, IndexValue, Scratch, Barrier)
+_FEWEST_ITEMS = 64  # of a group, where there is work for so many: a core holds few groups at once
+_ITEMS_OF_A_CORE = 2048  # that it can keep in flight; about what GPUs have
 
 
 def top_nests(kernel: Kernel) -> tuple[Loop, ...] | None:
@@ -98,13 +101,12 @@ class Layout:
         return sum(max(s.type.nbytes, s.type.dtype.itemsize) for s in self.local)
 
 
-def lay_out(nest: Loop, most_items: int) -> Layout:
-    """Return how a group nest is run by work-groups of at most `most_items`."""
+def lay_out(nest: Loop, most_items: int, cores: int) -> Layout:
+    """Return how a group nest is run by work-groups of at most `most_items` on so many cores."""
     groups, body = perfect_nest(nest, LoopKind.GROUP)
     shared = list(in_group(body))
     items = [s for s in shared if isinstance(s, Loop) and s.kind is LoopKind.ITEM]
-    widest = max((volume(perfect_nest(s, LoopKind.ITEM)[0]) for s in items), default=1)
-    count = max(1, min(widest, most_items))
+    count = _group_items(body, volume(groups), most_items, cores)
     scratch = [s for s in shared if isinstance(s, Scratch)]
     by_all = {s.buffer for s in shared if isinstance(s, Load)}
     owned = {
@@ -116,6 +118,42 @@ def lay_out(nest: Loop, most_items: int) -> Layout:
     }
     local = tuple(s for s in scratch if s.name not in owned)
     return Layout(groups, body, count, local, owned)
+
+
+def _group_items(body: tuple[Statement, ...], groups: int, most: int, cores: int) -> int:
+    """Return how many items a group has: as many as its widest nest can use, or fewer where the
+    groups fill the device all the same and fewer items then wait for the others."""
+    nests = list(_item_nests(body))
+    sizes = {max(1, min(width, most)) for width, _ in nests} or {1}
+    enough = [n for n in sizes if n >= _FEWEST_ITEMS and groups * n >= cores * _ITEMS_OF_A_CORE]
+
+    def held(size: int) -> int:
+        return size * sum(steps * -(-width // size) for width, steps in nests)
+
+    return min(enough, key=lambda n: (held(n), -n), default=max(sizes))
+
+
+def _item_nests(body: tuple[Statement, ...], times: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield the iterations of each nest of item loops, and the statements that one runs in all."""
+    for statement in body:
+        if not isinstance(statement, Loop):
+            continue
+        if statement.kind is LoopKind.ITEM:
+            variables, inner = perfect_nest(statement, LoopKind.ITEM)
+            yield volume(variables), times * _steps(inner)
+        else:
+            yield from _item_nests(statement.body, times * statement.variable.extent)
+
+
+def _steps(body: tuple[Statement, ...]) -> int:
+    """Return how many statements running `body` takes."""
+    total = 0
+    for statement in body:
+        if isinstance(statement, Loop):
+            total += statement.variable.extent * _steps(statement.body)
+        else:
+            total += _steps(statement.body) if isinstance(statement, Guard) else 1
+    return total
 
 
 def _own_axes(scratch: Scratch, nests: Sequence[Loop], count: int) -> int | None:

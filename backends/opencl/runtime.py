@@ -190,7 +190,12 @@ def emit_plan(plan: Plan, device: Device) -> tuple[str, dict[Kernel, tuple[Part,
     parts: dict[Kernel, tuple[Part, ...]] = {}
     for number, kernel in enumerate(plan.kernels):
         text, parts[kernel] = emit_kernel(
-            kernel, library, f"k{number}", device.group_items, _status_buffers(plan, kernel)
+            kernel,
+            library,
+            f"k{number}",
+            _status_buffers(plan, kernel),
+            most_items=device.group_items,
+            cores=device.cores,
         )
         texts.append(text)
         for part in parts[kernel]:

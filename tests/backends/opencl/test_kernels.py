@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphc.backends.opencl import BACKEND
-from graphc.backends.opencl.emit import emit_kernel
+from graphc.backends.opencl.emit import Part, emit_kernel
 from graphc.backends.opencl.functions import Library
 from graphc.backends.opencl.primitives import Features
 from graphc.kernel import Barrier, Kernel, Loop, Statement, statements
@@ -56,6 +56,17 @@ CENTRE = """kernel centre(x: float32[ROWS, 37] in, y: float32[ROWS, 37] out) {
     %mean = div(%sum, %count) : float32
     for j < 37 parallel {
       %e = load x[i, j] : float32  %d = sub(%e, %mean) : float32  store y[i, j] = %d } } }"""
+# each row without its first 64 sums: few items at first, many in the end
+WIDE = """kernel wide(x: float32[ROWS, 640] in, y: float32[ROWS, 640] out) {
+  for i < ROWS parallel {
+    scratch lane : float32[64] register
+    for l < 64 parallel { %zero = literal() 0.0 : float32  store lane[l] = %zero }
+    for s < 10 serial { for m < 64 parallel {
+      %a = load x[i, 64*s + m] : float32  %o = load lane[m] : float32
+      %n = add(%o, %a) : float32  store lane[m] = %n } }
+    for j < 640 parallel {
+      %e = load x[i, j] : float32  %p = load lane[((j) mod 64)] : float32
+      %d = sub(%e, %p) : float32  store y[i, j] = %d } } }"""
 STEP = """for tN < N parallel { %pN = load lane[tN] : float32  %qN = load lane[tN + N] : float32
     %rN = add(%pN, %qN) : float32  store lane[tN] = %rN }"""
 
@@ -124,9 +135,28 @@ def test_matmul_of_other_types(dtype: str) -> None:
     check(kernel, buffer_values(kernel))
 
 
+def emitted(kernel: Kernel, cores: int) -> tuple[str, tuple[Part, ...]]:
+    library = Library(Features(has_float64=True, exact_division=True))
+    return emit_kernel(kernel, library, "k", frozenset(), most_items=256, cores=cores)
+
+
+@pytest.mark.parametrize(("cores", "items"), [(1, 64), (16, 64), (17, 256), (1000, 256)])
+def test_groups_are_as_wide_as_fills_the_device(cores: int, items: int) -> None:
+    """Of 512 rows the sum has 64 items at work, the rest 256."""
+    kernel = parse_kernel(WIDE.replace("ROWS", "512"))
+    _, (part,) = emitted(schedule_gpu(kernel, BACKEND.target()), cores)
+    assert (part.groups, part.items) == (512, items)
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+def test_rows_wider_than_their_groups(rows: int) -> None:
+    kernel = parse_kernel(WIDE.replace("ROWS", str(rows)))
+    check(kernel, buffer_values(kernel))
+
+
 def test_the_results_of_an_item_are_in_registers() -> None:
     kernel = schedule_gpu(matmul(130, 20, 260), replace(BACKEND.target(), cores=1))
-    source = emit_kernel(kernel, Library(Features(True, True)), "k", 256, frozenset())[0]
+    source, _ = emitted(kernel, cores=1)
     accumulators = re.search(r"\n  float b_acc\[(\d+)\];", source)
     assert accumulators and accumulators[1] == "64"
     assert source.count("#pragma unroll") >= 6  # rows and columns: to start, to add, to store
