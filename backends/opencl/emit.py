@@ -38,8 +38,13 @@ from graphc.kernel import (
     Value,
     statements,
 )
+from graphc.op import scalar_program
+from graphc.scalar import PRIMITIVES
 from graphc.tensor_type import TensorType
 
+_IN_FLIGHT = 16  # iterations of a loop that reads on and on
+_SHORT = 20  # operations of such an iteration, at most
+_MOST_UNROLLED = 16  # passes of a group over more iterations than it has items
 _BARRIER = "barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);"
 
 
@@ -105,6 +110,7 @@ class _Function:
     ) -> None:
         self.buffers = [kernel.buffers[i] for i in taken]
         self.body, self.layout, self.library, self.status = body, layout, library, status
+        self.given = frozenset(b.name for b in self.buffers)
         self.types: dict[str, TensorType] = {b.name: b.type for b in self.buffers}
         self.types.update({s.name: s.type for s in statements(body) if isinstance(s, Scratch)})
         library.require(*(t.dtype for t in self.types.values()))
@@ -247,15 +253,23 @@ class _Function:
         name, kind = self.variable(loop.variable), self.index_type
         if loop.kind is LoopKind.UNROLLED:
             self.line("#pragma unroll")
+        elif self.streams(loop):
+            self.line(f"#pragma unroll {_IN_FLIGHT}")
         self.open(f"for ({kind} {name} = 0; {name} < {loop.variable.extent}; ++{name})")
         self.block(loop.body)
         if loop.kind is LoopKind.GROUP and self.layout is not None:
             self.line(_BARRIER)  # the next iteration uses the same local memory
         self.close()
 
+    def streams(self, loop: Loop) -> bool:
+        """Return whether a work-item alone runs a short loop that reads on and on: it waits for
+        each load, unless many of them are in flight."""
+        loads = (s for s in loop.body if isinstance(s, Load) and s.buffer in self.given)
+        return self.layout is None and any(loads) and _cost(loop.body) <= _SHORT
+
     def items(self, loop: Loop, layout: Layout) -> None:
         variables, body = perfect_nest(loop, LoopKind.ITEM)
-        count, size, kind = volume(variables), layout.items, self.index_type
+        count, size = volume(variables), layout.items
         if count == size:
             self.open("")
             number = "item"
@@ -263,14 +277,26 @@ class _Function:
             self.open(f"if (item < {count})")
             number = "item"
         else:
-            self.open(f"for ({kind} number = item; number < {count}; number += {size})")
-            number = "number"
+            number = self.open_passes(count, size)
         if count:
             self.unravel(number, variables)
             outer, self.layout = self.layout, None  # inside, every loop is this work-item's own
             self.block(body)
             self.layout = outer
         self.close()
+
+    def open_passes(self, count: int, size: int) -> str:
+        """Open the loop in which an item has several of `count` iterations; return their number.
+
+        The compiler knows how often the loop goes round, and has all its loads in flight at once.
+        """
+        passes, kind = -(-count // size), self.index_type
+        if passes <= _MOST_UNROLLED:
+            self.line("#pragma unroll")
+        inside = f" && {size} * pass + item < {count}" if count % size else ""
+        self.open(f"for ({kind} pass = 0; pass < {passes}{inside}; ++pass)")
+        self.line(f"const {kind} number = {size} * pass + item;")
+        return "number"
 
     # --- places
 
@@ -300,6 +326,21 @@ class _Function:
             return f"(({numerator}) {symbol} {atom.divisor})"
         function = "graphc_floordiv" if isinstance(atom, FloorDiv) else "graphc_mod"
         return f"({self.index_type}){function}({numerator}, {atom.divisor})"
+
+
+def _cost(body: tuple[Statement, ...]) -> float:
+    """Return how many operations `body` is once formulas are written out; inner loops are many."""
+    return sum(map(_operations, body))
+
+
+def _operations(statement: Statement) -> float:
+    if isinstance(statement, Loop | Guard):
+        return math.inf
+    if not isinstance(statement, Let) or statement.op in PRIMITIVES:
+        return 1
+    parameters = tuple(o.dtype.compute for o in statement.operands)
+    program = scalar_program(statement.op, parameters, statement.result.dtype.compute)
+    return len(program.instructions)
 
 
 def _fits_int(body: tuple[Statement, ...], types: Mapping[str, TensorType]) -> bool:

@@ -123,10 +123,17 @@ def test_elementwise(m: int, n: int, target: Target) -> None:
 
 
 def test_a_flat_nest_has_a_guarded_tail() -> None:
-    text = print_kernel(check(sized(ELEMENTWISE, M=20, N=20), GPU))
+    few = replace(GPU, cores=1)
+    text = print_kernel(check(sized(ELEMENTWISE, M=20, N=20), few))
     assert "for i_1 < 2 group" in text and "for i_2 < 256 item" in text
     assert "if 256*i_1 + i_2 < 400" in text
-    assert "if" not in print_kernel(check(sized(ELEMENTWISE, M=32, N=16), GPU))
+    assert "if" not in print_kernel(check(sized(ELEMENTWISE, M=32, N=16), few))
+
+
+@pytest.mark.parametrize(("cores", "items"), [(1, 256), (4, 256), (8, 128), (100, 32)])
+def test_a_flat_nest_is_spread_over_the_cores(cores: int, items: int) -> None:
+    text = print_kernel(schedule_gpu(sized(ELEMENTWISE, M=32, N=32), replace(GPU, cores=cores)))
+    assert f"< {1024 // items} group" in text and f"< {items} item" in text
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)

@@ -154,6 +154,34 @@ def test_rows_wider_than_their_groups(rows: int) -> None:
     check(kernel, buffer_values(kernel))
 
 
+@pytest.mark.parametrize(
+    ("body", "unrolls"),
+    [
+        ("%n = add(%o, %a) : float32", True),
+        ("%n = tanh(%a) : float32", False),  # long enough to fill the time
+    ],
+)
+def test_short_loops_that_read_have_many_loads_in_flight(body: str, unrolls: bool) -> None:
+    text = f"""kernel k(x: float32[50, 40] in, y: float32[40] out) {{ for i < 40 parallel {{
+      scratch t : float32[] register
+      %z = literal() 0.0 : float32  store t[] = %z
+      for k < 50 serial {{
+        %a = load x[k, i] : float32  %o = load t[] : float32  {body}  store t[] = %n }}
+      %r = load t[] : float32  store y[i] = %r }} }}"""
+    kernel = parse_kernel(text)
+    source, _ = emitted(check(kernel, buffer_values(kernel)), cores=1)
+    assert ("#pragma unroll 16\n" in source) == unrolls
+
+
+def test_the_passes_of_a_group_over_a_wide_loop_are_counted() -> None:
+    """For 640 iterations 64 items go round ten times, for 700 eleven, the last time not all."""
+    for width, head in ((640, "pass < 10;"), (700, "pass < 11 && 64 * pass + item < 700;")):
+        text = WIDE.replace("ROWS, 640", f"ROWS, {width}").replace("j < 640", f"j < {width}")
+        kernel = parse_kernel(text.replace("ROWS", "512"))
+        source, _ = emitted(schedule_gpu(kernel, BACKEND.target()), cores=1)
+        assert f"#pragma unroll\n  for (int pass = 0; {head}" in source
+
+
 def test_the_results_of_an_item_are_in_registers() -> None:
     kernel = schedule_gpu(matmul(130, 20, 260), replace(BACKEND.target(), cores=1))
     source, _ = emitted(kernel, cores=1)
