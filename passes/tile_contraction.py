@@ -2,11 +2,12 @@
 results in the registers of each work-item.
 
 A contraction `out[…, i, …, j, …] = sum over k of a[…, i, k] * b[…, k, j]` becomes, for each tile
-of (i, j), a walk along k in steps: the group's items load one panel of each operand, wait, and add
-the products of the panels to their accumulators, in ascending k. An item has `outputs` accumulators
-along i and along j; they lie as many rows and columns apart as there are items, so that adjacent
-items read adjacent elements. Loads that vary with both or neither of i and j stay where they are.
-The order of additions, and so every bit, is that of the naive loops.
+of (i, j), a walk along k in steps. In each, the group's items put what they have fetched of both
+operands into panels, wait, fetch what the next step needs, and add the products of the panels to
+their accumulators, in ascending k. An item has `outputs` results along i and along j, four of them
+side by side, so that it reads four elements of a panel at once. Loads that vary with both or
+neither of i and j stay where they are. The order of additions, and so every bit, is that of the
+naive loops.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from graphc.index import Index, LoopVariable, as_index
+from graphc.index import Index, LoopVariable, as_index, delinearise
 from graphc.kernel import (
     Barrier,
     Guard,
@@ -47,7 +49,8 @@ _SIDES = (16, 8)  # items of a group along i and along j
 _OUTPUTS = (1, 2, 4, 8)  # of an item along i, or along j
 _SHORTEST = 4  # a sum of fewer products is not worth panels
 _DEPTHS = (32, 16, 8)  # products between two barriers
-_PANEL = 2200  # elements of a panel: with more, fewer groups share the local memory of a core
+_PANEL = 1200  # elements of a panel: an item holds what it has fetched of them in registers
+_TOGETHER = 4  # float32 that a work-item reads from local memory at once
 _MAY_TRAP = frozenset({"quotient", "modulus", "lookup"})  # for some operands
 
 
@@ -81,8 +84,7 @@ class _Tile:
     @property
     def elements(self) -> int:
         """How many elements a panel has at most."""
-        longest = max(self.extents)
-        return max(longest * (self.depth + 1), self.depth * (longest + 1))
+        return self.depth * (max(self.extents) + _TOGETHER)
 
 
 def tile_contraction(
@@ -199,6 +201,9 @@ def _operand_axes(
     return best
 
 
+_PanelLoads: TypeAlias = Sequence[tuple[Load, LoopVariable]]  # and along which of i and j
+
+
 @dataclass
 class _Tiling:
     """Builds the tiled nest."""
@@ -215,96 +220,129 @@ class _Tiling:
         self.extents = dict(zip(self.pair, self.tile.extents, strict=True))
         self.groups = {v: self.names.variable(v, -(-v.extent // self.extents[v])) for v in (i, j)}
         self.panels: dict[str, Scratch] = {}
-        found, k, depth = self.sum, self.sum.k, self.tile.depth
+        self.fetched: dict[str, Scratch] = {}
+        found = self.sum
         shape = (self.tile.side, self.tile.side, *self.tile.outputs)
         total = replace(found.total, type=TensorType(shape, found.total.type.dtype))
-        whole, rest = divmod(k.extent, depth)
-        walk: list[Statement] = []
-        if whole:
-            step = self.names.variable(k, whole)
-            walk.append(Loop(step, LoopKind.SERIAL, self.step(as_index(step) * depth, depth)))
-        if rest:
-            walk.extend(self.step(as_index(whole * depth), rest))
-        start = self.at_own_places(found.start)
-        finish = self.at_own_places(found.suffix)
-        panels = tuple(self.panels.values())
-        inside = (*panels, total, start, *nest(list(found.outer), tuple(walk), LoopKind.SERIAL))
+        loads = [(load, side) for load in _panel_loads(found) if (side := self.side_of(load))]
+        for load, side in loads:
+            self.reserve(load, side)
+        walk = nest(list(found.outer), self.walk(loads), LoopKind.SERIAL)
+        start, finish = self.at_own_places(found.start), self.at_own_places(found.suffix)
+        scratch = (*self.panels.values(), *self.fetched.values(), total)
         rows = [v for v in self.variables if v not in self.pair]
         groups = [*rows, self.groups[i], self.groups[j]]
-        return nest(groups, (*inside, finish), LoopKind.GROUP)
+        return nest(groups, (*scratch, start, *walk, finish), LoopKind.GROUP)
 
-    def step(self, first: Index, count: int) -> Body:
-        """Fill the panels for `count` products from `first` on, and add them up."""
-        staged = {s.result.name: side for s in _panel_loads(self.sum) if (side := self.side_of(s))}
-        fills = tuple(
-            self.fill(load, staged[load.result.name], first, count)
-            for load in _panel_loads(self.sum)
-            if load.result.name in staged
+    def reserve(self, load: Load, side: LoopVariable) -> None:
+        """Make the panel of a load, and the registers for what an item fetches of it.
+
+        Rows of a panel are longer than what they hold, so that its columns lie in all banks.
+        """
+        name, dtype = load.result.name, load.result.dtype
+        shape = (self.tile.depth, self.extents[side] + _TOGETHER)
+        panel = self.names.fresh(f"panel_{load.buffer}")
+        self.panels[name] = Scratch(panel, TensorType(shape, dtype), Scope.LOCAL)
+        items = self.tile.side
+        each = -(-self.tile.depth * self.extents[side] // items**2)
+        fetched = self.names.fresh(f"fetched_{load.buffer}")
+        self.fetched[name] = Scratch(
+            fetched, TensorType((items, items, each), dtype), Scope.REGISTER
         )
+
+    def walk(self, loads: _PanelLoads) -> Body:
+        """Return the steps along k; what remains of it is a step of its own."""
+        k, depth = self.sum.k, self.tile.depth
+        whole, rest = divmod(k.extent, depth)
+        step = self.names.variable(k, whole)
+        here, after = as_index(step) * depth, (as_index(step) + 1, as_index(whole))
+        ahead = self.fetch(loads, here + depth, depth, after) if whole > 1 else ()
+        add = (Barrier(), *ahead, self.add(loads, here, depth), Barrier())
+        steps = (*self.put(loads, depth), *add)
+        result: Body = (*self.fetch(loads, as_index(0), depth), Loop(step, LoopKind.SERIAL, steps))
+        if rest:
+            last = as_index(whole * depth)
+            result += (*self.fetch(loads, last, rest), *self.put(loads, rest), Barrier())
+            result += (self.add(loads, last, rest), Barrier())
+        return result
+
+    def add(self, loads: _PanelLoads, first: Index, count: int) -> Statement:
+        """Return the nest that adds the products of the panels, `count` from `first` on."""
         k = self.names.variable(self.sum.k, count)
+        sides = {load.result.name: side for load, side in loads}
         self.renew()
 
         def from_panel(memory: Load | Store) -> Load | Store:
-            if isinstance(memory, Load) and memory.result.name in staged:
-                side = staged[memory.result.name]
-                place = self.in_panel(side, self.own[side], as_index(k))
-                return replace(memory, buffer=self.panel(memory, side), indices=place)
+            if isinstance(memory, Load) and memory.result.name in sides:
+                place = (as_index(k), self.own[sides[memory.result.name]])
+                return replace(memory, buffer=self.panels[memory.result.name].name, indices=place)
             return memory
 
         body = rewrite(self.sum.body, memory=from_panel)
         body = substitute(body, {self.sum.k: first + as_index(k)})
-        add = self.in_items(self.outputs_of(body), (k,))
-        return (*fills, Barrier(), add, Barrier())
+        return self.in_items(self.outputs_of(body), (k,))
 
     def side_of(self, load: Load) -> LoopVariable | None:
         """Return along which of i and j a panel of this load lies."""
         moving = [v for v in self.pair if _moves(load, v)]
         return moving[0] if len(moving) == 1 else None
 
-    def panel(self, load: Load, side: LoopVariable) -> str:
-        """Return the name of the panel of a load. Its rows are one element longer than what they
-        hold, so that what lies below one another is in different banks."""
-        name = load.result.name
-        if name not in self.panels:
-            rows, columns = self.tile.depth, self.extents[side]
-            if side is self.pair[0]:
-                rows, columns = columns, rows
-            panel = self.names.fresh(f"panel_{load.buffer}")
-            kind = TensorType((rows, columns + 1), load.result.dtype)
-            self.panels[name] = Scratch(panel, kind, Scope.LOCAL)
-        return self.panels[name].name
+    def fetch(
+        self, loads: _PanelLoads, first: Index, count: int, *conditions: tuple[Index, Index]
+    ) -> Body:
+        """Return the nests that load `count` columns of each operand, from `first` on, into
+        registers, where `conditions` hold; adjacent items load adjacent elements."""
+        return tuple(self.share(load, side, first, count, conditions) for load, side in loads)
 
-    def in_panel(self, side: LoopVariable, across: Index, along: Index) -> tuple[Index, Index]:
-        """Return the place in a panel: adjacent items, which share i, read adjacent elements."""
-        return (across, along) if side is self.pair[0] else (along, across)
+    def put(self, loads: _PanelLoads, count: int) -> Body:
+        """Return the nests that put what was fetched into the panels."""
+        return tuple(self.share(load, side, None, count) for load, side in loads)
 
-    def fill(self, load: Load, side: LoopVariable, first: Index, count: int) -> Statement:
-        """Return the nest that loads one panel; adjacent items load adjacent elements."""
-        across = self.names.variable(side, self.extents[side])
-        along = self.names.variable(self.sum.k, count)
-        value = self.names.value(load.result)
-        places = {
-            side: as_index(self.groups[side]) * self.extents[side] + as_index(across),
-            self.sum.k: first + as_index(along),
-        }
-        indices = tuple(index.substitute(places) for index in load.indices)
-        place = self.in_panel(side, as_index(across), as_index(along))
-        body: Body = (
-            Load(value, load.buffer, indices),
-            Store(self.panel(load, side), place, value),
-        )
+    def share(
+        self,
+        load: Load,
+        side: LoopVariable,
+        first: Index | None,
+        count: int,
+        conditions: tuple[tuple[Index, Index], ...] = (),
+    ) -> Statement:
+        """Return the nest in which items fetch the elements of a panel from `first` on, or, with
+        None, put them there."""
+        self.renew()
+        total, items = count * self.extents[side], self.tile.side**2
+        each = self.names.variable(side, -(-total // items))
+        own = (*map(as_index, self.items.values()), as_index(each))
+        number = own[2] * items + own[0] * self.tile.side + own[1]
+        if self.sum.k in load.indices[-1].variables:
+            across, along = delinearise(number, (self.extents[side], count))
+        else:
+            along, across = delinearise(number, (count, self.extents[side]))
+        place = as_index(self.groups[side]) * self.extents[side] + across
+        value, register = self.names.value(load.result), self.fetched[load.result.name].name
+        if first is None:
+            panel = self.panels[load.result.name].name
+            body: Body = (Load(value, register, own), Store(panel, (along, across), value))
+        else:
+            places = {side: place, self.sum.k: first + along}
+            indices = tuple(index.substitute(places) for index in load.indices)
+            body = (Load(value, load.buffer, indices), Store(register, own, value))
+        if total % items:
+            conditions += ((number, as_index(total)),)
         if side.extent % self.extents[side]:
-            body = (Guard(((places[side], as_index(side.extent)),), body),)
-        last_moves = self.sum.k in load.indices[-1].variables
-        loops = [across, along] if last_moves else [along, across]
-        return nest(loops, body, LoopKind.ITEM)[0]
+            conditions += ((place, as_index(side.extent)),)
+        guarded = (Guard(conditions, body),) if conditions else body
+        return self.in_items(nest([each], guarded, LoopKind.UNROLLED))
 
     def renew(self) -> None:
         """Make new loops over the items, and over the results of each."""
-        side, counts = self.tile.side, zip(self.pair, self.tile.outputs, strict=True)
+        side = self.tile.side
         self.items = {v: self.names.variable(v, side) for v in self.pair}
-        self.apart = {v: self.names.variable(v, count) for v, count in counts}
-        self.own = {v: as_index(self.items[v]) + as_index(self.apart[v]) * side for v in self.pair}
+        self.apart, self.own = {}, {}
+        for v, count in zip(self.pair, self.tile.outputs, strict=True):
+            self.apart[v] = self.names.variable(v, count)
+            near = min(count, _TOGETHER)
+            far, beside = delinearise(as_index(self.apart[v]), (count // near, near))
+            self.own[v] = as_index(self.items[v]) * near + beside + far * (near * side)
 
     def at_own_places(self, part: Body) -> Statement:
         """Return the nest in which each item carries out `part` for each of its results."""

@@ -158,7 +158,7 @@ class _Function:
         self.line(f"const {self.index_type} item = ({self.index_type})get_local_id(0);")
         self.unravel(f"({self.index_type})get_group_id(0)", layout.groups)
         for scratch in layout.local:
-            self.declare(scratch, "__local ")
+            self.declare(scratch, "__local ", " __attribute__((aligned(16)))")
         for owned in in_group(layout.body):
             if isinstance(owned, Scratch) and owned.name in layout.owned:
                 size = math.prod(owned.type.shape[layout.owned[owned.name] :])
@@ -234,9 +234,9 @@ class _Function:
         if self.layout is None:  # that of a group stands at the head of the function
             self.declare(scratch, "")
 
-    def declare(self, scratch: Scratch, space: str) -> None:
+    def declare(self, scratch: Scratch, space: str, attribute: str = "") -> None:
         kind, size = C_TYPES[scratch.type.dtype], max(1, scratch.type.size)
-        self.line(f"{space}{kind} {self.memory(scratch.name)}[{size}];")
+        self.line(f"{space}{kind} {self.memory(scratch.name)}[{size}]{attribute};")
 
     def guard(self, guard: Guard) -> None:
         conditions = [f"{self.index(a)} < {self.index(b)}" for a, b in guard.conditions]

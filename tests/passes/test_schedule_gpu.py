@@ -151,11 +151,11 @@ def shapes(kernel: Kernel, scope: Scope) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize(
     ("target", "side", "outputs", "depth"),
     [
-        (GPU, 16, (8, 8), 16),
-        (replace(GPU, cores=60), 16, (4, 8), 16),
+        (GPU, 16, (8, 8), 8),
+        (replace(GPU, cores=60), 16, (4, 8), 8),
         (replace(GPU, cores=500), 16, (2, 2), 32),
         (replace(GPU, cores=10**6), 16, (1, 1), 32),
-        (replace(GPU, local_bytes=10000), 16, (8, 8), 8),
+        (replace(GPU, local_bytes=8000), 16, (4, 4), 8),
         (SMALL, 8, (1, 1), 8),
     ],
 )
@@ -163,9 +163,21 @@ def test_a_matmul_is_tiled_as_the_target_allows(
     target: Target, side: int, outputs: tuple[int, int], depth: int
 ) -> None:
     kernel = schedule_gpu(sized(MATMUL, M=512, N=512, K=80), target)
-    i, j = (side * n for n in outputs)
-    assert shapes(kernel, Scope.LOCAL) == [(i, depth + 1), (depth, j + 1)]
-    assert shapes(kernel, Scope.REGISTER) == [(side, side, *outputs)]
+    extents = [side * n for n in outputs]
+    assert shapes(kernel, Scope.LOCAL) == [(depth, extent + 4) for extent in extents]
+    fetched = [(side, side, depth * extent // side**2) for extent in extents]
+    assert shapes(kernel, Scope.REGISTER) == [*fetched, (side, side, *outputs)]
+
+
+def test_the_next_step_is_fetched_before_the_sums_of_this_one() -> None:
+    """Of two steps, one is loaded before them all, and the other during the first."""
+    text = print_kernel(check(sized(MATMUL, M=16, N=16, K=64), GPU))
+    assert text.count("load a[") == 2 and text.index("load a[") < text.index("for k_1 < 2 serial")
+    body = text[text.index("for k_1 < 2 serial") :]
+    order = [body.index(mark) for mark in ("store panel_a", "barrier", "load a[", "fma(")]
+    assert order == sorted(order)
+    assert "if k_1 + 1 < 2" in body
+    assert "+ 1 <" not in print_kernel(check(sized(MATMUL, M=16, N=16, K=32), GPU))
 
 
 def test_a_matmul_is_not_tiled_where_groups_are_too_small() -> None:
@@ -177,7 +189,7 @@ def test_a_matmul_is_not_tiled_where_groups_are_too_small() -> None:
 def test_tiles_fit_the_edges() -> None:
     """A tile four times as large as the result would leave three of four items without work."""
     kernel = check(sized(MATMUL, M=33, N=16, K=20), replace(GPU, cores=1))
-    assert shapes(kernel, Scope.REGISTER) == [(16, 16, 4, 1)]
+    assert shapes(kernel, Scope.REGISTER)[-1] == (16, 16, 4, 1)
 
 
 @pytest.mark.parametrize(
