@@ -9,8 +9,8 @@ top-level nest:
     flat     all independent outer loops together are items in groups; everything inside is serial
     row      a group for each iteration of the outer loops; the independent loops inside are items,
              and scratch that crosses them is local memory
-    tiled    a sum of products: a group for each square tile of the result, with panels of the
-             operands in local memory (`graphc.passes.tile_contraction`)
+    tiled    a sum of products: a group for each tile of the result, with panels of the operands in
+             local memory and several results an item (`graphc.passes.tile_contraction`)
 """
 
 from __future__ import annotations
