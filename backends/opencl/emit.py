@@ -42,8 +42,7 @@ from graphc.op import scalar_program
 from graphc.scalar import PRIMITIVES
 from graphc.tensor_type import TensorType
 
-_IN_FLIGHT = 16  # iterations of a loop that reads on and on
-_SHORT = 20  # operations of such an iteration, at most
+_UNROLLED = 256  # operations of several iterations of a loop, written one after the other
 _MOST_UNROLLED = 16  # passes of a group over more iterations than it has items
 _BARRIER = "barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);"
 
@@ -254,7 +253,8 @@ class _Function:
         if loop.kind is LoopKind.UNROLLED:
             self.line("#pragma unroll")
         elif self.streams(loop):
-            self.line(f"#pragma unroll {_IN_FLIGHT}")
+            times = _UNROLLED // _cost(loop.body)
+            self.line(f"#pragma unroll {1 << times.bit_length() - 1}")
         self.open(f"for ({kind} {name} = 0; {name} < {loop.variable.extent}; ++{name})")
         self.block(loop.body)
         if loop.kind is LoopKind.GROUP and self.layout is not None:
@@ -265,7 +265,7 @@ class _Function:
         """Return whether a work-item alone runs a short loop that reads on and on: it waits for
         each load, unless many of them are in flight."""
         loads = (s for s in loop.body if isinstance(s, Load) and s.buffer in self.given)
-        return self.layout is None and any(loads) and _cost(loop.body) <= _SHORT
+        return self.layout is None and any(loads) and 8 * _cost(loop.body) <= _UNROLLED
 
     def items(self, loop: Loop, layout: Layout) -> None:
         variables, body = perfect_nest(loop, LoopKind.ITEM)
@@ -328,14 +328,14 @@ class _Function:
         return f"({self.index_type}){function}({numerator}, {atom.divisor})"
 
 
-def _cost(body: tuple[Statement, ...]) -> float:
+def _cost(body: tuple[Statement, ...]) -> int:
     """Return how many operations `body` is once formulas are written out; inner loops are many."""
     return sum(map(_operations, body))
 
 
-def _operations(statement: Statement) -> float:
+def _operations(statement: Statement) -> int:
     if isinstance(statement, Loop | Guard):
-        return math.inf
+        return _UNROLLED
     if not isinstance(statement, Let) or statement.op in PRIMITIVES:
         return 1
     parameters = tuple(o.dtype.compute for o in statement.operands)
