@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.backends.llvm import memory, operations, polling, primitives, spelling
+from graphc.backends.llvm import memory, operations, polling, primitives, spelling, transposition
 from graphc.backends.llvm.addresses import Environment
+from graphc.backends.llvm.division import is_parallel, is_whole
 from graphc.backends.llvm.memory import Storage
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.operations import Operand
@@ -35,6 +36,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Prefetch,
     Scope,
     Scratch,
     Statement,
@@ -78,8 +80,9 @@ def write_kernel(
 
     With `is_polled` it takes one more argument, `ptr control`; see `polling`.
     """
-    emitter = _Emitter(module, kernel, is_polled=is_polled)
+    emitter = _Emitter(module, kernel, facts, is_polled=is_polled)
     emitter.top_level(kernel.body)
+    emitter.fence()
     function = spelling.quoted(name)
     parameters = [
         f"ptr {_attributes(f)}{emitter.storages[b.name].address}"
@@ -92,27 +95,6 @@ def write_kernel(
     return Written(function, emitter.workspace_bytes)
 
 
-def is_divisible(kernel: Kernel) -> bool:
-    """Return whether several threads can share the work of `kernel`."""
-    return not _is_whole(kernel.body) and any(_is_parallel(s) for s in statements(kernel.body))
-
-
-def _is_parallel(statement: Statement) -> bool:
-    return isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL
-
-
-def _is_whole(body: tuple[Statement, ...]) -> bool:
-    """Whether the top level holds scratch memory, so that one thread must do everything."""
-    pending = list(body)
-    while pending:
-        statement = pending.pop()
-        if isinstance(statement, Scratch):
-            return True
-        if isinstance(statement, Guard):
-            pending.extend(statement.body)
-    return False
-
-
 def _attributes(facts: BufferFacts) -> str:
     return ("noalias " if facts.is_alone else "") + f"align {facts.alignment} "
 
@@ -120,10 +102,13 @@ def _attributes(facts: BufferFacts) -> str:
 class _Emitter:
     """Writes the body of one kernel."""
 
-    def __init__(self, module: Module, kernel: Kernel, *, is_polled: bool) -> None:
+    def __init__(
+        self, module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...], *, is_polled: bool
+    ) -> None:
         self.module, self.writer = module, Writer()
         self.environment = Environment(self.writer)
-        self.storages = {b.name: _storage(b, i) for i, b in enumerate(kernel.buffers)}
+        given = zip(kernel.buffers, facts, strict=True)
+        self.storages = {b.name: _storage(b, f, i) for i, (b, f) in enumerate(given)}
         self.registers = {
             s.name
             for s in statements(kernel.body)
@@ -132,9 +117,13 @@ class _Emitter:
         self.workspace_bytes = self.stack_bytes = 0
         self.mask = ""  # of the guards in the vector loop around; empty for all lanes
         self.within = 0  # the depth of the innermost guard
-        self.is_shared = not _is_whole(kernel.body)
+        self.is_shared = not is_whole(kernel.body)
         self.is_polled, self.has_barriers = is_polled, polling.has_barriers(kernel)
         self.escape = ""  # where a poll goes to in order to leave the nest around it
+        self.is_unfenced = False  # whether stores past the caches may still be on their way
+        self.copied: LoopVariable | None = None  # of the innermost loop that is written out
+        self.copied_depth = 0
+        self.columns: dict[str, list[Operand]] = {}  # what its copies load, by the load's result
 
     # --- the top level: what each thread does -----------------------------------------------------
 
@@ -170,17 +159,24 @@ class _Emitter:
     def _shared(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
             if isinstance(statement, Barrier):
+                self.fence()
                 self.writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
             elif isinstance(statement, Guard):
                 with self._guarded(self._condition(statement)):
                     self._shared(statement.body)
-            elif _is_parallel(statement):
+            elif is_parallel(statement):
                 assert isinstance(statement, Loop)
                 self._divided(statement)
             elif isinstance(statement, Loop | Store):
                 self._alone((statement,))
             else:
                 self._statement(statement)
+
+    def fence(self) -> None:
+        """Put in order what was stored past the caches, before other threads may read it."""
+        if self.is_unfenced and self.module.features.fence:
+            self.writer.line(self.module.features.fence)
+        self.is_unfenced = False
 
     def _divided(self, loop: Loop) -> None:
         """Write a loop of which each thread runs a contiguous share, the same for every kernel."""
@@ -199,10 +195,7 @@ class _Emitter:
         if not count:
             self._iterations(loop, begin, end, maybe_empty=maybe_empty)
             return
-        chunks = polling.write_chunks(self.writer, begin, end, count)
-        with self.writer.loop("0", chunks, "chunk", maybe_empty=maybe_empty) as chunk:
-            polling.write_poll(self.writer, self.escape)
-            limits = polling.write_chunk(self.writer, chunk, begin, end, count)
+        with polling.chunks(self.writer, (begin, end), count, self.escape) as limits:
             self._iterations(loop, *limits, maybe_empty=False)
 
     def _iterations(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
@@ -264,11 +257,34 @@ class _Emitter:
 
     def _load(self, statement: Load) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
-        self.environment.values[statement.result.name] = memory.load(self.environment, place)
+        value = self._transposed(statement, place) or memory.load(self.environment, place)
+        self.environment.values[statement.result.name] = value
+
+    def _transposed(self, load: Load, place: memory.Place) -> Operand | None:
+        """Return what this copy of an unrolled loop loads of a matrix that all of them load."""
+        loop = self.copied
+        if loop is None or self.writer.depth != self.copied_depth:
+            return None
+        if not transposition.is_transposing(self.environment, place, loop):
+            return None
+        copy = self.environment.variables[loop.name]
+        if copy == 0:
+            columns = transposition.load_columns(self.environment, place, loop.extent)
+            self.columns[load.result.name] = columns
+        return self.columns[load.result.name][int(copy)]
 
     def _store(self, statement: Store) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
-        memory.store(self.environment, place, self.environment.value(statement.value.name))
+        value = self.environment.value(statement.value.name)
+        self.is_unfenced |= memory.store(
+            self.environment, place, value, past_caches=statement.is_streaming
+        )
+
+    def _prefetch(self, statement: Prefetch) -> None:
+        place = memory.make_place(
+            self.environment, self.storages[statement.buffer], statement.indices, None, "", 0
+        )
+        memory.prefetch(self.environment, place, statement.level)
 
     def _place(
         self, buffer: str, indices: tuple[Index, ...], statement: Load | Store
@@ -311,9 +327,12 @@ class _Emitter:
             with self._inside(loop.variable, 0):
                 self._block(loop.body)
         elif self._is_copied(loop):
+            outer = self.copied, self.copied_depth
+            self.copied, self.copied_depth = loop.variable, self.writer.depth
             for value in range(extent):
                 with self._inside(loop.variable, value):
                     self._block(loop.body)
+            self.copied, self.copied_depth = outer
         elif loop.kind is LoopKind.VECTOR and self._is_vectorisable(extent):
             self._vector(loop)
         else:
@@ -403,9 +422,12 @@ class _Emitter:
             self.within = outer
 
 
-def _storage(buffer: Buffer, number: int) -> Storage:
+def _storage(buffer: Buffer, facts: BufferFacts, number: int) -> Storage:
     safe = "".join(c if c.isalnum() else "_" for c in buffer.name)
-    return Storage(f"%{safe}.b{number}", buffer.type, is_read_only=buffer.access is Access.IN)
+    is_read_only = buffer.access is Access.IN
+    return Storage(
+        f"%{safe}.b{number}", buffer.type, is_read_only=is_read_only, alignment=facts.alignment
+    )
 
 
 def _hint(loop: Loop) -> str:
@@ -417,6 +439,7 @@ _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
     Load: _Emitter._load,
     IndexValue: _Emitter._index_value,
     Store: _Emitter._store,
+    Prefetch: _Emitter._prefetch,
     Scratch: _Emitter._scratch,
     Loop: _Emitter._loop,
     Guard: _Emitter._guard,

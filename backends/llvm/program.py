@@ -15,7 +15,8 @@ import itertools
 from dataclasses import dataclass
 
 from graphc.backends.llvm import polling, timing, work
-from graphc.backends.llvm.kernels import BufferFacts, Written, is_divisible, write_kernel
+from graphc.backends.llvm.division import is_divisible
+from graphc.backends.llvm.kernels import BufferFacts, Written, write_kernel
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.team_code import MOST_MEMBERS
