@@ -21,9 +21,10 @@ class Rank(IntEnum):
 
     COMPILATION = 0
     VARIABLES = 1
-    LINKING = 2
-    LLVM = 3
-    NODES = 4
+    LOADING = 2
+    LINKING = 3
+    LLVM = 4
+    NODES = 5
 
 
 _across_fork: list[tuple[Rank, AbstractContextManager[Any]]] = []

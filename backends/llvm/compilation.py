@@ -4,7 +4,7 @@ The emitter writes vectors, hoists and shares by itself, so few passes are left 
 module is verified before any pass sees it, because LLVM's answer to a malformed one is to abort
 the process. The object that comes out is kept on disk (`object_cache`) under the digest of all
 that it depends on, and only linked the next time: the same text is neither parsed nor verified
-twice.
+twice. The `loader` links it where it knows how, LLVM's own linker elsewhere.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import llvmlite
-import llvmlite.binding as llvm
 
-from graphc.backends.llvm import object_cache
+from graphc.backends.llvm import loader, object_cache
+from graphc.backends.llvm.library import binding
 from graphc.backends.llvm.machine import CODE_OPTIONS, Machine
 from graphc.errors import InternalError
 from graphc.process_lock import Rank, process_lock
@@ -39,6 +39,7 @@ class Code:
 
     def __init__(self, tracker: Any) -> None:
         self._tracker = tracker
+        self.key: bytes | None = None  # of its object, where that is kept on disk
 
     def address(self, name: str) -> int:
         """Return the address of an exported function."""
@@ -56,6 +57,7 @@ def _make_immortal(thing: Any) -> None:
 def optimise(text: str, machine: Machine) -> Any:
     """Return the verified and optimised module; raises InternalError for a malformed text."""
     module = _parse(text, machine)
+    llvm = binding()
     options = llvm.create_pipeline_tuning_options(speed_level=_SPEED_LEVEL)
     builder = llvm.create_pass_builder(machine.handle, options)
     passes = llvm.create_new_module_pass_manager()
@@ -66,10 +68,11 @@ def optimise(text: str, machine: Machine) -> Any:
 
 
 def _parse(text: str, machine: Machine) -> Any:
+    llvm = binding()
     context = llvm.create_context()
     try:
         module = llvm.parse_assembly(text, context)
-        module.triple = machine.handle.triple
+        module.triple = machine.triple
         module.data_layout = str(machine.handle.target_data)
         module.verify()
     except RuntimeError as error:
@@ -93,14 +96,26 @@ def compile_module(
     if cache is None:
         return _link(_emit(text, machine), exports, imports)
     key = cache_key(text, machine)
-    image = cache.load(key)
-    if image is not None:
-        with contextlib.suppress(InternalError):  # whole, and yet not to be linked: compile anew
-            return _link(image, exports, imports)
-    image = _emit(text, machine)
-    code = _link(image, exports, imports)
-    cache.store(key, image)
+    code = load_module(key, exports, imports)
+    if code is None:
+        image = _emit(text, machine)
+        code = _link(image, exports, imports)
+        code.key = key
+        cache.store(key, image)
     return code
+
+
+def load_module(key: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) -> Code | None:
+    """Return the code whose object is kept under `key`; None where there is none that links."""
+    cache = object_cache.configured()
+    image = None if cache is None else cache.load(key)
+    if image is None:
+        return None
+    with contextlib.suppress(InternalError):  # whole, and yet not to be linked
+        code = _link(image, exports, imports)
+        code.key = key
+        return code
+    return None
 
 
 def _emit(text: str, machine: Machine) -> bytes:
@@ -112,8 +127,8 @@ def cache_key(text: str, machine: Machine) -> bytes:
     parts = (
         ("graphc", __version__),
         ("llvmlite", llvmlite.__version__),
-        ("LLVM", llvm.llvm_version_info),
-        ("triple", machine.handle.triple),
+        ("LLVM", machine.version),
+        ("triple", machine.triple),
         ("CPU", machine.name, sorted(machine.features)),
         ("code", sorted(CODE_OPTIONS.items())),
         ("passes", _SPEED_LEVEL, _PASSES),
@@ -123,7 +138,14 @@ def cache_key(text: str, machine: Machine) -> bytes:
 
 
 def _link(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) -> Code:
-    builder = llvm.JITLibraryBuilder().add_object_img(image)
+    if loader.is_supported():
+        with contextlib.suppress(loader.UnknownObjectError):
+            return Code(loader.load(image, exports, imports))
+    return _link_by_llvm(image, exports, imports)
+
+
+def _link_by_llvm(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) -> Code:
+    builder = binding().JITLibraryBuilder().add_object_img(image)
     for name in exports:
         builder.export_symbol(name)
     for name, address in imports.items():
@@ -138,7 +160,7 @@ def _link(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) ->
 def _jit() -> Any:
     """Return the process's linker, never disposed of: code may outlive Python's objects."""
     if not _jits:
-        jit = llvm.create_lljit_compiler(use_jit_link=True)
+        jit = binding().create_lljit_compiler(use_jit_link=True)
         _make_immortal(jit)
         _jits.append(jit)
     return _jits[0]
