@@ -11,29 +11,38 @@ alone knows frontend, passes and backends; it gives the frontend its differentia
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
+import sys
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
+import ml_dtypes
 import numpy as np
 
+from graphc.collection import paused_collection
+from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.executable import Backend, Executable
+from graphc.executable import Backend, Executable, Remembers
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.tracing import signature, trace
 from graphc.graph import Graph, topological_order
-from graphc.graph_verifier import verify
+from graphc.graph_digest import digest
+from graphc.graph_verifier import verify, verify_assignments
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
+from graphc.plan import Plan
+from graphc.plan_record import leaves_of
 from graphc.process_lock import Rank, process_lock
-from graphc.program import Program, Stages
+from graphc.program import Made, Program, Stages
+from graphc.target import Target
 
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
 BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
@@ -117,7 +126,7 @@ class CompiledFunction(Generic[Parameters, Result]):
         found = self._known.get(key)
         if found is not None:
             return found
-        with COMPILE_LOCK:  # two threads with the same new types compile once
+        with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
             if key not in self._known:
                 traced = trace(self._function, arguments, keywords)
                 program = compile_graph(traced.graph, self._settings)
@@ -270,25 +279,76 @@ def _graph_of(
 
 def compile_graph(graph: Graph, settings: Settings) -> Program:
     """Return `graph` as a program."""
-    with COMPILE_LOCK:
+    with COMPILE_LOCK, paused_collection():
         return _compile_graph(graph, settings)
 
 
 def _compile_graph(graph: Graph, settings: Settings) -> Program:
-    verify(graph)
+    observer = Observer(graph)
+    verify(graph) if observer.verifies else verify_assignments(graph)
     if settings.backend == "reference":
         from graphc.backends.reference import ReferenceExecutable  # rarely used
 
-        return Program(ReferenceExecutable(graph), Stages(graph, graph), settings.backend)
+        made = Made(graph)
+        return Program(ReferenceExecutable(graph), Stages(graph, lambda: made), settings.backend)
     backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
-    observer = Observer(graph)
-    state = Compilation(graph, backend.target(), settings.options)
-    state = run_pipeline(state, observer.after)
-    assert state.plan is not None
+    target, key = backend.target(), None
+    if isinstance(backend, Remembers) and backend.remembers() and not observer.is_watching:
+        key = _key(graph, target, settings)
+        recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
+        if recalled is not None:
+            return recalled
+    made = _run_passes(graph, target, settings.options, observer)
+    plan = made.plan
+    assert plan is not None
     start = time.perf_counter()
-    executable: Executable = backend.compile(state.plan)
+    executable: Executable = backend.compile(plan)
+    if key is not None and isinstance(backend, Remembers):
+        backend.remember(key, executable, leaves_of(graph))
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
-    stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds)
+    stages = Stages(graph, lambda: made, observer.seconds)
+    return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _run_passes(graph: Graph, target: Target, options: Options, observer: Observer) -> Made:
+    state = run_pipeline(Compilation(graph, target, options), observer.after)
+    return Made(state.graph, state.grouping, state.plan)
+
+
+def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
+    """Return the digest of all that a program depends on, or None where that cannot be told."""
+    compiler, content = compiler_digest(), digest(graph)
+    if compiler is None or content is None:
+        return None
+    versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
+    parts = repr((settings, target, versions)).encode()
+    return hashlib.sha256(b"".join([b"program ", compiler, content, parts])).digest()
+
+
+def _recall(
+    key: bytes,
+    graph: Graph,
+    target: Target,
+    settings: Settings,
+    backend: Remembers,
+    observer: Observer,
+) -> Program | None:
+    """Return the program that is kept on disk under `key`; its stages are made when asked for."""
+    start = time.perf_counter()
+    stages = Stages(
+        graph,
+        lambda: _run_passes(graph, target, settings.options, Observer(graph)),
+        observer.seconds,
+    )
+
+    def plan() -> Plan:
+        assert stages.plan is not None
+        return stages.plan
+
+    executable = backend.recall(key, leaves_of(graph), target, plan)
+    if executable is None:
+        return None
+    observer.recalled(time.perf_counter() - start)
     return Program(executable, stages, settings.backend, backend.stages)
 
 

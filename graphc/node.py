@@ -31,15 +31,15 @@ from graphc.tensor_type import TensorType
 class ArrayData:
     """The read-only value of a constant; equal if dtype, shape and every bit are."""
 
-    __slots__ = ("_key", "array")
+    __slots__ = ("_key", "array", "digest")
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
         native = array.dtype.newbyteorder("=")
         copy = np.array(array, dtype=native, order="C", copy=True)
         copy.flags.writeable = False
         self.array = copy
-        digest = hashlib.blake2b(copy.tobytes(), digest_size=16).digest()
-        self._key = (copy.dtype, copy.shape, digest)
+        self.digest = hashlib.blake2b(copy.tobytes(), digest_size=16).digest()
+        self._key = (copy.dtype, copy.shape, self.digest)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ArrayData) and self._key == other._key

@@ -15,13 +15,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.backends.llvm import team, timing, work
+from graphc.backends.llvm import team
+from graphc.backends.llvm.build import Built, build
 from graphc.backends.llvm.call_native import NativeProgram, native_call, remember_team
 from graphc.backends.llvm.call_outputs import address_of, makers
-from graphc.backends.llvm.compilation import assembly, compile_module
-from graphc.backends.llvm.limits import measure_limits
-from graphc.backends.llvm.machine import Machine
-from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, threads_for, write_program
+from graphc.backends.llvm.compilation import assembly
+from graphc.backends.llvm.layout import Layout
 from graphc.dtypes import as_dtype, int32, uint8
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.executable import LaunchTime, NativeCall
@@ -32,22 +31,20 @@ from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
-_LIBRARY = ("fma", "memset", "memcpy")  # what emitted code may call of the C library
-_LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
 _Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class _Frame:
     """The memory of one call at a time. `table` begins with arguments and outputs."""
 
-    def __init__(self, plan: Plan, program: Program, fixed: Sequence[int]) -> None:
+    def __init__(self, plan: Plan, layout: Layout, fixed: Sequence[int]) -> None:
         self._arena = _bytes(plan.arena_bytes)
-        self._workspace = _bytes(program.workspace_bytes * program.threads)
+        self._workspace = _bytes(layout.workspace_bytes * layout.threads)
         self._status = aligned_empty(TensorType((1,), int32))
         self.status = ctypes.c_int32.from_address(address_of(self._status))
-        self.table = (ctypes.c_uint64 * program.slots.count)()
+        self.table = (ctypes.c_uint64 * layout.slots.count)()
         memories = (self._arena, self._status, self._workspace)
-        self.table[program.slots.variable :] = [*fixed, *map(address_of, memories)]
+        self.table[layout.slots.variable :] = [*fixed, *map(address_of, memories)]
         self.address = ctypes.addressof(self.table)
 
 
@@ -68,37 +65,19 @@ def _span(variable: VariableState) -> tuple[int, int]:
     return start, start + variable.type.nbytes
 
 
-def _imports(program: Program) -> dict[str, int]:
-    """Return the addresses of the functions outside of the module that it calls."""
-    imports = {name: team.c_function(name) for name in _LIBRARY}
-    if program.threads > 1:
-        symbols = team.symbols()
-        imports |= {DISPATCH: symbols["run"], BARRIER: symbols["barrier"]}
-    return imports
-
-
 def _team_of(threads: int) -> int:
     address = team.address(threads)
     remember_team(address, threads)
     return address
 
 
-def _is_long(plan: Plan) -> bool:
-    """Return whether a call is long enough to let other threads of Python run meanwhile."""
-    return sum(work.steps(launch.kernel) for launch in plan.launches) > _LONG_STEPS
-
-
 class LlvmExecutable:
     """A plan in machine code. Any number of threads may be in `run` at once."""
 
-    def __init__(self, plan: Plan, machine: Machine, *, is_timed: bool = False) -> None:
-        self._plan, self._machine = plan, machine
-        self._program = write_program(plan, machine, is_timed=is_timed)
-        imports, exports = _imports(self._program), ["run"]
-        if is_timed:
-            imports[timing.CLOCK] = team.c_function(timing.CLOCK)
-            exports.append(timing.TIMES)
-        self._code = compile_module(self._program.text, machine, tuple(exports), imports)
+    def __init__(self, built: Built) -> None:
+        self.built = built
+        plan = self._plan = built.plan
+        self._layout, self._code = built.layout, built.code
         self._entry = _Entry(self._code.address("run"))
         self._constants = [_aligned(constant) for constant in plan.constants]
         self._written = [plan.variables[number] for number in sorted(plan.written)]
@@ -111,14 +90,14 @@ class LlvmExecutable:
     def text(self, stage: str) -> str:
         """Return "llvm", the module as it was emitted, or "asm", the assembly of it optimised."""
         if stage == "llvm":
-            return self._program.text
+            return self.built.text()
         if stage == "asm":
-            return assembly(self._program.text, self._machine)
+            return assembly(self.built.text(), self.built.machine)
         raise InternalError(f"the LLVM backend has no stage {stage!r}")
 
     def timed(self) -> TimedExecutable:
         """Return the same plan compiled so that its launches are timed."""
-        return TimedExecutable(self._plan, self._machine)
+        return TimedExecutable(build(self.built.whole(), self.built.machine, is_timed=True))
 
     def run(self, arguments: Sequence[Array]) -> tuple[Array, ...]:
         """Run once; see `graphc.executable.Executable.run`."""
@@ -132,7 +111,7 @@ class LlvmExecutable:
         finally:
             self._frames.append(frame)
         if failed:
-            check = self._plan.checks[failed - 1]
+            check = self.built.whole().checks[failed - 1]
             raise GraphcIndexError(check.message, line=str(check.line or ""))
         return outputs
 
@@ -154,7 +133,7 @@ class LlvmExecutable:
         return array
 
     def _call(self, frame: _Frame, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        table, threads = frame.table, self._program.threads
+        table, threads = frame.table, self._layout.threads
         for slot, array in enumerate(arguments):
             table[slot] = address_of(array)
         outputs = []
@@ -179,8 +158,8 @@ class LlvmExecutable:
             entry=self._code.address("run"),
             table=frame.address,
             status=ctypes.addressof(frame.status),
-            threads=self._program.threads,
-            releases=_is_long(self._plan),
+            threads=self._layout.threads,
+            releases=self._layout.is_long,
             inputs=self._plan.inputs,
             outputs=tuple(zip(self._plan.outputs, self._makers, strict=True)),
         )
@@ -190,18 +169,18 @@ class LlvmExecutable:
         """Return a frame that no other call is using."""
         with contextlib.suppress(IndexError):
             return self._frames.pop()
-        return _Frame(self._plan, self._program, self._fixed)
+        return _Frame(self._plan, self._layout, self._fixed)
 
 
 class TimedExecutable(LlvmExecutable):
     """A plan whose launches are timed; see `graphc.executable.TimedExecutable`. One run at a time:
     the table of times belongs to the code."""
 
-    def __init__(self, plan: Plan, machine: Machine) -> None:
-        super().__init__(plan, machine, is_timed=True)
-
     def launch_times(self) -> list[LaunchTime]:
         """Return the time and the threads of each launch of the last run."""
+        from graphc.backends.llvm import timing  # only profiles ask
+        from graphc.backends.llvm.program import threads_for  # as above
+
         launches = self._plan.launches
         seconds, threads = timing.read_times(self._code.address(timing.TIMES), len(launches))
         return [
@@ -211,5 +190,7 @@ class TimedExecutable(LlvmExecutable):
 
     def limits(self) -> Limits:
         """Return what this machine can do at best, with all threads that programs may use."""
+        from graphc.backends.llvm.limits import measure_limits  # only profiles ask
+
         target = self._plan.target
-        return measure_limits(self._machine, target.cores, target.cache_bytes)
+        return measure_limits(self.built.machine, target.cores, target.cache_bytes)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from graphc.backends.llvm import timing, work
 from graphc.backends.llvm.kernels import BufferFacts, Written, is_divisible, write_kernel
+from graphc.backends.llvm.layout import BARRIER, DISPATCH, Layout, Slots, slots_of
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.writer import Writer
@@ -22,44 +23,15 @@ from graphc.kernel import Kernel
 from graphc.plan import Launch, Place, Plan, Space
 from graphc.tensor_type import TensorType
 
-BARRIER = "graphc.team.barrier"
-DISPATCH = "graphc.team.run"
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """Where each kind of memory begins in the table of addresses."""
-
-    output: int
-    variable: int
-    constant: int
-    arena: int
-    status: int
-    workspace: int
-
-    @property
-    def count(self) -> int:
-        """The entries of the table."""
-        return self.workspace + 1
+_LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The text of a plan's module. `threads` is how many of them its work is worth, at most."""
+    """The text of a plan's module, and what a call needs to know of it."""
 
     text: str
-    slots: Slots
-    workspace_bytes: int
-    threads: int
-
-
-def slots_of(plan: Plan) -> Slots:
-    """Return the layout of the table for `plan`; arguments come first."""
-    output = len(plan.inputs)
-    variable = output + len(plan.outputs)
-    constant = variable + len(plan.variables)
-    arena = constant + len(plan.constants)
-    return Slots(output, variable, constant, arena, arena + 1, arena + 2)
+    layout: Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +65,8 @@ def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Pr
     _add_main(module, order, _Entry(slots, stride, len(order), is_timed), plan.commit)
     module.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
     module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
-    return Program(module.text(), slots, stride, threads)
+    is_long = sum(work.steps(k) * len(uses) for k, uses in launches.items()) > _LONG_STEPS
+    return Program(module.text(), Layout(slots, stride, threads, is_long))
 
 
 def _function_name(number: int, kernel: Kernel) -> str:
