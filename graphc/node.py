@@ -106,12 +106,12 @@ def make_node(op: Op, inputs: Sequence[Node], attributes: Mapping[str, Any]) -> 
 
     Raises what the op's type rule raises, completed with the operands and the user's line.
     """
-    if set(attributes) != set(op.attributes):
+    if attributes.keys() != op.attribute_names:
         raise InternalError(f"{op.name} takes the attributes {op.attributes}, not {[*attributes]}")
     inputs = tuple(inputs)
-    values = tuple(attributes[name] for name in op.attributes)
+    values = tuple([attributes[name] for name in op.attributes])
     # the repr tells apart equal numbers of different types (1, 1.0, True), and 0.0 from -0.0
-    key = (id(op), tuple(map(id, inputs)), values, repr(values))
+    key = (id(op), tuple(map(id, inputs)), values, repr(values) if values else "")
     found = _living.get(key)
     if found is not None:
         return found

@@ -319,7 +319,7 @@ def _reads_memory(cluster: Cluster, node: Node) -> bool:
 
 def _copies(node: Node, readers: list[Cluster]) -> float:
     """Return how often each element would be computed if every reader computed it."""
-    return sum(reader.repeats(d, node) for reader in readers for d in reader.wanted[node])
+    return sum([reader.repeats(d, node) for reader in readers for d in reader.wanted[node]])
 
 
 def _repeated_cost(node: Node, readers: list[Cluster]) -> int:
