@@ -23,6 +23,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overloa
 import ml_dtypes
 import numpy as np
 
+from graphc.backends import llvm  # which loads LLVM's library when something is compiled
 from graphc.collection import paused_collection
 from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcTypeError, GraphcValueError
@@ -291,7 +292,7 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
 
         made = Made(graph)
         return Program(ReferenceExecutable(graph), Stages(graph, lambda: made), settings.backend)
-    backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
+    backend = _backend(settings.backend)
     target, key = backend.target(), None
     if isinstance(backend, Remembers) and backend.remembers() and not observer.is_watching:
         key = _key(graph, target, settings)
@@ -308,6 +309,12 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
     stages = Stages(graph, lambda: made, observer.seconds)
     return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _backend(name: str) -> Backend:
+    module = llvm if name == "llvm" else importlib.import_module(f"graphc.backends.{name}")
+    backend: Backend = module.BACKEND
+    return backend
 
 
 def _run_passes(graph: Graph, target: Target, options: Options, observer: Observer) -> Made:

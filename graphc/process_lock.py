@@ -21,10 +21,11 @@ class Rank(IntEnum):
 
     COMPILATION = 0
     VARIABLES = 1
-    LOADING = 2
-    LINKING = 3
-    LLVM = 4
-    NODES = 5
+    EMISSION = 2
+    LOADING = 3
+    LINKING = 4
+    LLVM = 5
+    NODES = 6
 
 
 _across_fork: list[tuple[Rank, AbstractContextManager[Any]]] = []

@@ -26,7 +26,7 @@ class LlvmBackend:
     """Native code for the CPU; see `graphc.executable.Backend`."""
 
     name = "llvm"
-    stages = ("llvm", "asm")
+    stages: tuple[str, ...] = ("llvm", "asm")
 
     def target(self, cpu: str | None = None) -> Target:
         """Return the limits of the host, or of a lesser CPU: `cpu`, else what GRAPHC_CPU names.

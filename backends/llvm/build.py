@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.backends.llvm import object_cache, team
-from graphc.backends.llvm.compilation import Code, compile_module, load_module
+from graphc.backends.llvm.compilation import Code, Objects, compile_modules, load_modules
 from graphc.backends.llvm.layout import BARRIER, DISPATCH, Layout, slots_of
 from graphc.backends.llvm.machine import Machine, machine_of
 from graphc.plan import Plan
 from graphc.plan_record import Leaves, pack, unpack
 from graphc.target import Target
 
+CLOCK = "clock_gettime"  # of timed programs
 _LIBRARY = ("fma", "memset", "memcpy")  # what emitted code may call of the C library
 
 
@@ -34,30 +35,28 @@ class Built:
     whole: Callable[[], Plan]
     is_timed: bool = False
 
-    def text(self) -> str:
-        """Return the module as LLVM reads it."""
+    def texts(self) -> tuple[str, ...]:
+        """Return the modules as LLVM reads them."""
         from graphc.backends.llvm.program import write_program  # not needed by recalled programs
 
-        return write_program(self.whole(), self.machine, is_timed=self.is_timed).text
+        program = write_program(self.whole(), self.machine, is_timed=self.is_timed)
+        return tuple(module.text for module in program.modules)
 
 
 def build(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Built:
     """Return `plan` compiled for `machine`; `timing` says what `is_timed` adds."""
-    from graphc.backends.llvm import timing  # not needed by recalled programs
-    from graphc.backends.llvm.program import write_program  # as above
+    from graphc.backends.llvm.program import write_program  # not needed by recalled programs
 
     program = write_program(plan, machine, is_timed=is_timed)
-    imports, exports = _imports(program.layout), ["run"]
-    if is_timed:
-        imports[timing.CLOCK] = team.c_function(timing.CLOCK)
-        exports.append(timing.TIMES)
-    code = compile_module(program.text, machine, tuple(exports), imports)
-    return Built(plan, machine, program.layout, code, lambda: plan, is_timed)
+    layout = program.layout
+    code = compile_modules(program.modules, machine, lambda: _imports(layout, is_timed))
+    return Built(plan, machine, layout, code, lambda: plan, is_timed)
 
 
-def _imports(layout: Layout) -> dict[str, int]:
-    """Return the addresses of the functions outside of the module that it calls."""
-    imports = {name: team.c_function(name) for name in _LIBRARY}
+def _imports(layout: Layout, is_timed: bool = False) -> dict[str, int]:
+    """Return the addresses of the functions outside of the modules that they call."""
+    names = (*_LIBRARY, CLOCK) if is_timed else _LIBRARY
+    imports = {name: team.c_function(name) for name in names}
     if layout.threads > 1:
         symbols = team.symbols()
         imports |= {DISPATCH: symbols["run"], BARRIER: symbols["barrier"]}
@@ -67,10 +66,10 @@ def _imports(layout: Layout) -> dict[str, int]:
 def remember(key: bytes, built: Built, leaves: Leaves) -> None:
     """Keep a program whose plan is over `leaves` under `key`, where anything is kept."""
     cache = object_cache.configured()
-    if cache is None or built.code.key is None:
+    if cache is None or not built.code.objects:
         return
     code = {
-        "object": built.code.key.hex(),
+        "objects": [(object_key.hex(), names) for object_key, names in built.code.objects],
         "workspace": built.layout.workspace_bytes,
         "threads": built.layout.threads,
         "long": built.layout.is_long,
@@ -88,10 +87,10 @@ def recall(key: bytes, leaves: Leaves, target: Target, whole: Callable[[], Plan]
     if unpacked is None:
         return None
     plan, kept = unpacked
-    layout, object_key = _layout(plan, kept), _object_key(kept)
-    if layout is None or object_key is None:
+    layout, objects = _layout(plan, kept), _objects(kept)
+    if layout is None or objects is None:
         return None
-    code = load_module(object_key, ("run",), _imports(layout))
+    code = load_modules(objects, lambda: _imports(layout))
     return None if code is None else Built(plan, machine_of(target), layout, code, whole)
 
 
@@ -103,9 +102,12 @@ def _layout(plan: Plan, kept: Mapping[str, Any]) -> Layout | None:
     return Layout(slots_of(plan), workspace, threads, is_long) if is_possible else None
 
 
-def _object_key(kept: Mapping[str, Any]) -> bytes | None:
+def _objects(kept: Mapping[str, Any]) -> Objects | None:
     try:
-        key = bytes.fromhex(kept["object"])
+        objects = tuple((bytes.fromhex(key), tuple(names)) for key, names in kept["objects"])
     except (KeyError, TypeError, ValueError):
         return None
-    return key if len(key) == object_cache.KEY_BYTES else None
+    is_named = all(isinstance(name, str) for _, names in objects for name in names)
+    is_keyed = all(len(key) == object_cache.KEY_BYTES for key, _ in objects)
+    is_entry = bool(objects) and objects[0][1] == ("run",)
+    return objects if is_named and is_keyed and is_entry else None

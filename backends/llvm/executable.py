@@ -88,11 +88,11 @@ class LlvmExecutable:
         self._frames: deque[_Frame] = deque()
 
     def text(self, stage: str) -> str:
-        """Return "llvm", the module as it was emitted, or "asm", the assembly of it optimised."""
+        """Return "llvm", the modules as they were emitted, or "asm", their assembly optimised."""
         if stage == "llvm":
-            return self.built.text()
+            return "\n".join(self.built.texts())
         if stage == "asm":
-            return assembly(self.built.text(), self.built.machine)
+            return "\n".join(assembly(t, self.built.machine) for t in self.built.texts())
         raise InternalError(f"the LLVM backend has no stage {stage!r}")
 
     def timed(self) -> TimedExecutable:

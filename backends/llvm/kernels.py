@@ -67,9 +67,17 @@ class Written:
 
 
 def write_kernel(
-    module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str
+    module: Module,
+    kernel: Kernel,
+    facts: tuple[BufferFacts, ...],
+    name: str,
+    *,
+    is_exported: bool = False,
 ) -> Written:
-    """Add the function of `kernel` to `module`; `facts` has an entry for each buffer."""
+    """Add the function of `kernel` to `module`; `facts` has an entry for each buffer.
+
+    `is_exported` lets other modules call it.
+    """
     emitter = _Emitter(module, kernel)
     emitter.top_level(kernel.body)
     function = spelling.quoted(name)
@@ -78,7 +86,8 @@ def write_kernel(
         for b, f in zip(kernel.buffers, facts, strict=True)
     ]
     parameters += ["ptr %workspace", "ptr %team", "i64 %thread", "i64 %threads"]
-    head = f"define internal void {function}({', '.join(parameters)}) noinline nounwind"
+    linkage = "" if is_exported else "internal "
+    head = f"define {linkage}void {function}({', '.join(parameters)}) noinline nounwind"
     module.add(function, f"{head} {{\n{emitter.writer.text()}\n}}")
     return Written(function, emitter.workspace_bytes)
 

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-
 from graphc.backends.llvm import object_cache
 from graphc.process_lock import Rank, hold_across_fork, process_lock
 
@@ -105,6 +103,8 @@ _STEADY = ("vendor_id", "cpu family", "model", "model name", "stepping", "microc
 
 def _mark(processors: Path = Path("/proc/cpuinfo")) -> str:
     """Return all that LLVM's answer depends on; empty where the system does not say."""
+    import llvmlite  # small: its version, and where it lies
+
     try:
         with open(processors, encoding="utf-8", errors="replace") as file:
             first = file.read(8192).split("\n\n")[0]

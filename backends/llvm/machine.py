@@ -45,6 +45,10 @@ class Machine:
     @LazyProperty
     def handle(self) -> Any:
         """LLVM's target machine; asking for it loads LLVM."""
+        return self.new_handle()
+
+    def new_handle(self) -> Any:
+        """Return a target machine for one thread alone."""
         target = binding().Target.from_triple(self.triple)
         return target.create_target_machine(cpu=self.name, features=self.flags, **CODE_OPTIONS)
 

@@ -1,4 +1,4 @@
-"""A whole plan as one LLVM module: the functions of its kernels and the entry that launches them.
+"""A whole plan in LLVM IR: the functions of its kernels, and the entry that launches them.
 
     define void @main(ptr table, ptr team, i64 thread, i64 threads)   every thread of a team runs it
     define void @run(ptr table, ptr team)                             called once for each call
@@ -11,15 +11,16 @@ between two launches only if the plan asks for one and some thread could be ahea
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.backends.llvm import timing, work
 from graphc.backends.llvm.kernels import BufferFacts, Written, is_divisible, write_kernel
 from graphc.backends.llvm.layout import BARRIER, DISPATCH, Layout, Slots, slots_of
 from graphc.backends.llvm.machine import Machine
-from graphc.backends.llvm.module import Module
+from graphc.backends.llvm.module import Module, ModuleText
 from graphc.backends.llvm.writer import Writer
-from graphc.kernel import Kernel
+from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement
 from graphc.plan import Launch, Place, Plan, Space
 from graphc.tensor_type import TensorType
 
@@ -28,9 +29,12 @@ _LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The text of a plan's module, and what a call needs to know of it."""
+    """The modules of a plan, and what a call needs to know of it.
 
-    text: str
+    The first module has the entry, `run`; it calls what the others export.
+    """
+
+    modules: tuple[ModuleText, ...]
     layout: Layout
 
 
@@ -44,29 +48,86 @@ class _Step:
 
 
 def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Program:
-    """Return `plan` as the text of a module for `machine`; `timing` says what `is_timed` adds."""
-    module = Module(machine.code_features)
+    """Return `plan` as the text of modules for `machine`; `timing` says what `is_timed` adds."""
     launches: dict[Kernel, list[Launch]] = {}
     for launch in plan.launches:
         launches.setdefault(launch.kernel, []).append(launch)
+    parts = _Parts(_part_count(launches, plan.target.cores), machine)
     steps: dict[int, _Step] = {}
     for number, (kernel, uses) in enumerate(launches.items()):
-        name = _function_name(number, kernel)
-        written = write_kernel(module, kernel, _facts(kernel, uses), name)
+        written = parts.write(kernel, _facts(kernel, uses), _function_name(number, kernel))
         threads = threads_for(kernel)
         steps |= {id(launch): _Step(launch, written, threads) for launch in uses}
     order = [steps[id(launch)] for launch in plan.launches]
     # one stride for all kernels, so that a thread's workspace is the same place in each
     stride = max((step.written.workspace_bytes for step in order), default=0)
     threads = max(1, min(max((step.threads for step in order), default=1), plan.target.cores))
-    slots = slots_of(plan)
+    slots, exports = slots_of(plan), ["run"]
     if is_timed:
-        module.add(f"@{timing.TIMES}", timing.declarations(len(order)))
-    _add_main(module, order, _Entry(slots, stride, len(order), is_timed), plan.commit)
-    module.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
-    module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
+        parts.entry.add(f"@{timing.TIMES}", timing.declarations(len(order)))
+        exports.append(timing.TIMES)
+    _add_main(parts.entry, order, _Entry(slots, stride, len(order), is_timed), plan.commit)
+    parts.entry.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
     is_long = sum(work.steps(k) * len(uses) for k, uses in launches.items()) > _LONG_STEPS
-    return Program(module.text(), Layout(slots, stride, threads, is_long))
+    modules = parts.texts(_TEAM_BARRIER if threads > 1 else _NO_BARRIER, exports)
+    return Program(modules, Layout(slots, stride, threads, is_long))
+
+
+# LLVM takes some ten milliseconds for so many statements, a third of it for a module of none.
+_STATEMENTS_A_PART = 300
+_MOST_PARTS = 8
+
+
+def _part_count(kernels: Iterable[Kernel], cores: int) -> int:
+    """Return how many modules to write, which are compiled at the same time."""
+    size = sum(_size(kernel.body) for kernel in kernels)
+    return max(1, min(cores, size // _STATEMENTS_A_PART, _MOST_PARTS))
+
+
+def _size(body: tuple[Statement, ...]) -> int:
+    """Return how many statements are written for `body`."""
+    total = 0
+    for statement in body:
+        if isinstance(statement, Loop):
+            copies = statement.variable.extent if statement.kind is LoopKind.UNROLLED else 1
+            total += copies * _size(statement.body)
+        else:
+            total += _size(statement.body) if isinstance(statement, Guard) else 1
+    return total
+
+
+class _Parts:
+    """The modules under construction; each kernel goes to the one that is the shortest so far."""
+
+    def __init__(self, count: int, machine: Machine) -> None:
+        self._modules = [Module(machine.code_features) for _ in range(count)]
+        self._exports: list[list[str]] = [[] for _ in range(count)]
+        self._lengths = [0] * count
+
+    @property
+    def entry(self) -> Module:
+        """The module that has the entry."""
+        return self._modules[0]
+
+    def write(self, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str) -> Written:
+        """Write a kernel, and declare it where the entry is."""
+        number = self._lengths.index(min(self._lengths))
+        module = self._modules[number]
+        written = write_kernel(module, kernel, facts, name, is_exported=number > 0)
+        self._lengths[number] = module.length
+        if number > 0:
+            self._exports[number].append(name)
+            pointers = ", ".join(["ptr"] * (len(kernel.buffers) + 2))
+            declaration = f"declare void {written.function}({pointers}, i64, i64)"
+            self.entry.add(written.function, declaration)
+        return written
+
+    def texts(self, barrier: str, exports: list[str]) -> tuple[ModuleText, ...]:
+        """Return the modules; the first exports `exports`."""
+        for module in self._modules:
+            module.add("@graphc.barrier", barrier)
+        pairs = zip(self._modules, [exports, *self._exports[1:]], strict=True)
+        return tuple(ModuleText(module.text(), tuple(names)) for module, names in pairs)
 
 
 def _function_name(number: int, kernel: Kernel) -> str:

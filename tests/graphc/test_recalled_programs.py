@@ -200,9 +200,9 @@ def test_where_the_compiler_is_not_known_nothing_is_kept(
 
 def record_and_object(folder: Path) -> tuple[Path, Path]:
     """Return the two entries of a program of one thread."""
-    entries = [path for path in folder.iterdir() if b'"object": ' in path.read_bytes()]
+    entries = [path for path in folder.iterdir() if b'"objects": ' in path.read_bytes()]
     (record,) = entries
-    start = record.read_bytes().index(b'"object": "') + 11
+    start = record.read_bytes().index(b'"objects": [["') + 14
     name = record.read_bytes()[start : start + 2 * object_cache.KEY_BYTES].decode()
     return record, folder / f"{name}.object"
 
@@ -252,9 +252,13 @@ def test_the_record_of_another_program_is_made_anew(folder: Path, made: list[str
 @pytest.mark.parametrize(
     "change",
     [
-        {"object": "00"},
-        {"object": 1},
-        {"object": "zz" * 32},
+        {"objects": []},
+        {"objects": 1},
+        {"objects": [["00", ["run"]]]},
+        {"objects": [["zz" * 32, ["run"]]]},
+        {"objects": [["00" * 32, ["run"]]]},
+        {"objects": [["00" * 32, [1]]]},
+        {"objects": [["00" * 32, []]]},
         {"workspace": -1},
         {"threads": 0},
         {"threads": 10**6},
