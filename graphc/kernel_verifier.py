@@ -29,6 +29,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Prefetch,
     Scope,
     Scratch,
     Statement,
@@ -101,6 +102,7 @@ class _Verifier:
             Load: self.load,
             IndexValue: self.index_value,
             Store: self.store,
+            Prefetch: self.prefetch,
             Scratch: self.scratch,
             Loop: self.loop,
             Guard: self.guard,
@@ -221,7 +223,12 @@ class _Verifier:
         if store.value.name in scope.varying:
             self.fail("lanes store different values to one place", store)
 
-    def access(self, access: Load | Store, scope: _Scope) -> _Memory:
+    def prefetch(self, prefetch: Prefetch, scope: _Scope) -> None:
+        self.place(prefetch, scope)
+        if prefetch.level not in (1, 2, 3):
+            self.fail("there are caches of level 1, 2 and 3", prefetch)
+
+    def place(self, access: Load | Store | Prefetch, scope: _Scope) -> _Memory:
         memory = scope.memories.get(access.buffer)
         if memory is None:
             self.fail(f"{access.buffer} is not known here", access)
@@ -229,6 +236,10 @@ class _Verifier:
             self.fail(f"{access.buffer} has {memory.type.rank} axes", access)
         for index in access.indices:
             self.index(index, access, scope)
+        return memory
+
+    def access(self, access: Load | Store, scope: _Scope) -> _Memory:
+        memory = self.place(access, scope)
         runs = all(v.extent for v in scope.variables.values())
         if access.where is None and not scope.is_guarded and runs:
             for index, extent in zip(access.indices, memory.type.shape, strict=True):

@@ -29,17 +29,22 @@ from graphc.tensor_type import TensorType
 
 
 class ArrayData:
-    """The read-only value of a constant; equal if dtype, shape and every bit are."""
+    """The read-only value of a constant; equal if dtype, shape and every bit are.
+
+    The array is copied, unless it is `handed_over`: dense, in native byte order, and never written
+    again.
+    """
 
     __slots__ = ("_key", "array", "digest")
 
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+    def __init__(self, array: np.ndarray[Any, Any], *, handed_over: bool = False) -> None:
         native = array.dtype.newbyteorder("=")
-        copy = np.array(array, dtype=native, order="C", copy=True)
-        copy.flags.writeable = False
-        self.array = copy
-        self.digest = hashlib.blake2b(copy.tobytes(), digest_size=16).digest()
-        self._key = (copy.dtype, copy.shape, self.digest)
+        own = array if handed_over else np.array(array, dtype=native, order="C", copy=True)
+        own.flags.writeable = False
+        self.array = own
+        content = own.reshape(-1).view(np.uint8)
+        self.digest = hashlib.blake2b(content.data, digest_size=16).digest()
+        self._key = (own.dtype, own.shape, self.digest)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ArrayData) and self._key == other._key

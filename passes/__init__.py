@@ -18,10 +18,12 @@ from graphc.group import Grouping
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import Lowered, lower
+from graphc.passes.pack_constants import pack_constants
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.schedule import schedule
 from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
+from graphc.passes.split_reductions import split_reductions
 from graphc.plan import Plan
 from graphc.target import Target
 
@@ -70,6 +72,14 @@ def _reassociate(state: Compilation) -> Compilation:
     return replace(state, graph=simplify(state.graph, reassociate=True))
 
 
+def _pack(state: Compilation) -> Compilation:
+    return _on_graph(partial(pack_constants, target=state.target), state)
+
+
+def _split_reductions(state: Compilation) -> Compilation:
+    return _on_graph(lambda graph: split_reductions(graph, state.target), state)
+
+
 def _fuse(state: Compilation) -> Compilation:
     grouping = fuse(state.graph, state.target, enabled=state.options.optimise)
     return replace(state, grouping=grouping)
@@ -101,6 +111,8 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
     Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),
     Pass("fold_again",     _fold,        "exact", "simplification brings constants together"),
+    Pass("split_reductions", _split_reductions, "exact", "what is reduced is known, no group is"),
+    Pass("pack_constants", _pack,        "exact", "nothing folds the packed constants any more"),
     Pass("fuse",           _fuse,        "exact", "the graph is final: decide the kernels"),
     Pass("lower",          _lower,       "exact", "each group becomes the plainest loop nest"),
     Pass("schedule",       _schedule,    "exact", "loops are fitted to the target"),

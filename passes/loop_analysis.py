@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 
@@ -39,8 +40,19 @@ def accesses(body: Body, shapes: Shapes) -> Iterator[tuple[Load | Store, Index]]
             yield statement, linearise(statement.indices, shapes[statement.buffer])
 
 
-def unit_stride_score(body: Body, variable: LoopVariable, shapes: Shapes) -> int:
-    """Return how well `body` goes in vectors over `variable`.
+def stride_in_panels(offset: Index, variable: LoopVariable, width: int) -> int | None:
+    """Return the stride by `variable` inside every block of `width` of its iterations."""
+    stride = offset.stride(variable)
+    if stride is not None or variable.extent <= width:
+        return stride
+    block = LoopVariable(f"{variable.name} block", -(-variable.extent // width))
+    inside = LoopVariable(f"{variable.name} inside", width)
+    index = as_index(block) * width + as_index(inside)
+    return offset.substitute({variable: index}).stride(inside)
+
+
+def unit_stride_score(body: Body, variable: LoopVariable, shapes: Shapes, width: int = 1) -> int:
+    """Return how well `body` goes in vectors over `variable`, in blocks of `width`.
 
     Accesses to adjacent elements are good, others that move with it bad, scattering stores worst.
     """
@@ -48,12 +60,25 @@ def unit_stride_score(body: Body, variable: LoopVariable, shapes: Shapes) -> int
     for access, offset in accesses(body, shapes):
         if _moves_by_value(offset):
             continue
-        stride = offset.stride(variable)
+        stride = stride_in_panels(offset, variable, width)
         if stride == 1:
             score += 2
         elif stride != 0:
             score -= 3 if isinstance(access, Store) else 2
     return score
+
+
+def moved_unevenly(body: Body, variable: LoopVariable, shapes: Shapes, width: int) -> int:
+    """Return how many elements `body` in all its loops accesses with a jump along `variable`.
+
+    An element that is accessed again where a variable does not move it counts once; jumps between
+    blocks of `width` iterations do not count.
+    """
+    total = 0
+    for _, offset in accesses(body, shapes):
+        if stride_in_panels(offset, variable, width) not in (0, 1):
+            total += math.prod(v.extent for v in offset.variables)
+    return total
 
 
 def _moves_by_value(offset: Index) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from graphc import dtypes
 from graphc.dtypes import DType
@@ -36,6 +37,9 @@ def accumulate(emitter: Emitter, node: Node, indices: Indices) -> Value:
 # --- reductions ----------------------------------------------------------------------------------
 
 
+_Factors: TypeAlias = tuple[Value, ...]
+
+
 @dataclass(frozen=True)
 class _Combination:
     """One reduction being emitted: how elements are had and combined."""
@@ -46,16 +50,21 @@ class _Combination:
     dtype: DType
     identity: int | float | bool
 
-    def element(self, reduced: Sequence[Index]) -> Value:
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents of the reduced axes."""
+        return tuple(self.node.inputs[0].shape[axis] for axis in reduced_axes(self.node))
+
+    def element(self, reduced: Sequence[Index]) -> Value | _Factors:
         """Return the element at these indices of the reduced axes, in the compute dtype."""
         place = merge_axes(self.node, self.rows, reduced)
         value = self.emitter.value(Element(self.node.inputs[0], place))
         return self.emitter.convert(value, self.dtype)
 
-    def fold(self, buffer: str, place: Indices, value: Value) -> None:
+    def fold(self, buffer: str, place: Indices, value: Value | _Factors) -> None:
         """Append `buffer[place] = combine(buffer[place], value)`."""
         lowering = self.node.op.lowering
-        assert isinstance(lowering, Reduction)
+        assert isinstance(lowering, Reduction) and isinstance(value, Value)
         old = self.emitter.load(buffer, place, self.dtype)
         new = self.emitter.apply(lowering.combine, (old, value), self.dtype)
         self.emitter.store(buffer, place, new)
@@ -84,7 +93,7 @@ def _reduce(emitter: Emitter, node: Node, rows: Indices) -> Value:
 
 def _reduce_serially(combination: _Combination, _lanes: int) -> Value:
     emitter, dtype = combination.emitter, combination.dtype
-    shape = _reduced_shape(combination.node)
+    shape = combination.shape
     total = _accumulator(emitter, "accumulator", (), dtype, combination.identity)
     if math.prod(shape) <= BLOCK:
         with emitter.loops(shape, LoopKind.SERIAL, "k") as reduced:
@@ -131,7 +140,7 @@ def _in_blocks(
 
 def _reduce_in_lanes(combination: _Combination, lanes: int) -> Value:
     emitter, dtype = combination.emitter, combination.dtype
-    shape = _reduced_shape(combination.node)
+    shape = combination.shape
     count = math.prod(shape)
     steps, rest = divmod(count, lanes)
     total = _accumulator(emitter, "lane", (lanes,), dtype, combination.identity)
@@ -182,10 +191,6 @@ def _lane_indices(number: Index, lane: Index, lanes: int, shape: tuple[int, ...]
     return (*outer[:-1], outer[-1] * lanes + lane)
 
 
-def _reduced_shape(node: Node) -> tuple[int, ...]:
-    return tuple(node.inputs[0].shape[axis] for axis in reduced_axes(node))
-
-
 def _accumulator(
     emitter: Emitter, name: str, shape: tuple[int, ...], dtype: DType, identity: int | float | bool
 ) -> str:
@@ -228,26 +233,76 @@ def _select(emitter: Emitter, node: Node, rows: Indices) -> Value:
 # --- contractions --------------------------------------------------------------------------------
 
 
-def _contract(emitter: Emitter, node: Node, rows: Indices) -> Value:
-    labels = node.attributes
-    lhs, rhs = node.inputs
-    dtype = lhs.type.dtype.compute
-    place = dict(zip(labels["out"], rows, strict=True))
-    summed = [label for label in labels["lhs"] if label not in place]
-    extents = dict(zip(labels["lhs"], lhs.shape, strict=True))
-    total = _accumulator(emitter, "accumulator", (), dtype, 0)
-    with emitter.loops([extents[s] for s in summed], LoopKind.SERIAL, "k") as inner:
-        place.update(zip(summed, inner, strict=True))
-        factors = []
-        for operand, axes in ((lhs, labels["lhs"]), (rhs, labels["rhs"])):
+@dataclass(frozen=True)
+class _Products(_Combination):
+    """One contraction: products are added to what there is, in one rounding."""
+
+    @property
+    def summed(self) -> list[str]:
+        """The labels that are summed, in the order of the first operand."""
+        labels = self.node.attributes
+        return [label for label in labels["lhs"] if label not in labels["out"]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        extents = _extents(self.node)
+        return tuple(extents[label] for label in self.summed)
+
+    def element(self, reduced: Sequence[Index]) -> Value | _Factors:
+        labels, factors = self.node.attributes, []
+        place = dict(zip(labels["out"], self.rows, strict=True))
+        place.update(zip(self.summed, reduced, strict=True))
+        for operand, axes in zip(self.node.inputs, (labels["lhs"], labels["rhs"]), strict=True):
             element = Element(operand, tuple(place[label] for label in axes))
-            factors.append(emitter.convert(emitter.value(element), dtype))
-        old = emitter.load(total, (), dtype)
-        emitter.store(total, (), _add_product(emitter, factors, old))
+            factors.append(self.emitter.convert(self.emitter.value(element), self.dtype))
+        return tuple(factors)
+
+    def fold(self, buffer: str, place: Indices, value: Value | _Factors) -> None:
+        old = self.emitter.load(buffer, place, self.dtype)
+        if isinstance(value, Value):
+            add = "or" if self.dtype is dtypes.bool_ else "add"
+            new = self.emitter.let(add, (old, value), self.dtype)
+        else:
+            new = _add_product(self.emitter, value, old)
+        self.emitter.store(buffer, place, new)
+
+
+def _contract(emitter: Emitter, node: Node, rows: Indices) -> Value:
+    dtype = node.inputs[0].type.dtype.compute
+    products = _Products(emitter, node, rows, dtype, 0)
+    lanes = contraction_lanes(node)
+    if lanes > 1:
+        return emitter.convert(_reduce_in_lanes(products, lanes), node.type.dtype)
+    total = _accumulator(emitter, "accumulator", (), dtype, 0)
+    with emitter.loops(products.shape, LoopKind.SERIAL, "k") as reduced:
+        products.fold(total, (), products.element(reduced))
     return emitter.convert(emitter.load(total, (), dtype), node.type.dtype)
 
 
-def _add_product(emitter: Emitter, factors: list[Value], total: Value) -> Value:
+def contraction_lanes(node: Node) -> int:
+    """Return in how many lanes a contraction sums: those of a reduction where nothing is reused.
+
+    That is where the last axis of both operands is summed (axes of extent 1 left out) and one
+    operand has no axis that the other lacks: products of matrices with vectors, and of vectors.
+    """
+    extents, labels = _extents(node), node.attributes
+    lhs, rhs = ([s for s in labels[side] if extents[s] != 1] for side in ("lhs", "rhs"))
+    if not lhs or not rhs or lhs[-1] in labels["out"] or rhs[-1] in labels["out"]:
+        return 1
+    if set(lhs) - set(rhs) and set(rhs) - set(lhs):
+        return 1
+    count = math.prod(extents[s] for s in lhs if s not in labels["out"])
+    return reduction_order((count,), (0,)).lanes
+
+
+def _extents(node: Node) -> dict[str, int]:
+    labels, extents = node.attributes, dict[str, int]()
+    for side, operand in zip((labels["lhs"], labels["rhs"]), node.inputs, strict=True):
+        extents.update(zip(side, operand.shape, strict=True))
+    return extents
+
+
+def _add_product(emitter: Emitter, factors: Sequence[Value], total: Value) -> Value:
     dtype = total.dtype
     if dtype.is_float:
         return emitter.let("fma", (*factors, total), dtype)

@@ -26,14 +26,17 @@ from graphc.passes.loop_analysis import (
     count,
     element_bytes,
     holds,
+    moved_unevenly,
     nest,
     peel,
     unit_stride_score,
     work,
 )
+from graphc.passes.memory_hints import add_memory_hints
 from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
+from graphc.passes.schedule_transposes import square_of, transpose_squares
 from graphc.passes.transform_loops import (
     collapse,
     enclose,
@@ -68,7 +71,7 @@ def schedule(kernel: Kernel, target: Target) -> Kernel:
         else:
             inside = scheduler.inner((statement,))
             body.extend(enclose(inside, scheduler.names, always=len(inside) > 1))
-    return kernel.with_body(tuple(body))
+    return add_memory_hints(kernel.with_body(tuple(body)), target)
 
 
 class _Scheduler:
@@ -114,14 +117,18 @@ class _Scheduler:
     def lane_variable(self, variables: list[LoopVariable], body: Body) -> LoopVariable | None:
         """Return the loop along which vectors go best; None for those inside the body."""
         has_inner = holds(body, LoopKind.PARALLEL)
+        lanes = self.target.lanes(element_bytes(body))
         best, best_score = None, self.inner_score(body) if has_inner else -(10**9)
         for variable in reversed(variables):
-            score = unit_stride_score(body, variable, self.shapes)
+            score = unit_stride_score(body, variable, self.shapes, 2 * lanes)
             if variable.extent < 4 and len(variables) > 1:
                 score -= 4
             if score > best_score:
                 best, best_score = variable, score
-        return best
+        if best is None or has_inner or not holds(body, LoopKind.SERIAL):
+            return best
+        wide = [v for v in variables if v.extent >= lanes]
+        return min([best, *wide], key=lambda v: moved_unevenly(body, v, self.shapes, 2 * lanes))
 
     def inner_score(self, body: Body) -> int:
         loops = [s for s in statements(body) if isinstance(s, Loop)]
@@ -133,10 +140,30 @@ class _Scheduler:
 
     def lane_wise(self, others: list[LoopVariable], lane: LoopVariable, body: Body) -> Body:
         """Return nests in which vectors over `lane` are innermost."""
+        crossing = self.crossing(others, lane, body)
+        if crossing is None:
+            return self.vectors(others, lane, body, None)
+        square = square_of(lane, crossing, body, self.shapes, self.target)
+        if square is None:
+            return self.vectors(others, lane, body, crossing)
+        others = [v for v in others if v != crossing]
+        nests, rest = transpose_squares(
+            others, crossing, Loop(lane, LoopKind.PARALLEL, body), square, self.names
+        )
+        for across, along in rest:
+            nests += self.vectors([*others, across], along.variable, along.body, across)
+        return nests
+
+    def vectors(
+        self,
+        others: list[LoopVariable],
+        lane: LoopVariable,
+        body: Body,
+        crossing: LoopVariable | None,
+    ) -> Body:
         width = self.width(body, lane.extent)
         loop = Loop(lane, LoopKind.PARALLEL, body)
         first, last = split_off_tail(loop, width, self.names)
-        crossing = self.crossing(others, lane, body)
         if others and crossing is None and _product(others) >= 4 * self.target.cores:
             return nest(others, vectorise(loop, width, self.names, LoopKind.PARALLEL))
         if crossing is not None:

@@ -1,9 +1,9 @@
 """Panels: columns of a tile's operands, copied to scratch so that their elements are adjacent.
 
-A load of an innermost serial loop is copied, for all lanes of a column panel and all iterations of
-the serial loops by which it moves, where its elements are not adjacent along the lanes, or where
-many row tiles share it. Columns that do not fill the lanes are predicated: there a panel holds
-zeros. Copies change no value, so no bit of any result.
+A load of an innermost serial loop is copied, for all lanes of the panels of a task and all
+iterations of the serial loops by which it moves, where its elements are not adjacent along the
+lanes, or where many row tiles share it. Columns that do not fill the lanes are predicated: there a
+panel holds zeros. Copies change no value, so no bit of any result.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from graphc import dtypes
+from graphc.dtypes import DType
 from graphc.index import Index, LoopVariable, as_index, linearise
 from graphc.kernel import (
     Guard,
@@ -30,27 +31,53 @@ from graphc.kernel import (
 from graphc.passes.loop_analysis import Shapes, nest
 from graphc.passes.rewrite_statements import Body, Names, copy, rewrite, substitute
 from graphc.passes.transform_loops import over
+from graphc.target import Target
 from graphc.tensor_type import TensorType
 
-CACHE_SCRATCH = 128 * 1024  # bytes of cache scratch that a kernel may have
 REUSED = 4  # row tiles that share a panel of adjacent elements before copying it pays
 COPIED_TOGETHER = 8  # columns of a panel that are copied in one go
 
 
 @dataclass(frozen=True)
 class Columns:
-    """A panel of columns: the loops outside, its lanes, and how many of them are in the array."""
+    """The columns of a task: neighbouring panels of `lane.extent` columns each.
+
+    outer   the loops outside, over tasks
+    panel   which panel of the task (one iteration where it has one)
+    lane    which column of the panel
+    valid   how many lanes of a panel are in the array
+    exists  a condition on `outer` and `panel` that holds for panels in the array; None: for all
+    """
 
     outer: list[LoopVariable]
+    panel: LoopVariable
     lane: LoopVariable
     valid: int
+    exists: tuple[Index, Index] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many columns a task has."""
+        return self.panel.extent * self.lane.extent
+
+    @property
+    def place(self) -> tuple[LoopVariable, ...]:
+        """The variables that say which column it is: the panel, where there are several, and
+        the lane."""
+        return (self.panel, self.lane) if self.panel.extent > 1 else (self.lane,)
+
+    def each(self, body: Body) -> Body:
+        """Return `body` for each panel of the task."""
+        inside = body if self.exists is None else (Guard((self.exists,), body),)
+        return over(self.panel, LoopKind.SERIAL, inside)
 
 
 class Packer:
     """Copies panels for one kernel."""
 
-    def __init__(self, names: Names, shapes: Shapes) -> None:
+    def __init__(self, names: Names, shapes: Shapes, target: Target) -> None:
         self.names, self.shapes = names, shapes
+        self.most_bytes = target.cache_bytes[1] // 2  # of the cache scratch of a kernel
 
     def offset(self, load: Load) -> Index:
         """Return the row-major offset of what `load` reads."""
@@ -74,10 +101,19 @@ class Packer:
         moves = rows in offset.variables or bool(offset.values)
         return not stored and not moves and load.where is None
 
+    def is_panel(self, loops: list[LoopVariable], offset: Index, lane: LoopVariable) -> bool:
+        """Return whether the columns of a panel lie in memory as a copy of them would."""
+        step, loops = lane.extent, _moving(loops, offset)
+        for variable in reversed(loops):
+            if offset.stride(variable) != step:
+                return False
+            step *= variable.extent
+        return bool(loops) and offset.stride(lane) == 1
+
     def budget(self, body: Body) -> int:
         """Return how many bytes of cache scratch are left beside that of `body`."""
         made = (s for s in statements(body) if isinstance(s, Scratch) and s.scope is Scope.CACHE)
-        return CACHE_SCRATCH - sum(s.type.nbytes for s in made)
+        return self.most_bytes - sum(s.type.nbytes for s in made)
 
     # --- columns that are not there
 
@@ -127,13 +163,16 @@ class Packer:
                 continue
             if where is not None and not self.is_column_predicate(where, body):
                 continue
-            type_ = panel_type(loops, offset, lane.extent, load)
+            if self.is_panel(loops, offset, lane):
+                continue
+            moving = (*columns.place[:-1], *_moving(loops, offset), lane)
+            type_ = TensorType(tuple(v.extent for v in moving), load.result.dtype)
             adjacent = offset.stride(lane) == 1
             if type_.nbytes > budget or (adjacent and tiles < REUSED):
                 continue
             budget -= type_.nbytes
             panel = Scratch(self.names.fresh("panel"), type_, Scope.CACHE)
-            place = tuple(as_index(v) for v in (*_moving(loops, offset), lane))
+            place = tuple(map(as_index, moving))
             copies.extend((panel, *self.copy_panel(columns, panel, place, load, body)))
             packed[load.result.name] = Load(load.result, panel.name, place)
 
@@ -149,23 +188,36 @@ class Packer:
     def copy_panel(
         self, columns: Columns, panel: Scratch, place: tuple[Index, ...], load: Load, body: Body
     ) -> Body:
+        """Return the loops that fill `panel`, of which `place` is the element that `load` reads.
+
+        Adjacent columns are read row by row through all panels, others panel by panel.
+        """
         lane = columns.lane
         value = self.names.value(load.result)
         move: Body = (replace(load, result=value), Store(panel.name, place, value))
         if load.where is not None:
             move = copy((*body[:3], *move), self.names)
-        loops = [v for i in place[:-1] for v in i.variables]
+        loops = [v for i in place[:-1] for v in i.variables if v != columns.panel]
         fresh = {v: self.names.variable(v, v.extent) for v in loops}
         move = substitute(move, {v: as_index(f) for v, f in fresh.items()})
         variables = list(fresh.values())
         if self.offset(load).stride(lane) == 1:
-            return nest(variables, over(lane, LoopKind.VECTOR, move), LoopKind.SERIAL)
+            vector = columns.each(over(lane, LoopKind.VECTOR, move))
+            return nest(variables, vector, LoopKind.SERIAL)
         together = min(COPIED_TOGETHER, lane.extent)
         block = self.names.variable(lane, lane.extent // together)
         inside = self.names.variable(lane, together)
         index = as_index(block) * together + as_index(inside)
         unrolled = over(inside, LoopKind.UNROLLED, substitute(move, {lane: index}))
-        return over(block, LoopKind.SERIAL, nest(variables, unrolled, LoopKind.SERIAL))
+        return columns.each(
+            over(block, LoopKind.SERIAL, nest(variables, unrolled, LoopKind.SERIAL))
+        )
+
+
+def panel_width(target: Target, dtype: DType, columns: int) -> int:
+    """Return how many columns a panel has: two vectors of what `dtype` is computed in."""
+    most = min(64, 2 * target.lanes(dtype.compute.itemsize))
+    return min(most, 1 << max(columns - 1, 0).bit_length())
 
 
 def _moves(access: Load | Store, lane: LoopVariable) -> bool:
@@ -176,7 +228,7 @@ def _moving(loops: list[LoopVariable], offset: Index) -> list[LoopVariable]:
     return [v for v in loops if v in offset.variables]
 
 
-def panel_type(loops: list[LoopVariable], offset: Index, lanes: int, load: Load) -> TensorType:
-    """Return the type of the panel of `load`, which is at `offset` inside `loops`."""
+def panel_bytes(loops: list[LoopVariable], offset: Index, columns: int, load: Load) -> int:
+    """Return the bytes that `columns` columns of `load`, at `offset` inside `loops`, take."""
     extents = (v.extent for v in _moving(loops, offset))
-    return TensorType((*extents, lanes), load.result.dtype)
+    return TensorType((*extents, columns), load.result.dtype).nbytes

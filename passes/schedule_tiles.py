@@ -1,22 +1,26 @@
 """Register tiles: several rows at once of a serial loop whose loads they share.
 
-    for column panels, blocks of rows             (parallel, by graphc.passes.schedule)
-      scratch panel; copy the panel               (what is not adjacent, or much used)
+    for blocks of column panels, blocks of rows   (parallel, by graphc.passes.schedule)
+      scratch panels; copy the panels             (what is not adjacent, or much used)
       for row tiles serial
-        for j < two registers vector
-          scratch accumulator[rows]
-          for rows unrolled                       what stands before the loop
-          for k serial { load; for rows unrolled  its body }
-          for rows unrolled                       what stands after it
+        for panels serial
+          for j < two registers vector
+            scratch accumulator[rows]
+            for rows unrolled                     what stands before the loop
+            for k serial { load; for rows unrolled  its body }
+            for rows unrolled                     what stands after it
 
-A tile is made wherever a nest has a serial loop with a load that moves along the vector but not
-with the rows: a contraction of any kind, convolutions too. Where no direction has adjacent
+The panels of a task lie in the second-level cache, and every row tile goes over all of them while
+its own rows are in the first; so each column is copied once, and each row read once for many
+columns. A tile is made wherever a nest has a serial loop with a load that moves along the vector
+but not with the rows: a contraction of any kind, convolutions too. Where no direction has adjacent
 elements and nothing is shared (a product with a vector), rows are unrolled without vectors. The
 order of the serial loops is kept, so no bit changes.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from graphc.index import LoopVariable, as_index
@@ -30,23 +34,21 @@ from graphc.kernel import (
     Scratch,
     Statement,
     Store,
-    Value,
     statements,
 )
 from graphc.passes.loop_analysis import Shapes, count, element_bytes, nest, work
 from graphc.passes.rewrite_statements import Body, Names, copy, substitute
-from graphc.passes.schedule_panels import REUSED, Columns, Packer, panel_type
-from graphc.passes.transform_loops import (
-    enclose,
-    over,
-)
+from graphc.passes.schedule_panels import REUSED, Columns, Packer, panel_bytes
+from graphc.passes.schedule_prefetch import prefetch_columns
+from graphc.passes.schedule_serial_blocks import in_serial_blocks
+from graphc.passes.transform_loops import enclose, over
 from graphc.passes.unroll_and_jam import MOST_STATEMENTS, unroll_and_jam
 from graphc.target import Target
 
 MOST_ROWS = 14
-WHOLE_PANEL = 64 * 1024  # bytes of panels, up to which the serial loop is not cut into blocks
-SERIAL_PANEL = 32 * 1024  # bytes of a panel of one block
-PARTIAL_SUMS = 32 * 1024  # bytes of accumulators that are kept between these blocks
+MOST_PANELS = 8  # of a task
+LONG_TASK = 256  # rows that are worth copying the panels of a task for
+SERIAL_PANEL = 128 * 1024  # bytes of a panel where the serial loop is cut into blocks
 FEW_ROWS = 4  # which need more vectors to hide the latency of an addition
 SCALAR_ROWS = 8  # rows that hide the latency of an addition
 LIGHT = 12  # scalar operations of a serial loop that are not worth gathering vectors for
@@ -58,7 +60,7 @@ class Tiler:
     def __init__(self, target: Target, names: Names, shapes: Shapes, most_tasks: int) -> None:
         self.target, self.names, self.shapes = target, names, shapes
         self.most_tasks = most_tasks  # that the work of the nest is worth
-        self.packer = Packer(names, shapes)
+        self.packer = Packer(names, shapes, target)
 
     def nests(self, others: list[LoopVariable], lane: LoopVariable, body: Body) -> Body | None:
         """Return nests of tiles for `body` in independent loops over `others` and `lane`.
@@ -75,17 +77,35 @@ class Tiler:
         whole, rest = divmod(lane.extent, width)
         nests: list[Statement] = []
         if whole:
-            panel, inside = self.names.variable(lane, whole), self.names.variable(lane, width)
-            index = as_index(panel) * width + as_index(inside)
-            columns = Columns([panel] if whole > 1 else [], inside, width)
-            main = substitute(copy(body, self.names) if rest else body, {lane: index})
-            nests.extend(self.panels(others, rows, columns, main))
+            main = copy(body, self.names) if rest else body
+            nests.extend(self.whole_panels(others, rows, lane, width, main))
         if rest:
             inside = self.names.variable(lane, 1 << (rest - 1).bit_length())
             index = as_index(inside) + whole * width
-            columns = Columns([], inside, rest)
+            columns = Columns([], self.names.variable(lane, 1), inside, rest)
             nests.extend(self.panels(others, rows, columns, substitute(body, {lane: index})))
         return tuple(nests)
+
+    def whole_panels(
+        self,
+        others: list[LoopVariable],
+        rows: LoopVariable,
+        lane: LoopVariable,
+        width: int,
+        body: Body,
+    ) -> Body:
+        """Return nests over the panels of `width` columns that are full."""
+        whole = lane.extent // width
+        inside = self.names.variable(lane, width)
+        together = self.panels_together(others, rows, lane, width, body)
+        block = self.names.variable(lane, -(-whole // together))
+        panel = self.names.variable(lane, together)
+        number = as_index(block) * together + as_index(panel)
+        exists = (number, as_index(whole)) if whole % together else None
+        outer = [block] if block.extent > 1 else []
+        columns = Columns(outer, panel, inside, width, exists)
+        main = substitute(body, {lane: number * width + as_index(inside)})
+        return self.panels(others, rows, columns, main)
 
     # --- choices
 
@@ -115,7 +135,7 @@ class Tiler:
         for loops, load in self.packer.serial_loads(body):
             offset = self.packer.offset(load)
             if self.packer.can_pack(load, offset, rows, body) and offset.stride(lane) not in (0, 1):
-                column = panel_type(loops, offset, 1, load).nbytes
+                column = panel_bytes(loops, offset, 1, load)
                 while width > max(lanes // 2, 1) and column * width > self.packer.budget(body):
                     width //= 2
         return width
@@ -128,15 +148,64 @@ class Tiler:
         longest = max(count(s.body) for s in _innermost(body))
         return max(2, min(MOST_ROWS, fitting, MOST_STATEMENTS // longest))
 
+    def panels_together(
+        self,
+        others: list[LoopVariable],
+        rows: LoopVariable,
+        lane: LoopVariable,
+        width: int,
+        body: Body,
+    ) -> int:
+        """Return how many panels a task has: as many as fit, if enough tasks can be made."""
+        whole = lane.extent // width
+        loops, step = self.packed_column(rows, lane, width, body)
+        if not step:
+            return 1
+        length = self.serial_block(rows, lane, width, body) or loops
+        fitting = self.packer.budget(body) // (step * length * width)
+        most = max(1, min(MOST_PANELS, fitting, whole))
+        tasks = -(-whole // most) * _product(others)
+        if rows.extent * tasks < LONG_TASK * self.wanted_tasks:  # too few to be cut as well
+            most = max(1, min(most, whole * _product(others) // self.wanted_tasks))
+        return _even_part(whole, most)
+
+    @property
+    def wanted_tasks(self) -> int:
+        return min(4 * self.target.cores, self.most_tasks) if self.target.cores > 1 else 1
+
+    def packed_column(
+        self, rows: LoopVariable, lane: LoopVariable, width: int, body: Body
+    ) -> tuple[int, int]:
+        """Return the iterations of the outermost serial loop, and the bytes that are packed for
+        each of them of one column; 0 of them where nothing is packed or there are several loops."""
+        loops = [s for s in body if isinstance(s, Loop)]
+        if len(loops) != 1:
+            return 0, 0
+        outermost, total = loops[0].variable, 0
+        inside = LoopVariable(lane.name, width)
+        for variables, load in self.packer.serial_loads(body):
+            offset = self.packer.offset(load)
+            if lane not in offset.variables or outermost not in offset.variables:
+                continue
+            if not self.packer.can_pack(replace(load, where=None), offset, rows, body):
+                continue
+            offset = offset.substitute({lane: as_index(inside)})
+            if self.packer.is_panel(variables, offset, inside):
+                continue
+            if offset.stride(inside) == 1 and rows.extent < REUSED * MOST_ROWS:
+                continue
+            total += panel_bytes(variables, offset, 1, load)
+        return outermost.extent, total // max(1, outermost.extent)
+
     # --- panels
 
     def panels(
         self, others: list[LoopVariable], rows: LoopVariable, columns: Columns, body: Body
     ) -> Body:
         """Return nests over `others`, a panel of columns and blocks of rows, in them the tiles."""
-        body = self.packer.predicate(columns, body)
         outer = [*others, *columns.outer]
-        block_length = self.serial_block(rows, columns, body)
+        block_length = self.serial_block(rows, columns.lane, columns.lane.extent, body)
+        body = self.packer.predicate(columns, body)
         size = self.block_rows(outer, rows, columns, body, block_length is not None)
         whole, rest = divmod(rows.extent, size)
         nests: list[Statement] = []
@@ -163,7 +232,7 @@ class Tiler:
         if block_length is None:
             inside = self.tiles(rows, columns, body)
         else:
-            inside = self.in_serial_blocks(rows, columns, body, block_length)
+            inside = in_serial_blocks(rows, columns, body, block_length, self.names, self.tiles)
         return nest(outer, inside) if outer else enclose(inside, self.names, always=True)
 
     def block_rows(
@@ -176,20 +245,16 @@ class Tiler:
     ) -> int:
         """Return how many rows one task has: few enough for the threads and for partial sums."""
         height = _tile_rows(rows.extent, self.most_rows(columns, body))
-        tasks = 1
-        for variable in outer:
-            tasks *= variable.extent
-        wanted = -(-min(4 * self.target.cores, self.most_tasks) // tasks)
+        wanted = -(-self.wanted_tasks // _product(outer))
         size = rows.extent
-        if wanted > 1 and self.target.cores > 1:
+        if wanted > 1:
             size = max(REUSED * height, -(-rows.extent // wanted))
-        row_bytes = self.row_bytes(rows, body)
-        if row_bytes * size > self.target.cache_bytes[1]:
-            fitting = self.target.cache_bytes[1] * 3 // 4 // row_bytes
-            size = min(size, max(fitting, 2 * REUSED * height))
+        if columns.panel.extent == 1:  # every panel reads all rows: let them stay near
+            row_bytes, near = self.row_bytes(rows, body), self.target.cache_bytes[1] * 3 // 4
+            size = min(size, max(near // row_bytes, 2 * REUSED * height))
         if keeps_partial:
-            sums = sum(columns.lane.extent * s.type.dtype.itemsize for s in _scratch(body))
-            size = min(size, max(height, PARTIAL_SUMS // sums))
+            sums = sum(columns.count * s.type.dtype.itemsize for s in _scratch(body))
+            size = min(size, max(height, self.target.cache_bytes[1] // 4 // sums))
         if size >= rows.extent:
             return rows.extent
         size = max(1, size // height) * height
@@ -202,109 +267,64 @@ class Tiler:
         for loops, load in self.packer.serial_loads(body):
             offset = self.packer.offset(load)
             if rows in offset.variables:
-                total += panel_type(loops, offset, 1, load).nbytes
+                total += panel_bytes(loops, offset, 1, load)
         return total
 
     def tiles(self, rows: LoopVariable, columns: Columns, body: Body) -> Body:
         """Return the copies of panels and the loop over tiles of rows."""
         height = _tile_rows(rows.extent, self.most_rows(columns, body))
         count_, rest = divmod(rows.extent, height)
+        whole = body
         copies, body = self.packer.pack(columns, rows, body, count_)
         tile, inside = self.names.variable(rows, count_), self.names.variable(rows, height)
         index = as_index(tile) * height + as_index(inside)
         main = copy(body, self.names) if rest else body
-        done = over(
-            tile, LoopKind.SERIAL, self.rows(columns, inside, substitute(main, {rows: index}))
-        )
+        tiled = columns.each(self.rows(columns, inside, substitute(main, {rows: index})))
+        for serial, load in self.far_columns(rows, columns, whole):
+            tiled = prefetch_columns(tiled, load, tile, serial, columns)
+        done = over(tile, LoopKind.SERIAL, tiled)
         if rest:
             inside = self.names.variable(rows, rest)
             last = substitute(body, {rows: as_index(inside) + count_ * height})
-            done = (*done, *self.rows(columns, inside, last))
+            done = (*done, *columns.each(self.rows(columns, inside, last)))
         return (*copies, *done)
+
+    def far_columns(
+        self, rows: LoopVariable, columns: Columns, body: Body
+    ) -> list[tuple[LoopVariable, Load]]:
+        """Return the loads of adjacent columns in one serial loop from arrays that lie far away."""
+        found = []
+        for loops, load in self.packer.serial_loads(body):
+            offset = self.packer.offset(load)
+            nbytes = math.prod(self.shapes[load.buffer]) * load.result.dtype.itemsize
+            if (
+                len(loops) == 1
+                and nbytes > self.target.cache_bytes[1]
+                and offset.stride(columns.lane) == 1
+                and self.packer.can_pack(load, offset, rows, body)
+            ):
+                found.append((loops[0], load))
+        return found
 
     # --- long serial loops, block by block
 
-    def serial_block(self, rows: LoopVariable, columns: Columns, body: Body) -> int | None:
-        """Return in blocks of which length the serial loop goes, if its panels do not fit whole."""
-        loops = [s for s in body if isinstance(s, Loop)]
-        if len(loops) != 1 or not _is_simple(body):
-            return None
-        outermost = loops[0].variable
-        step = total = 0
-        for variables, load in self.packer.serial_loads(body):
-            offset = self.packer.offset(load)
-            plain = replace(load, where=None)
-            adjacent = offset.stride(columns.lane) == 1
-            if columns.lane not in offset.variables or outermost not in offset.variables:
-                continue
-            if not self.packer.can_pack(plain, offset, rows, body):
-                continue
-            if adjacent and rows.extent < REUSED * MOST_ROWS:
-                continue
-            nbytes = panel_type(variables, offset, columns.lane.extent, load).nbytes
-            total, step = total + nbytes, step + nbytes // outermost.extent
-        if total <= min(WHOLE_PANEL, self.packer.budget(body)):
-            return None
-        blocks = -(-outermost.extent // max(1, SERIAL_PANEL // step))
-        for number in range(blocks, 2 * blocks):
-            if outermost.extent % number == 0:
-                return outermost.extent // number
-        return -(-outermost.extent // blocks)
+    def serial_block(
+        self, rows: LoopVariable, lane: LoopVariable, width: int, body: Body
+    ) -> int | None:
+        """Return in blocks of which length the serial loop goes, if its panels do not fit whole.
 
-    def in_serial_blocks(
-        self, rows: LoopVariable, columns: Columns, body: Body, length: int
-    ) -> Body:
-        """Return tiles for each block of the serial loop, what they accumulate kept between them.
-
-        The order of the serial loop stays, and an accumulator comes back as it was left.
+        Two panels have to fit for rows to be read seldom; one will do where rows are few.
         """
-        (loop,) = (s for s in body if isinstance(s, Loop))
-        before, after = body[: body.index(loop)], body[body.index(loop) + 1 :]
-        pure = tuple(s for s in before if not isinstance(s, Scratch | Store))
-        declared = tuple(_scratch(body))
-        partial = self.partial_sums(declared, rows, columns)
-        place = (as_index(rows), as_index(columns.lane))
-        take: list[Statement] = []
-        keep: list[Statement] = []
-        for scratch, array in zip(declared, partial, strict=True):
-            old, new = (Value(self.names.fresh("sum"), scratch.type.dtype) for _ in range(2))
-            take += [Load(old, array.name, place), Store(scratch.name, (), old)]
-            keep += [Load(new, scratch.name, ()), Store(array.name, place, new)]
-        done: list[Statement] = list(partial)
-        done.extend(self.plain_rows(rows, columns, (*before, *keep)))
-        for block, inner in self.pieces(loop, length):
-            inside = (*pure, *declared, *take, inner, *keep)
-            tiles = self.tiles(rows, columns, copy(inside, self.names))
-            done.extend(over(block, LoopKind.SERIAL, tiles))
-        done.extend(self.plain_rows(rows, columns, (*before, *take, *after)))
-        return tuple(done)
-
-    def partial_sums(
-        self, accumulators: tuple[Scratch, ...], rows: LoopVariable, columns: Columns
-    ) -> tuple[Scratch, ...]:
-        """Return an array for each accumulator, with an element for each row and lane."""
-        shape = (rows.extent, columns.lane.extent)
-        return tuple(
-            Scratch(self.names.fresh("partial"), s.type.with_shape(shape), Scope.CACHE)
-            for s in accumulators
-        )
-
-    def pieces(self, loop: Loop, length: int) -> list[tuple[LoopVariable, Loop]]:
-        """Return `loop` as a loop over blocks of `length` iterations and one over the rest."""
-        whole, rest = divmod(loop.variable.extent, length)
-        found = []
-        for blocks, extent, start in ((whole, length, 0), (1, rest, whole * length)):
-            block, inside = (self.names.variable(loop.variable, n) for n in (blocks, extent))
-            index = as_index(block) * length + as_index(inside) + start
-            if blocks and extent:
-                body = substitute(loop.body, {loop.variable: index})
-                found.append((block, Loop(inside, loop.kind, body)))
-        return found
-
-    def plain_rows(self, rows: LoopVariable, columns: Columns, body: Body) -> Body:
-        """Return a copy of `body` row by row, in vectors."""
-        vector = over(columns.lane, LoopKind.VECTOR, copy(body, self.names))
-        return over(rows, LoopKind.SERIAL, vector)
+        extent, step = self.packed_column(rows, lane, width, body)
+        if not step or not _is_simple(body):
+            return None
+        panel, fitting = extent * step * width, self.packer.budget(body)
+        few_rows = rows.extent * self.row_bytes(rows, body) <= 2 * self.target.cache_bytes[1]
+        if 2 * panel <= fitting or (few_rows and panel <= fitting):
+            return None
+        blocks = -(-extent // max(1, min(SERIAL_PANEL, fitting) // (step * width)))
+        even = (n for n in range(blocks, 2 * blocks) if extent % n == 0)
+        return -(-extent // next(even, blocks))
 
     # --- tiles
 
@@ -361,11 +381,16 @@ def _is_simple(body: Body) -> bool:
     return False
 
 
+def _product(variables: list[LoopVariable]) -> int:
+    return math.prod(v.extent for v in variables)
+
+
+def _even_part(extent: int, most: int) -> int:
+    """Return the greatest divisor of `extent` above half of `most`, or an even share near it."""
+    divisors = (n for n in range(most, most // 2, -1) if extent % n == 0)
+    return next(divisors, -(-extent // -(-extent // most)))
+
+
 def _tile_rows(extent: int, most: int) -> int:
     """Return how many rows a tile has: all, a divisor, or so that few tiles are needed."""
-    if extent <= most:
-        return extent
-    for rows in range(most, most // 2, -1):
-        if extent % rows == 0:
-            return rows
-    return -(-extent // -(-extent // most))
+    return extent if extent <= most else _even_part(extent, most)

@@ -23,8 +23,10 @@ def unroll_and_jam(rows: LoopVariable, body: Body, names: Names) -> Body:
     """Return `body` for all iterations of `rows`. Law: they are independent."""
     if rows.extent == 1:
         return over(rows, LoopKind.SERIAL, body)
-    arrays, loops = distribute(Loop(rows, LoopKind.PARALLEL, body), _cut(body), names)
-    done: list[Statement] = list(arrays)
+    *before, inside = hoist(Loop(rows, LoopKind.PARALLEL, body))
+    assert isinstance(inside, Loop)
+    arrays, loops = distribute(inside, _cut(inside.body), names)
+    done: list[Statement] = [*before, *arrays]
     for loop in loops:
         done.extend(_unroll_inside(sink(loop), rows))
     return tuple(done)

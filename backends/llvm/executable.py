@@ -26,7 +26,7 @@ from graphc.errors import GraphcIndexError, InternalError
 from graphc.executable import LaunchTime, NativeCall
 from graphc.plan import Plan
 from graphc.roofline import Limits
-from graphc.state import STATE_LOCK, VariableState, aligned_empty
+from graphc.state import ALIGNMENT, STATE_LOCK, VariableState, aligned_empty
 from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -53,6 +53,8 @@ def _bytes(count: int) -> Array:
 
 
 def _aligned(constant: Array) -> Array:
+    if address_of(constant) % ALIGNMENT == 0 and not constant.flags.writeable:
+        return constant
     copy = aligned_empty(TensorType(constant.shape, as_dtype(constant.dtype)))
     copy[...] = constant
     return copy

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.backends.llvm import memory, operations, primitives, spelling
+from graphc.backends.llvm import memory, operations, primitives, spelling, transposition
 from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.memory import Storage
 from graphc.backends.llvm.module import Module
@@ -35,6 +35,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Prefetch,
     Scope,
     Scratch,
     Statement,
@@ -78,8 +79,9 @@ def write_kernel(
 
     `is_exported` lets other modules call it.
     """
-    emitter = _Emitter(module, kernel)
+    emitter = _Emitter(module, kernel, facts)
     emitter.top_level(kernel.body)
+    emitter.fence()
     function = spelling.quoted(name)
     parameters = [
         f"ptr {_attributes(f)}{emitter.storages[b.name].address}"
@@ -120,10 +122,11 @@ def _attributes(facts: BufferFacts) -> str:
 class _Emitter:
     """Writes the body of one kernel."""
 
-    def __init__(self, module: Module, kernel: Kernel) -> None:
+    def __init__(self, module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...]) -> None:
         self.module, self.writer = module, Writer()
         self.environment = Environment(self.writer)
-        self.storages = {b.name: _storage(b, i) for i, b in enumerate(kernel.buffers)}
+        given = zip(kernel.buffers, facts, strict=True)
+        self.storages = {b.name: _storage(b, f, i) for i, (b, f) in enumerate(given)}
         self.registers = {
             s.name
             for s in statements(kernel.body)
@@ -133,6 +136,10 @@ class _Emitter:
         self.mask = ""  # of the guards in the vector loop around; empty for all lanes
         self.within = 0  # the depth of the innermost guard
         self.is_shared = not _is_whole(kernel.body)
+        self.is_unfenced = False  # whether stores past the caches may still be on their way
+        self.copied: LoopVariable | None = None  # of the innermost loop that is written out
+        self.copied_depth = 0
+        self.columns: dict[str, list[Operand]] = {}  # what its copies load, by the load's result
 
     # --- the top level: what each thread does -----------------------------------------------------
 
@@ -151,6 +158,7 @@ class _Emitter:
     def _shared(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
             if isinstance(statement, Barrier):
+                self.fence()
                 self.writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
             elif isinstance(statement, Guard):
                 with self._guarded(self._condition(statement)):
@@ -162,6 +170,12 @@ class _Emitter:
                 self._alone((statement,))
             else:
                 self._statement(statement)
+
+    def fence(self) -> None:
+        """Put in order what was stored past the caches, before other threads may read it."""
+        if self.is_unfenced and self.module.features.fence:
+            self.writer.line(self.module.features.fence)
+        self.is_unfenced = False
 
     def _divided(self, loop: Loop) -> None:
         """Write a loop of which each thread runs a contiguous share, the same for every kernel."""
@@ -232,11 +246,34 @@ class _Emitter:
 
     def _load(self, statement: Load) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
-        self.environment.values[statement.result.name] = memory.load(self.environment, place)
+        value = self._transposed(statement, place) or memory.load(self.environment, place)
+        self.environment.values[statement.result.name] = value
+
+    def _transposed(self, load: Load, place: memory.Place) -> Operand | None:
+        """Return what this copy of an unrolled loop loads of a matrix that all of them load."""
+        loop = self.copied
+        if loop is None or self.writer.depth != self.copied_depth:
+            return None
+        if not transposition.is_transposing(self.environment, place, loop):
+            return None
+        copy = self.environment.variables[loop.name]
+        if copy == 0:
+            columns = transposition.load_columns(self.environment, place, loop.extent)
+            self.columns[load.result.name] = columns
+        return self.columns[load.result.name][int(copy)]
 
     def _store(self, statement: Store) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
-        memory.store(self.environment, place, self.environment.value(statement.value.name))
+        value = self.environment.value(statement.value.name)
+        self.is_unfenced |= memory.store(
+            self.environment, place, value, past_caches=statement.is_streaming
+        )
+
+    def _prefetch(self, statement: Prefetch) -> None:
+        place = memory.make_place(
+            self.environment, self.storages[statement.buffer], statement.indices, None, "", 0
+        )
+        memory.prefetch(self.environment, place, statement.level)
 
     def _place(
         self, buffer: str, indices: tuple[Index, ...], statement: Load | Store
@@ -279,9 +316,12 @@ class _Emitter:
             with self._inside(loop.variable, 0):
                 self._block(loop.body)
         elif self._is_copied(loop):
+            outer = self.copied, self.copied_depth
+            self.copied, self.copied_depth = loop.variable, self.writer.depth
             for value in range(extent):
                 with self._inside(loop.variable, value):
                     self._block(loop.body)
+            self.copied, self.copied_depth = outer
         elif loop.kind is LoopKind.VECTOR and self._is_vectorisable(extent):
             self._vector(loop)
         else:
@@ -371,9 +411,12 @@ class _Emitter:
             self.within = outer
 
 
-def _storage(buffer: Buffer, number: int) -> Storage:
+def _storage(buffer: Buffer, facts: BufferFacts, number: int) -> Storage:
     safe = "".join(c if c.isalnum() else "_" for c in buffer.name)
-    return Storage(f"%{safe}.b{number}", buffer.type, is_read_only=buffer.access is Access.IN)
+    is_read_only = buffer.access is Access.IN
+    return Storage(
+        f"%{safe}.b{number}", buffer.type, is_read_only=is_read_only, alignment=facts.alignment
+    )
 
 
 def _hint(loop: Loop) -> str:
@@ -385,6 +428,7 @@ _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
     Load: _Emitter._load,
     IndexValue: _Emitter._index_value,
     Store: _Emitter._store,
+    Prefetch: _Emitter._prefetch,
     Scratch: _Emitter._scratch,
     Loop: _Emitter._loop,
     Guard: _Emitter._guard,

@@ -27,7 +27,7 @@ class OpenCLBackend:
             kind="gpu",
             vector_bytes=16,
             vector_registers=16,
-            cores=int(device.handle.max_compute_units),
+            cores=device.cores,
             local_bytes=device.local_bytes,
             group_items=device.group_items,
         )

@@ -367,3 +367,30 @@ def test_a_chain_of_thousands_of_nodes_takes_no_stack() -> None:
         y = ops.add(y, x)
     (got,) = evaluate(Graph([x], [y]), np.arange(4, dtype=np.float32))
     np.testing.assert_array_equal(got, 2501.0 * np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("lhs", "rhs", "out", "in_lanes"),
+    [
+        ("ik", "k", "i", True),
+        ("k", "ik", "i", True),
+        ("ik", "kj", "ij", True),  # j is 1
+        ("bk", "bk", "b", True),
+        ("ki", "k", "i", False),
+        ("ik", "jk", "ij", True),  # j is 1
+        ("ik", "lk", "il", False),
+    ],
+)
+def test_contractions_that_use_nothing_twice_sum_in_lanes(
+    lhs: str, rhs: str, out: str, in_lanes: bool
+) -> None:
+    extents = {"i": 3, "k": 37, "j": 1, "b": 4, "l": 2}
+    a, b = (placeholder(tuple(extents[s] for s in side)) for side in (lhs, rhs))
+    node = ops.contraction(a, b, lhs=lhs, rhs=rhs, out=out)
+    kernel = only_kernel([a, b], [node])
+    shapes = [s.type.shape for s in statements(kernel.body) if isinstance(s, Scratch)]
+    assert shapes == ([(16,)] if in_lanes else [()])
+    generator = np.random.default_rng(0)
+    arrays = [generator.normal(size=n.shape).astype(np.float32) for n in (a, b)]
+    (given,) = evaluate(Graph([a, b], [node]), *arrays)
+    np.testing.assert_allclose(given, np.einsum(f"{lhs},{rhs}->{out}", *arrays), rtol=1e-5)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,13 +14,26 @@ from graphc import dtypes, ops
 from graphc.graph import Graph
 from graphc.group import Group, Grouping
 from graphc.index import linearise
-from graphc.kernel import Access, Barrier, Kernel, Load, Loop, LoopKind, Scope, Scratch, statements
+from graphc.kernel import (
+    Access,
+    Barrier,
+    Guard,
+    Kernel,
+    Load,
+    Loop,
+    LoopKind,
+    Prefetch,
+    Scope,
+    Scratch,
+    statements,
+)
 from graphc.kernel_interpreter import run
 from graphc.kernel_text import parse_kernel
 from graphc.kernel_verifier import verify
 from graphc.node import Node
 from graphc.passes.lower import lower
 from graphc.passes.schedule import schedule
+from graphc.passes.schedule_streams import ROWS
 from graphc.target import Target
 
 AVX512 = Target("avx512", "cpu", 64, 32, 4)
@@ -106,7 +120,7 @@ def check_form(kernel: Kernel, target: Target) -> None:
     by_nest = max(
         (_cache_bytes(top.body) for top in kernel.body if isinstance(top, Loop)), default=0
     )
-    assert by_nest <= 128 * 1024
+    assert by_nest <= target.cache_bytes[1]
     assert all(s.scope is not Scope.LOCAL for s in made)
     if target.cores == 1:
         assert all(loop.kind is not LoopKind.PARALLEL for loop in loops)
@@ -117,13 +131,13 @@ def _cache_bytes(body: Any) -> int:
     return sum(s.type.nbytes for s in scratch if s.scope is Scope.CACHE)
 
 
-def check(kernel: Kernel) -> None:
+def check(kernel: Kernel, targets: Sequence[Target] = TARGETS) -> None:
     """Check for all targets that the schedule is lawful and gives the bits of the naive kernel."""
     verify(kernel)
     arrays = arrays_for(kernel)
     expected = {name: array.copy() for name, array in arrays.items()}
     run(kernel, expected)
-    for target in TARGETS:
+    for target in targets:
         scheduled = schedule(kernel, target)
         verify(scheduled)
         check_form(scheduled, target)
@@ -192,15 +206,20 @@ def test_contractions(sizes: tuple[int, int, int]) -> None:
 def test_long_contractions_go_in_blocks_and_keep_their_order(
     sizes: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graphc.passes.schedule_panels.CACHE_SCRATCH", 1024)
     monkeypatch.setattr("graphc.passes.schedule_tiles.SERIAL_PANEL", 512)
-    monkeypatch.setattr("graphc.passes.schedule_tiles.WHOLE_PANEL", 512)
-    monkeypatch.setattr("graphc.passes.schedule_tiles.PARTIAL_SUMS", 2048)
     m, k, n = sizes
     kernel = kernel_of(ops.exp(matmul(leaf(m, k), leaf(n, k), rhs="jk")))
-    check(kernel)
-    made = (s for s in statements(schedule(kernel, AVX512).body) if isinstance(s, Scratch))
+    targets = [replace(t, cache_bytes=(512, 2048, 4096)) for t in TARGETS]
+    check(kernel, targets)
+    scheduled = schedule(kernel, targets[0])
+    made = (s for s in statements(scheduled.body) if isinstance(s, Scratch))
     assert any(s.name.startswith("partial") for s in made)
+
+
+def test_the_last_task_may_have_fewer_panels() -> None:
+    kernel = kernel_of(matmul(leaf(9, 5), leaf(355, 5), rhs="jk"))  # 11 panels and a part
+    check(kernel)
+    assert any(isinstance(s, Guard) for s in statements(schedule(kernel, AVX512).body))
 
 
 def test_contractions_of_other_ranks() -> None:
@@ -265,11 +284,56 @@ def test_a_product_has_tiles_panels_and_threads() -> None:
     )
 
 
-def test_a_product_with_a_vector_takes_rows_without_vectors() -> None:
+def test_a_product_with_a_vector_sums_in_lanes() -> None:
     kernel = large(lambda: matmul(leaf(512, 512), leaf(512), rhs="k", out="i"))
+    assert max(loops_of(kernel, LoopKind.VECTOR)) == 64
+    assert not jumps_in_inner_loops(kernel)
+    assert loops_of(kernel, LoopKind.PARALLEL)
+
+
+def test_a_product_with_a_short_vector_takes_rows_without_vectors() -> None:
+    kernel = large(lambda: matmul(leaf(4096, 7), leaf(7), rhs="k", out="i"))
     assert loops_of(kernel, LoopKind.VECTOR) == []
     assert loops_of(kernel, LoopKind.UNROLLED) == [8, 8, 8]
-    assert loops_of(kernel, LoopKind.PARALLEL)
+
+
+def test_the_smaller_operand_is_transposed() -> None:
+    kernel = large(lambda: matmul(leaf(64, 300), leaf(4096, 300), rhs="jk"))
+    panels = [s for s in statements(kernel.body) if isinstance(s, Scratch) and s.scope == "cache"]
+    assert {s.type.shape for s in panels} == {(2, 300, 32)}  # all 64 rows of the left side
+
+
+def test_the_panels_of_a_task_fit_half_of_the_second_level_cache() -> None:
+    for rows, summed, columns in ((1024, 1024, 1024), (300, 2048, 2048), (640, 9000, 100)):
+        kernel = schedule(kernel_of(matmul(leaf(rows, summed), leaf(summed, columns))), AVX512)
+        for top in kernel.body:
+            assert isinstance(top, Loop)
+            panels = (s for s in statements(top.body) if isinstance(s, Scratch))
+            packed = sum(s.type.nbytes for s in panels if s.name.startswith("panel"))
+            assert 0 < packed <= AVX512.cache_bytes[1] // 2
+
+
+def prefetches(kernel: Kernel) -> list[Prefetch]:
+    return [s for s in statements(kernel.body) if isinstance(s, Prefetch)]
+
+
+def test_far_columns_are_asked_for_while_rows_are_gone_over() -> None:
+    kernel = large(lambda: matmul(leaf(96, 768), leaf(768, 1024)))
+    (prefetch,) = prefetches(kernel)
+    assert prefetch.buffer == "x1"
+    (panel,) = (s for s in statements(kernel.body) if isinstance(s, Scratch) and s.scope == "cache")
+    task = panel.type.shape[0] * panel.type.shape[2]
+    (outer,) = (s for s in kernel.body if isinstance(s, Loop))
+    inner = set().union(*(i.variables for i in prefetch.indices)) - {outer.variable}
+    places: list[dict[str, int]] = [{outer.variable.name: 0}]
+    for variable in inner:
+        places = [{**p, variable.name: n} for p in places for n in range(variable.extent)]
+    asked_for = {tuple(i.evaluate(place) for i in prefetch.indices) for place in places}
+    assert {(k, task + c) for k in range(768) for c in range(0, task, 16)} <= asked_for
+
+
+def test_near_columns_are_not_asked_for() -> None:
+    assert prefetches(large(lambda: matmul(leaf(96, 128), leaf(128, 512)))) == []
 
 
 def test_elementwise_loops_become_one() -> None:
@@ -293,8 +357,11 @@ def test_far_rows_are_read_in_long_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     kernel = schedule(kernel_of(ops.sum_(leaf(100, 4096), axes=(0,))), AVX512)
     (top,) = kernel.body
     assert isinstance(top, Loop) and top.kind is LoopKind.PARALLEL
-    loops = [s.variable.extent for s in top.body if isinstance(s, Loop)]
-    assert 100 in loops
+    loops = [s for s in top.body if isinstance(s, Loop)]
+    rows = [loop.variable.extent for loop in loops if "k" in loop.variable.name]
+    assert rows == [100 // ROWS, 100 % ROWS]
+    inside = [s for s in statements(loops[1].body) if isinstance(s, Loop)]
+    assert inside[-1].kind is LoopKind.UNROLLED and inside[-1].variable.extent == ROWS
 
 
 def test_sums_along_columns_go_along_rows_in_memory() -> None:
