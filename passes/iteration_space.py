@@ -22,6 +22,9 @@ from graphc.index import ZERO, Index, LoopVariable, as_index
 from graphc.node import Node
 from graphc.op import Concatenation, Contraction, Indices, Reduction, Scatter, Selection
 
+_ACCUMULATORS = (Reduction, Selection, Contraction)
+_ALONE = (Concatenation, Scatter)
+
 
 @dataclass(frozen=True, slots=True)
 class Space:
@@ -85,12 +88,12 @@ def whole_space(extents: tuple[int, ...]) -> Space:
 
 def is_accumulator(node: Node) -> bool:
     """Return whether an element takes a loop of its own: of reductions and contractions."""
-    return isinstance(node.op.lowering, Reduction | Selection | Contraction)
+    return isinstance(node.op.lowering, _ACCUMULATORS)
 
 
 def stands_alone(node: Node) -> bool:
     """Return whether the node is lowered to nests of its own, with nothing computed after it."""
-    return isinstance(node.op.lowering, Concatenation | Scatter)
+    return isinstance(node.op.lowering, _ALONE)
 
 
 def reduced_axes(node: Node) -> tuple[int, ...]:
