@@ -1,6 +1,6 @@
 """LLVM's library, loaded when something has to be compiled, and what it says of this computer.
 
-Loading it takes 25 ms and tens of megabytes, so a process whose code is all found in the cache
+Loading it takes 20 ms and tens of megabytes, so a process whose code is all found in the cache
 never does. What must be known of the CPU to look there is kept in the cache too, under a key of all
 that LLVM's answer depends on: what the system says of the processor, and which library it is.
 """

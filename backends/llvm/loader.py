@@ -3,7 +3,7 @@
 It loads what our own compilation emits for Linux on x86-64: a relocatable ELF object of
 position-independent code in the small model (System V ABI, AMD64 supplement 1.0, chapter 4) that
 refers to itself and to the functions it imports. So a program that was compiled before runs
-without LLVM, whose library takes 25 ms to load. Whatever else stands in an object is refused with
+without LLVM, whose library takes 20 ms to load. Whatever else stands in an object is refused with
 `UnknownObjectError`, before anything of it could run, and left to LLVM's linker. No page is ever
 writable and executable. Unwind tables are left out: our code throws nothing.
 """
