@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.index import LoopVariable
-from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement, Store, statements
+from graphc.kernel import Guard, Kernel, Load, Loop, LoopKind, Statement, Store, statements
 from graphc.passes.loop_analysis import (
     Shapes,
     accesses,
@@ -40,6 +40,7 @@ from graphc.passes.schedule_transposes import square_of, transpose_squares
 from graphc.passes.transform_loops import (
     collapse,
     enclose,
+    hoist,
     only_loop,
     over,
     split,
@@ -161,11 +162,14 @@ class _Scheduler:
         body: Body,
         crossing: LoopVariable | None,
     ) -> Body:
-        width = self.width(body, lane.extent)
         loop = Loop(lane, LoopKind.PARALLEL, body)
-        first, last = split_off_tail(loop, width, self.names)
         if others and crossing is None and _product(others) >= 4 * self.target.cores:
-            return nest(others, vectorise(loop, width, self.names, LoopKind.PARALLEL))
+            before, loop = _once_a_row(loop)
+            width = self.width(loop.body, lane.extent)
+            rows = vectorise(loop, width, self.names, LoopKind.PARALLEL)
+            return nest(others, (*before, *rows))
+        width = self.width(body, lane.extent)
+        first, last = split_off_tail(loop, width, self.names)
         if crossing is not None:
             others = [*(v for v in others if v != crossing), crossing]
         nests: list[Statement] = []
@@ -287,6 +291,15 @@ def _outside_in(blocks: Body, others: list[LoopVariable], blocks_outside: bool) 
     if blocks_outside and isinstance(block, Loop) and block.kind is LoopKind.PARALLEL:
         return (replace(block, body=nest(others, block.body)),)
     return nest(others, blocks)
+
+
+def _once_a_row(loop: Loop) -> tuple[Body, Loop]:
+    """Return `loop` after what it looks up and checks anew for each of its elements."""
+    *before, inside = hoist(loop)
+    assert isinstance(inside, Loop)
+    if any(isinstance(s, Load | Store) for s in before):
+        return tuple(before), inside
+    return (), loop
 
 
 def _serial(body: Body) -> Body:
