@@ -34,7 +34,7 @@ from graphc.passes.rewrite_statements import Body, rewrite
 from graphc.target import Target
 
 AHEAD = 6 * 1024  # bytes between what is loaded and what is fetched meanwhile
-_CACHED = 0.75  # of the last cache, which others use too
+CACHED = 0.75  # of the last cache, which others use too
 _MOST_OFTEN = 2  # times that each element may be loaded by what fetches it
 
 
@@ -42,7 +42,7 @@ def add_memory_hints(kernel: Kernel, target: Target) -> Kernel:
     """Return `kernel`, in the scheduled form, with hints for its large buffers."""
     _, second, last = target.cache_bytes
     whole = [b for b in kernel.buffers if b.name not in _gathered(kernel.body)]
-    if sum(b.type.nbytes for b in whole) <= last * _CACHED:
+    if sum(b.type.nbytes for b in whole) <= last * CACHED:
         return kernel
     large = {b.name: b for b in whole if b.type.nbytes > target.cores * second}
     body: list[Statement] = []

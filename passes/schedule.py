@@ -15,6 +15,7 @@ inside the body (rows that are reduced in lanes). Contractions go in register ti
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from graphc.index import LoopVariable
 from graphc.kernel import Guard, Kernel, Load, Loop, LoopKind, Statement, Store, statements
@@ -32,7 +33,7 @@ from graphc.passes.loop_analysis import (
     unit_stride_score,
     work,
 )
-from graphc.passes.memory_hints import add_memory_hints
+from graphc.passes.memory_hints import CACHED, add_memory_hints
 from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
@@ -167,7 +168,7 @@ class _Scheduler:
             before, loop = _once_a_row(loop)
             width = self.width(loop.body, lane.extent)
             rows = vectorise(loop, width, self.names, LoopKind.PARALLEL)
-            return nest(others, (*before, *rows))
+            return nest(self.in_reading_order(others, body), (*before, *rows))
         width = self.width(body, lane.extent)
         first, last = split_off_tail(loop, width, self.names)
         if crossing is not None:
@@ -179,6 +180,21 @@ class _Scheduler:
                 nested = _outside_in(blocks, others, crossing is not None)
                 nests.extend(enclose(nested, self.names))
         return tuple(nests)
+
+    def in_reading_order(self, variables: list[LoopVariable], body: Body) -> list[LoopVariable]:
+        """Return the loops in the order in which the only load goes through memory, if that is far.
+
+        A processor foresees what is read next to what was read; what is written waits for nobody.
+        """
+        found = [(a, o) for a, o in accesses(body, self.shapes) if isinstance(a, Load)]
+        if len(found) != 1:
+            return variables
+        load, offset = found[0]
+        size = prod(self.shapes[load.buffer]) * load.result.dtype.itemsize
+        strides = {v: offset.stride(v) for v in variables}
+        if 2 * size <= CACHED * self.target.cache_bytes[2] or not all(strides.values()):
+            return variables
+        return sorted(variables, key=lambda v: -abs(strides[v] or 0))
 
     def streams(self, others: list[LoopVariable], lane: Loop, cost: int) -> Body:
         """Return nests that read far rows in long pieces, and others for what is left."""
