@@ -17,7 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import ml_dtypes
@@ -30,12 +30,14 @@ from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.executable import Backend, Executable, Remembers
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
-from graphc.frontend.structures import Structure, unflatten
+from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
-from graphc.frontend.tracing import signature, trace
+from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
 from graphc.graph_digest import digest
 from graphc.graph_verifier import verify, verify_assignments
+from graphc.lazy import LazyProperty
+from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
@@ -62,6 +64,15 @@ class Settings:
 
     backend: BackendName
     options: Options
+    donated: tuple[str, ...] = ()  # parameters of a function
+
+    def for_inputs(self, inputs: Sequence[Node]) -> Settings:
+        """Return the settings for a graph of such inputs, named after parameters."""
+        if not self.donated:
+            return self
+        owners = [given_name(node).split(".")[0] for node in inputs]
+        numbers = frozenset(i for i, owner in enumerate(owners) if owner in self.donated)
+        return replace(self, options=replace(self.options, donated=numbers))
 
 
 class CompiledFunction(Generic[Parameters, Result]):
@@ -79,8 +90,26 @@ class CompiledFunction(Generic[Parameters, Result]):
         self._plain: dict[Hashable, tuple[Program, Structure]] = {}
         self._latest: tuple[Program, Structure] | None = None  # found by plain arrays
 
-    def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
-        """Run on arrays and return arrays, in the structure of the function's result."""
+    @overload
+    def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result: ...
+
+    @overload
+    def __call__(self, *arguments: Any, out: Any, **keywords: Any) -> Result: ...
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Result:
+        """Run on arrays and return arrays, in the structure of the function's result.
+
+        out     arrays to put the result into, in the same structure, None for those that are to be
+                made; see `Program.__call__`. A function with a parameter called `out`, or with
+                `**keywords`, has it for itself.
+
+        >>> import numpy as np
+        >>> import graphc
+        >>> double = graphc.compile(lambda x: 2 * x)
+        >>> y = np.zeros(3, np.float32)
+        >>> double(np.float32([1, 2, 3]), out=y) is y, y
+        (True, array([2., 4., 6.], dtype=float32))
+        """
         if not keywords and not is_tracing():
             if self._latest is not None:
                 program, structure = self._latest
@@ -90,11 +119,20 @@ class CompiledFunction(Generic[Parameters, Result]):
             plain = _plain_key(arguments)
             if plain is not None:
                 return self._call_plain(plain, arguments)
+        if "out" in keywords and not self._has_own_out:
+            return self._call_into(keywords.pop("out"), arguments, keywords)
         key, leaves = signature(arguments, keywords)
         if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
             return self._function(*arguments, **keywords)
         program, structure = self._find(key, arguments, keywords)
         return self._assemble(structure, program(*leaves))
+
+    def _call_into(self, out: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Result:
+        key, leaves = signature(arguments, keywords)
+        if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
+            raise GraphcTypeError("out= takes the results of a call on arrays, not on tensors")
+        program, structure = self._find(key, arguments, keywords)
+        return self._assemble(structure, program(*leaves, out=flatten_as(structure, out)))
 
     def _call_plain(self, plain: Hashable, arguments: tuple[Any, ...]) -> Result:
         found = self._plain.get(plain)
@@ -109,6 +147,10 @@ class CompiledFunction(Generic[Parameters, Result]):
         is_one = structure.kind == "leaf"
         result: Result = outputs[0] if is_one else unflatten(structure, outputs)  # type: ignore[assignment]  # what the function returned
         return result
+
+    @LazyProperty
+    def _has_own_out(self) -> bool:
+        return takes_keyword(self._function, "out")
 
     def program(self, *arguments: Any, **keywords: Any) -> Program:
         """Return the program for such arguments, compiled if need be and not run.
@@ -130,7 +172,8 @@ class CompiledFunction(Generic[Parameters, Result]):
         with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
             if key not in self._known:
                 traced = trace(self._function, arguments, keywords)
-                program = compile_graph(traced.graph, self._settings)
+                settings = self._settings.for_inputs(traced.inputs)
+                program = compile_graph(traced.graph, settings)
                 self._known[key] = (program, traced.structure)
                 self._warn_of_many_programs()
             return self._known[key]
@@ -187,6 +230,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    donate: Tensor | Sequence[Tensor] = (),
     name: str = "main",
 ) -> Program: ...
 
@@ -198,12 +242,17 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    donate: str | Sequence[str] = (),
 ) -> CompiledFunction[Parameters, Result]: ...
 
 
 @overload
 def compile(
-    *, backend: BackendName = "llvm", optimise: bool = True, reassociate: bool = False
+    *,
+    backend: BackendName = "llvm",
+    optimise: bool = True,
+    reassociate: bool = False,
+    donate: str | Sequence[str] = (),
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
@@ -214,6 +263,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    donate: Any = (),
     name: str = "main",
 ) -> Any:
     """Compile a graph or a function; without a target, return a decorator.
@@ -224,6 +274,12 @@ def compile(
     backend      "llvm" (native code), "opencl" (a GPU) or "reference" (NumPy, node by node)
     optimise     False: no graph passes and a kernel for each node; the results have the same bits
     reassociate  True: allow rewriting that holds in real arithmetic only
+    donate       arguments whose memory may be used for outputs of the same size and dtype: names of
+                 a function's parameters (all arrays in them), or inputs of a graph. An array that
+                 is passed for one holds an output or anything else after the call, also if that
+                 raises, and shares its memory with the output: use what the call returns. A copy is
+                 used where the array is read-only, not dense, or shares memory with another
+                 argument. Only "llvm" makes use of it.
 
     Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
     backend cannot work on this machine.
@@ -237,14 +293,40 @@ def compile(
         raise GraphcValueError(
             f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
         )
-    settings = Settings(backend, Options(optimise=optimise, reassociate=reassociate))
-    if target is None:
-        return lambda function: CompiledFunction(_function(function), settings)
+    options = Options(optimise=optimise, reassociate=reassociate)
     if isinstance(target, Tensor | list | tuple):
-        return compile_graph(_graph_of(target, inputs, name), settings)
+        graph = _graph_of(target, inputs, name)
+        options = replace(options, donated=_donated_inputs(donate, graph))
+        return compile_graph(graph, Settings(backend, options))
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    return CompiledFunction(_function(target), settings)
+    settings = Settings(backend, options, (donate,) if isinstance(donate, str) else tuple(donate))
+    if target is None:
+        return lambda function: _compiled_function(function, settings)
+    return _compiled_function(target, settings)
+
+
+def _compiled_function(target: Any, settings: Settings) -> CompiledFunction[..., Any]:
+    function = _function(target)
+    for name in settings.donated:
+        if not takes_keyword(function, name, or_any=False):
+            raise GraphcValueError(
+                f"cannot donate {name!r}: the function has no such parameter",
+                hint="donate= takes the names of parameters",
+            )
+    return CompiledFunction(function, settings)
+
+
+def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
+    """Return the numbers of the inputs that are to be donated."""
+    tensors = [donate] if isinstance(donate, Tensor) else list(donate)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor) or tensor.node not in graph.inputs:
+            raise GraphcValueError(
+                f"cannot donate {tensor!r}: it is no input of the graph",
+                hint="donate= takes tensors among inputs=",
+            )
+    return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
 
 
 def _function(target: Any) -> Callable[..., Any]:
@@ -293,6 +375,9 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
         made = Made(graph)
         return Program(ReferenceExecutable(graph), Stages(graph, lambda: made), settings.backend)
     backend = _backend(settings.backend)
+    if not backend.takes_donations:
+        options = replace(settings.options, donated=frozenset())
+        settings = replace(settings, options=options)
     target, key = backend.target(), None
     if isinstance(backend, Remembers) and backend.remembers() and not observer.is_watching:
         key = _key(graph, target, settings)

@@ -68,6 +68,7 @@ def pack(plan: Plan, leaves: Leaves, code: Mapping[str, Any]) -> bytes | None:
         ],
         "arena": plan.arena_bytes,
         "commit": plan.commit,
+        "donated": sorted(plan.donated.items()),
         "code": dict(code),
     }
     return b"".join([json.dumps(head).encode(), b"\n", *(array.tobytes() for array in made)])
@@ -111,6 +112,10 @@ def _unpack(
         checks=(),
         target=target,
         commit=_count(head["commit"]),
+        donated={
+            range(len(leaves.outputs))[_count(number)]: range(len(leaves.inputs))[_count(argument)]
+            for number, argument in head["donated"]
+        },
     )
     return (plan, dict(head["code"])) if start == len(data) else None
 

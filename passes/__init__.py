@@ -30,10 +30,14 @@ from graphc.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose: `optimise` off gives one kernel a node and unchanged graphs."""
+    """What the user chose: `optimise` off gives one kernel a node and unchanged graphs.
+
+    `donated` are the numbers of the inputs in whose memory outputs may be put.
+    """
 
     optimise: bool = True
     reassociate: bool = False
+    donated: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ def _schedule(state: Compilation) -> Compilation:
 
 def _plan_memory(state: Compilation) -> Compilation:
     assert state.lowered is not None
-    plan = plan_memory(state.lowered, state.graph, state.target, name=state.graph.name)
+    donated, name = state.options.donated, state.graph.name
+    plan = plan_memory(state.lowered, state.graph, state.target, name=name, donated=donated)
     return replace(state, plan=plan)
 
 

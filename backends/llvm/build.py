@@ -14,8 +14,9 @@ from typing import Any
 
 from graphc.backends.llvm import object_cache, team
 from graphc.backends.llvm.compilation import Code, Objects, compile_modules, load_modules
-from graphc.backends.llvm.layout import BARRIER, DISPATCH, Layout, slots_of
+from graphc.backends.llvm.layout import BARRIER, DISPATCH, POLL, Layout, slots_of
 from graphc.backends.llvm.machine import Machine, machine_of
+from graphc.backends.llvm.team_code import MOST_MEMBERS
 from graphc.plan import Plan
 from graphc.plan_record import Leaves, pack, unpack
 from graphc.target import Target
@@ -60,6 +61,8 @@ def _imports(layout: Layout, is_timed: bool = False) -> dict[str, int]:
     if layout.threads > 1:
         symbols = team.symbols()
         imports |= {DISPATCH: symbols["run"], BARRIER: symbols["barrier"]}
+    if layout.is_polled:
+        imports[POLL] = team.symbols()["poll"]
     return imports
 
 
@@ -73,6 +76,7 @@ def remember(key: bytes, built: Built, leaves: Leaves) -> None:
         "workspace": built.layout.workspace_bytes,
         "threads": built.layout.threads,
         "long": built.layout.is_long,
+        "polled": built.layout.is_polled,
     }
     record = pack(built.plan, leaves, code)
     if record is not None:
@@ -95,11 +99,14 @@ def recall(key: bytes, leaves: Leaves, target: Target, whole: Callable[[], Plan]
 
 
 def _layout(plan: Plan, kept: Mapping[str, Any]) -> Layout | None:
-    workspace, threads, is_long = (kept.get(name) for name in ("workspace", "threads", "long"))
-    if type(workspace) is not int or type(threads) is not int or type(is_long) is not bool:
+    workspace, threads = kept.get("workspace"), kept.get("threads")
+    is_long, is_polled = kept.get("long"), kept.get("polled")
+    if type(workspace) is not int or type(threads) is not int:
         return None
-    is_possible = workspace >= 0 and 1 <= threads <= max(1, plan.target.cores)
-    return Layout(slots_of(plan), workspace, threads, is_long) if is_possible else None
+    if type(is_long) is not bool or type(is_polled) is not bool:
+        return None
+    is_possible = workspace >= 0 and 1 <= threads <= MOST_MEMBERS
+    return Layout(slots_of(plan), workspace, threads, is_long, is_polled) if is_possible else None
 
 
 def _objects(kept: Mapping[str, Any]) -> Objects | None:

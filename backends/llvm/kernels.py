@@ -16,7 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.backends.llvm import memory, operations, primitives, spelling, transposition
+from graphc.backends.llvm import (
+    memory,
+    operations,
+    polling,
+    primitives,
+    spelling,
+    transposition,
+)
 from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.memory import Storage
 from graphc.backends.llvm.module import Module
@@ -74,12 +81,14 @@ def write_kernel(
     name: str,
     *,
     is_exported: bool = False,
+    is_polled: bool = False,
 ) -> Written:
     """Add the function of `kernel` to `module`; `facts` has an entry for each buffer.
 
-    `is_exported` lets other modules call it.
+    `is_exported` lets other modules call it. With `is_polled` it takes one more argument, `ptr
+    control`; see `polling`.
     """
-    emitter = _Emitter(module, kernel, facts)
+    emitter = _Emitter(module, kernel, facts, is_polled=is_polled)
     emitter.top_level(kernel.body)
     emitter.fence()
     function = spelling.quoted(name)
@@ -88,6 +97,7 @@ def write_kernel(
         for b, f in zip(kernel.buffers, facts, strict=True)
     ]
     parameters += ["ptr %workspace", "ptr %team", "i64 %thread", "i64 %threads"]
+    parameters += ["ptr %control"] if is_polled else []
     linkage = "" if is_exported else "internal "
     head = f"define {linkage}void {function}({', '.join(parameters)}) noinline nounwind"
     module.add(function, f"{head} {{\n{emitter.writer.text()}\n}}")
@@ -122,7 +132,9 @@ def _attributes(facts: BufferFacts) -> str:
 class _Emitter:
     """Writes the body of one kernel."""
 
-    def __init__(self, module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...]) -> None:
+    def __init__(
+        self, module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...], *, is_polled: bool
+    ) -> None:
         self.module, self.writer = module, Writer()
         self.environment = Environment(self.writer)
         given = zip(kernel.buffers, facts, strict=True)
@@ -140,20 +152,39 @@ class _Emitter:
         self.copied: LoopVariable | None = None  # of the innermost loop that is written out
         self.copied_depth = 0
         self.columns: dict[str, list[Operand]] = {}  # what its copies load, by the load's result
+        self.is_polled, self.has_barriers = is_polled, polling.has_barriers(kernel)
+        self.escape = ""  # where a poll goes to in order to leave the nest around it
 
     # --- the top level: what each thread does -----------------------------------------------------
 
     def top_level(self, body: tuple[Statement, ...]) -> None:
         """Write the whole kernel."""
-        if self.is_shared:
-            self._shared(body)
-        else:
-            self._alone(body)
+        with self._skipped_if_stopped(not self.has_barriers):
+            if self.is_shared:
+                self._shared(body)
+            else:
+                self._alone(body)
 
     def _alone(self, body: tuple[Statement, ...]) -> None:
         """Write statements that thread 0 runs for all."""
-        with self._guarded(self.writer.pure("icmp eq i64 %thread, 0")):
+        is_first = self.writer.pure("icmp eq i64 %thread, 0")
+        with self._guarded(is_first), self._skipped_if_stopped(self.has_barriers):
             self._block(body)
+
+    @contextlib.contextmanager
+    def _skipped_if_stopped(self, applies: bool) -> Iterator[None]:
+        """Write what is inside so that it is skipped, and left by polls, where the call stops."""
+        if not (applies and self.is_polled):
+            yield
+            return
+        self.escape = self.writer.fresh("stopped")
+        with self.writer.region():
+            polling.leave_if(self.writer, polling.write_stopped(self.writer), self.escape)
+            outer, self.within = self.within, self.writer.depth
+            yield
+            self.within = outer
+            self.writer.line(f"br label {self.escape}")
+        self.writer.label(self.escape)
 
     def _shared(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
@@ -185,9 +216,22 @@ class _Emitter:
             return
         begin = self._share("%thread", extent)
         end = self._share(self.writer.pure("add i64 %thread, 1"), extent)
-        self._repeat(loop, begin, end, maybe_empty=True)
+        with self._skipped_if_stopped(self.has_barriers):
+            self._repeat(loop, begin, end, maybe_empty=True)
 
     def _repeat(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
+        """Write a loop, cut into chunks between which it polls if it is long."""
+        count = polling.iterations_per_poll(loop) if self.is_polled else 0
+        if not count:
+            self._iterations(loop, begin, end, maybe_empty=maybe_empty)
+            return
+        chunks = polling.write_chunks(self.writer, begin, end, count)
+        with self.writer.loop("0", chunks, "chunk", maybe_empty=maybe_empty) as chunk:
+            polling.write_poll(self.writer, self.escape)
+            limits = polling.write_chunk(self.writer, chunk, begin, end, count)
+            self._iterations(loop, *limits, maybe_empty=False)
+
+    def _iterations(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
         with (
             self.writer.loop(begin, end, _hint(loop), maybe_empty=maybe_empty) as variable,
             self._inside(loop.variable, variable),

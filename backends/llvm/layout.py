@@ -11,6 +11,8 @@ from graphc.plan import Plan
 
 BARRIER = "graphc.team.barrier"
 DISPATCH = "graphc.team.run"
+POLL = "graphc.team.poll"
+CONTROL_BYTES = 64  # of one call; see `polling`
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,11 @@ class Layout:
     workspace_bytes  of each thread
     threads          how many of them its work is worth, at most
     is_long          whether it lasts long enough to let other threads of Python run meanwhile
+    is_polled        whether signals may stop it; see `polling`
     """
 
     slots: Slots
     workspace_bytes: int
     threads: int
     is_long: bool
+    is_polled: bool

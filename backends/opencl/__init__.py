@@ -18,6 +18,7 @@ class OpenCLBackend:
 
     name = "opencl"
     stages = ("opencl",)
+    takes_donations = False
 
     def target(self) -> Target:
         """Return the limits of the device; raises BackendError where none is usable."""

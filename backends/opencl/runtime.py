@@ -24,7 +24,7 @@ from graphc.backends.opencl.functions import Library
 from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
 from graphc.kernel import Kernel
 from graphc.plan import Launch, Plan, Space
-from graphc.state import STATE_LOCK, VariableState, aligned_empty
+from graphc.state import STATE_LOCK, VariableState, aligned_empty, allow_copies
 
 if TYPE_CHECKING:
     import pyopencl
@@ -56,6 +56,7 @@ _COPIES_LOCK = threading.Lock()
 
 def _copy_of(state: VariableState, device: Device) -> _Copy:
     """Return the copy of a variable that all programs on `device` share."""
+    allow_copies()
     with _COPIES_LOCK:
         copies = _COPIES.setdefault(state, {})
         if device not in copies:

@@ -44,6 +44,7 @@ def plan_over(given: Leaves) -> Plan:
         checks=(),
         target=TARGET,
         commit=3,
+        donated={1: 0},
     )
 
 
@@ -70,7 +71,7 @@ def test_a_plan_comes_back_over_other_leaves() -> None:
 def test_every_field_of_a_plan_is_thought_of() -> None:
     """A new one has to be packed, or be among those that the passes make again."""
     head = json.loads(packed(leaves()).partition(b"\n")[0])
-    kept = {"variables", "written", "constants", "arena", "commit"}
+    kept = {"variables", "written", "constants", "arena", "commit", "donated"}
     assert set(head) == {*kept, "code"}
     from_leaves = {"name", "inputs", "outputs", "target"}
     spelled = {"arena_bytes" if name == "arena" else name for name in kept}
@@ -110,6 +111,9 @@ def damaged(**changes: Any) -> bytes:
         {"arena": 1.5},
         {"arena": "64"},
         {"commit": -1},
+        {"donated": [[2, 0]]},
+        {"donated": [[0, 1]]},
+        {"donated": [0]},
         {"code": None},
     ],
 )

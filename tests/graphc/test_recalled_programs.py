@@ -264,6 +264,7 @@ def test_the_record_of_another_program_is_made_anew(folder: Path, made: list[str
         {"threads": 10**6},
         {"threads": "1"},
         {"long": 1},
+        {"polled": None},
     ],
 )
 def test_a_record_that_describes_no_program_is_made_anew(
