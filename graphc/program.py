@@ -222,7 +222,7 @@ class Program:
         >>> program = graphc.compile([graphc.softmax(x)], inputs=[x])
         >>> profile = program.profile(np.ones((64, 64), np.float32), repeat=3)
         >>> [(row.bytes, row.operations) for row in profile.rows]
-        [(32768, 20480)]
+        [(32768, 20544)]
         """
         from graphc.program_profile import profile  # rarely needed
 
