@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.backends.llvm import polling, timing, work
-from graphc.backends.llvm.kernels import BufferFacts, Written, is_divisible, write_kernel
+from graphc.backends.llvm.division import is_divisible
+from graphc.backends.llvm.kernels import BufferFacts, Written, write_kernel
 from graphc.backends.llvm.layout import BARRIER, DISPATCH, POLL, Layout, Slots, slots_of
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import Module, ModuleText
