@@ -15,13 +15,13 @@ import importlib
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import numpy as np
 
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.executable import Backend, Executable
+from graphc.executable import Backend, Executable, Tunable
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, unflatten
@@ -34,6 +34,7 @@ from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
 from graphc.process_lock import Rank, process_lock
 from graphc.program import Program, Stages
+from graphc.schedule_choices import Tuned
 
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
 BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
@@ -52,6 +53,7 @@ class Settings:
 
     backend: BackendName
     options: Options
+    tune: bool = False
 
 
 class CompiledFunction(Generic[Parameters, Result]):
@@ -177,6 +179,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    tune: bool = False,
     name: str = "main",
 ) -> Program: ...
 
@@ -188,12 +191,17 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    tune: bool = False,
 ) -> CompiledFunction[Parameters, Result]: ...
 
 
 @overload
 def compile(
-    *, backend: BackendName = "llvm", optimise: bool = True, reassociate: bool = False
+    *,
+    backend: BackendName = "llvm",
+    optimise: bool = True,
+    reassociate: bool = False,
+    tune: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
@@ -204,6 +212,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    tune: bool = False,
     name: str = "main",
 ) -> Any:
     """Compile a graph or a function; without a target, return a decorator.
@@ -214,6 +223,10 @@ def compile(
     backend      "llvm" (native code), "opencl" (a GPU) or "reference" (NumPy, node by node)
     optimise     False: no graph passes and a kernel for each node; the results have the same bits
     reassociate  True: allow rewriting that holds in real arithmetic only
+    tune         True: measure different schedules of each kernel on this machine, for about ten
+                 seconds each, and take the fastest; the results have the same bits. What was found
+                 is kept on disk, and measured by no later compilation with `tune=True`; one without
+                 does not look for it. `program.explain()` tells what was found. Only "llvm".
 
     Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
     backend cannot work on this machine.
@@ -227,7 +240,8 @@ def compile(
         raise GraphcValueError(
             f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
         )
-    settings = Settings(backend, Options(optimise=optimise, reassociate=reassociate))
+    _check_tune(tune, backend)
+    settings = Settings(backend, Options(optimise=optimise, reassociate=reassociate), tune)
     if target is None:
         return lambda function: CompiledFunction(_function(function), settings)
     if isinstance(target, Tensor | list | tuple):
@@ -235,6 +249,16 @@ def compile(
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
     return CompiledFunction(_function(target), settings)
+
+
+def _check_tune(tune: Any, backend: str) -> None:
+    if not isinstance(tune, bool):
+        raise GraphcTypeError(f"tune= is True or False, not {tune!r}")
+    if tune and backend != "llvm":
+        raise GraphcValueError(
+            f"the {backend} backend has no schedules to choose from",
+            hint='leave tune=True out, or compile with backend="llvm"',
+        )
 
 
 def _function(target: Any) -> Callable[..., Any]:
@@ -283,12 +307,18 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
     observer = Observer(graph)
     state = Compilation(graph, backend.target(), settings.options)
+    tuned: dict[str, Tuned] = {}
+    if settings.tune and isinstance(backend, Tunable):
+        from graphc.tune import Tuner  # rarely used
+
+        tuner = Tuner(backend, state.target)
+        state, tuned = replace(state, choose=tuner), tuner.found
     state = run_pipeline(state, observer.after)
     assert state.plan is not None
     start = time.perf_counter()
     executable: Executable = backend.compile(state.plan)
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
-    stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds)
+    stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds, tuned)
     return Program(executable, stages, settings.backend, backend.stages)
 
 

@@ -23,6 +23,7 @@ from graphc.group import Grouping
 from graphc.kernel import Kernel
 from graphc.node import Node, given_name
 from graphc.plan import Plan
+from graphc.schedule_choices import Tuned
 from graphc.tensor_type import TensorType
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What the compiler made on the way; the last three are None on the reference backend."""
+    """What the compiler made on the way; groups and plan are None on the reference backend."""
 
     graph: Graph
     optimised: Graph
     grouping: Grouping | None = None
     plan: Plan | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    tuned: dict[str, Tuned] = field(default_factory=dict)  # by the names of kernels
 
 
 _FIRST_NATIVE_CALL = 3
@@ -145,7 +147,10 @@ class Program:
         return self._executable.text(stage)
 
     def explain(self) -> str:
-        """Return what was fused, why, what was not and why, with bytes moved and operations."""
+        """Return what was fused, why, what was not and why, with bytes moved and operations.
+
+        Of a program compiled with `tune=True` also the schedules that were measured.
+        """
         from graphc.explain import explain  # rarely needed
 
         return explain(self.stages)

@@ -9,7 +9,9 @@ machine code for a `machine` or finds it in the `object_cache`, `executable` cal
 
 from __future__ import annotations
 
-from graphc.backends.llvm.executable import LlvmExecutable
+from graphc.backends.llvm import object_cache
+from graphc.backends.llvm.compilation import cache_key
+from graphc.backends.llvm.executable import LlvmExecutable, TimedExecutable
 from graphc.backends.llvm.machine import describe, machine_of
 from graphc.plan import Plan
 from graphc.target import Target
@@ -31,6 +33,25 @@ class LlvmBackend:
     def compile(self, plan: Plan) -> LlvmExecutable:
         """Return `plan` in machine code for the CPU that its target names."""
         return LlvmExecutable(plan, machine_of(plan.target))
+
+    def compile_timed(self, plan: Plan) -> TimedExecutable:
+        """Return `plan` in machine code with a clock between its launches."""
+        return TimedExecutable(plan, machine_of(plan.target))
+
+    def machine_text(self) -> str:
+        """Return a digest of the CPU, its features, and the versions of what makes code for it."""
+        return cache_key("", machine_of(self.target())).hex()
+
+    def find_record(self, key: bytes) -> bytes | None:
+        """Return what the object cache holds under a key, or None."""
+        cache = object_cache.configured()
+        return None if cache is None else cache.load(key)
+
+    def keep_record(self, key: bytes, record: bytes) -> None:
+        """Keep a record in the object cache, if there is one."""
+        cache = object_cache.configured()
+        if cache is not None:
+            cache.store(key, record)
 
 
 BACKEND = LlvmBackend()

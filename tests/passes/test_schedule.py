@@ -205,7 +205,7 @@ def test_contractions(sizes: tuple[int, int, int]) -> None:
 def test_long_contractions_go_in_blocks_and_keep_their_order(
     sizes: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graphc.passes.schedule_tiles.SERIAL_PANEL", 512)
+    monkeypatch.setattr("graphc.passes.tile_model.SERIAL_PANEL", 512)
     m, k, n = sizes
     kernel = kernel_of(ops.exp(matmul(leaf(m, k), leaf(n, k), rhs="jk")))
     targets = [replace(t, cache_bytes=(512, 2048, 4096)) for t in TARGETS]
