@@ -22,6 +22,7 @@ class ScheduleChoices:
     panels        panels of columns in a task
     serial_block  iterations of a summing loop before its partial sums are put aside; 0: all
     task_rows     rows of a task
+    copies        1: columns that are adjacent are copied to panels all the same; 0: they are not
     tasks         tasks for each core; 0: one thread alone
     """
 
@@ -31,6 +32,7 @@ class ScheduleChoices:
     panels: int | None = None
     serial_block: int | None = None
     task_rows: int | None = None
+    copies: int | None = None
     tasks: int | None = None
 
     @property

@@ -21,6 +21,7 @@ _ELEMENTWISE: dict[str, tuple[int, ...]] = {
 }
 _SUMS: dict[str, tuple[int, ...]] = _ELEMENTWISE | {
     "tile_rows": (1, 2, 4, 6, 7, 8, 10, 12, 13, 14, 16),
+    "copies": (0, 1),
     "panels": (1, 2, 3, 4, 6, 8, 12, 16),
     "serial_block": (0, 64, 128, 192, 256, 384, 512),
     "task_rows": (16, 32, 48, 64, 96, 128, 192, 256, 512),

@@ -56,7 +56,7 @@ class Tiler:
     ) -> None:
         """`most_tasks` is how many tasks the work of the nest is worth."""
         self.target, self.names, self.shapes = target, names, shapes
-        self.packer = Packer(names, shapes, target)
+        self.packer = Packer(names, shapes, target, choices)
         self.model = TileModel(target, self.packer, most_tasks, choices)
 
     def nests(self, others: list[LoopVariable], lane: LoopVariable, body: Body) -> Body | None:

@@ -146,7 +146,9 @@ class TileModel:
             offset = offset.substitute({lane: as_index(inside)})
             if self.packer.is_panel(variables, offset, inside):
                 continue
-            if offset.stride(inside) == 1 and rows.extent < REUSED * MOST_ROWS:
+            tiles = rows.extent // MOST_ROWS
+            worth = self.packer.is_worth_copying(load, variables, offset, width, tiles)
+            if offset.stride(inside) == 1 and not worth:
                 continue
             total += panel_bytes(variables, offset, 1, load)
         return outermost.extent, total // max(1, outermost.extent)

@@ -303,13 +303,27 @@ def test_the_smaller_operand_is_transposed() -> None:
 
 
 def test_the_panels_of_a_task_fit_half_of_the_second_level_cache() -> None:
-    for rows, summed, columns in ((1024, 1024, 1024), (300, 2048, 2048), (640, 9000, 100)):
+    for rows, summed, columns in ((1024, 1024, 1024), (300, 2048, 2048), (640, 9000, 512)):
         kernel = schedule(kernel_of(matmul(leaf(rows, summed), leaf(summed, columns))), AVX512)
         for top in kernel.body:
             assert isinstance(top, Loop)
             panels = (s for s in statements(top.body) if isinstance(s, Scratch))
             packed = sum(s.type.nbytes for s in panels if s.name.startswith("panel"))
             assert 0 < packed <= AVX512.cache_bytes[1] // 2
+
+
+def copied(rows: int, summed: int, columns: int) -> bool:
+    kernel = large(lambda: matmul(leaf(rows, summed), leaf(summed, columns)))
+    return any(
+        isinstance(s, Scratch) and s.name.startswith("panel") for s in statements(kernel.body)
+    )
+
+
+def test_columns_are_copied_where_they_would_not_stay_near() -> None:
+    assert not copied(128, 64, 64)  # all in the first-level cache
+    assert not copied(128, 513, 992)  # in the second-level cache, and read by few tiles
+    assert copied(1024, 32, 1024)  # rows a power of two apart, read by many tiles
+    assert copied(128, 2000, 1024)  # more than the sets hold that these rows meet
 
 
 def prefetches(kernel: Kernel) -> list[Prefetch]:
