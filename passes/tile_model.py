@@ -23,7 +23,7 @@ from graphc.kernel import (
 )
 from graphc.passes.loop_analysis import count, element_bytes, work
 from graphc.passes.rewrite_statements import Body
-from graphc.passes.schedule_panels import REUSED, Columns, Packer, panel_bytes
+from graphc.passes.schedule_panels import CACHE_WAYS, LINE, REUSED, Columns, Packer, panel_bytes
 from graphc.passes.unroll_and_jam import MOST_STATEMENTS
 from graphc.schedule_choices import ScheduleChoices
 from graphc.target import Target
@@ -208,7 +208,8 @@ class TileModel:
     ) -> int | None:
         """Return in blocks of which length the serial loop goes, if its panels do not fit whole.
 
-        Two panels have to fit for rows to be read seldom; one will do where rows are few.
+        Two panels have to fit for rows to be read seldom; one will do where rows are few. What is
+        read for a tile of rows has to stay near until the next panel reads it again.
         """
         extent, step = self.packed_column(rows, lane, width, body)
         if not step or not _is_simple(body):
@@ -218,11 +219,32 @@ class TileModel:
             return wish if 0 < wish < extent else None
         panel, fitting = extent * step * width, self.packer.budget(body)
         few_rows = rows.extent * self.row_bytes(rows, body) <= 2 * self.target.cache_bytes[1]
-        if 2 * panel <= fitting or (few_rows and panel <= fitting):
+        length = extent
+        if 2 * panel > fitting and not (few_rows and panel <= fitting):
+            length = max(1, min(SERIAL_PANEL, fitting) // (step * width))
+        length = min(length, self.near_iterations(rows, extent, body))
+        if length == extent:
             return None
-        blocks = -(-extent // max(1, min(SERIAL_PANEL, fitting) // (step * width)))
+        blocks = -(-extent // length)
         even = (n for n in range(blocks, 2 * blocks) if extent % n == 0)
         return -(-extent // next(even, blocks))
+
+    def near_iterations(self, rows: LoopVariable, extent: int, body: Body) -> int:
+        """Return how many iterations of the serial loop read rows that stay near: all, or few.
+
+        Adjacent rows lie in a cache line for each iteration (of a left operand that is transposed).
+        Where the steps from one to the next are a large power of two, few lines stay in the cache.
+        """
+        near = extent
+        for loops, load in self.packer.serial_loads(body):
+            offset = self.packer.offset(load)
+            step = offset.stride(loops[0]) if len(loops) == 1 else None
+            if step and offset.stride(rows) == 1:
+                gap = math.gcd(abs(step) * load.result.dtype.itemsize, CACHE_WAYS[1])
+                lines = self.target.cache_bytes[1] // max(LINE, gap)
+                if extent > lines:
+                    near = min(near, max(1, lines // 2))  # beside the lines of the columns
+        return near
 
 
 def _innermost(body: Body) -> list[Loop]:

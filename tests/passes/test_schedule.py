@@ -326,6 +326,16 @@ def test_columns_are_copied_where_they_would_not_stay_near() -> None:
     assert copied(128, 2000, 1024)  # more than the sets hold that these rows meet
 
 
+def test_far_rows_of_a_transposed_operand_are_read_block_by_block() -> None:
+    def blocks(summed: int, rows: int) -> set[int]:
+        kernel = large(lambda: matmul(leaf(summed, rows), leaf(summed, 1024), lhs="ki"))
+        loops = [s for s in statements(kernel.body) if isinstance(s, Loop)]
+        return {s.variable.extent for s in loops if s.variable.name.startswith("k")}
+
+    assert max(blocks(1024, 1024)) == 128  # lines 4096 bytes apart share sixteen sets
+    assert max(blocks(1024, 1000)) == 1024
+
+
 def prefetches(kernel: Kernel) -> list[Prefetch]:
     return [s for s in statements(kernel.body) if isinstance(s, Prefetch)]
 
