@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -24,17 +24,22 @@ from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.executable import Backend, Executable, Tunable
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
-from graphc.frontend.structures import Structure, unflatten
+from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
-from graphc.frontend.tracing import signature, trace
+from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
 from graphc.graph_verifier import verify
+from graphc.lazy import LazyProperty
+from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
 from graphc.process_lock import Rank, process_lock
 from graphc.program import Program, Stages
-from graphc.schedule_choices import Tuned
+from graphc.target import Target
+
+if TYPE_CHECKING:
+    from graphc.tune import Tuner
 
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
 BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
@@ -53,7 +58,16 @@ class Settings:
 
     backend: BackendName
     options: Options
+    donated: tuple[str, ...] = ()  # parameters of a function
     tune: bool = False
+
+    def for_inputs(self, inputs: Sequence[Node]) -> Settings:
+        """Return the settings for a graph of such inputs, named after parameters."""
+        if not self.donated:
+            return self
+        owners = [given_name(node).split(".")[0] for node in inputs]
+        numbers = frozenset(i for i, owner in enumerate(owners) if owner in self.donated)
+        return replace(self, options=replace(self.options, donated=numbers))
 
 
 class CompiledFunction(Generic[Parameters, Result]):
@@ -71,8 +85,26 @@ class CompiledFunction(Generic[Parameters, Result]):
         self._plain: dict[Hashable, tuple[Program, Structure]] = {}
         self._latest: tuple[Program, Structure] | None = None  # found by plain arrays
 
-    def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
-        """Run on arrays and return arrays, in the structure of the function's result."""
+    @overload
+    def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result: ...
+
+    @overload
+    def __call__(self, *arguments: Any, out: Any, **keywords: Any) -> Result: ...
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Result:
+        """Run on arrays and return arrays, in the structure of the function's result.
+
+        out     arrays to put the result into, in the same structure, None for those that are to be
+                made; see `Program.__call__`. A function with a parameter called `out`, or with
+                `**keywords`, has it for itself.
+
+        >>> import numpy as np
+        >>> import graphc
+        >>> double = graphc.compile(lambda x: 2 * x)
+        >>> y = np.zeros(3, np.float32)
+        >>> double(np.float32([1, 2, 3]), out=y) is y, y
+        (True, array([2., 4., 6.], dtype=float32))
+        """
         if not keywords and not is_tracing():
             if self._latest is not None:
                 program, structure = self._latest
@@ -82,11 +114,20 @@ class CompiledFunction(Generic[Parameters, Result]):
             plain = _plain_key(arguments)
             if plain is not None:
                 return self._call_plain(plain, arguments)
+        if "out" in keywords and not self._has_own_out:
+            return self._call_into(keywords.pop("out"), arguments, keywords)
         key, leaves = signature(arguments, keywords)
         if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
             return self._function(*arguments, **keywords)
         program, structure = self._find(key, arguments, keywords)
         return self._assemble(structure, program(*leaves))
+
+    def _call_into(self, out: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Result:
+        key, leaves = signature(arguments, keywords)
+        if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
+            raise GraphcTypeError("out= takes the results of a call on arrays, not on tensors")
+        program, structure = self._find(key, arguments, keywords)
+        return self._assemble(structure, program(*leaves, out=flatten_as(structure, out)))
 
     def _call_plain(self, plain: Hashable, arguments: tuple[Any, ...]) -> Result:
         found = self._plain.get(plain)
@@ -101,6 +142,10 @@ class CompiledFunction(Generic[Parameters, Result]):
         is_one = structure.kind == "leaf"
         result: Result = outputs[0] if is_one else unflatten(structure, outputs)  # type: ignore[assignment]  # what the function returned
         return result
+
+    @LazyProperty
+    def _has_own_out(self) -> bool:
+        return takes_keyword(self._function, "out")
 
     def program(self, *arguments: Any, **keywords: Any) -> Program:
         """Return the program for such arguments, compiled if need be and not run.
@@ -122,7 +167,8 @@ class CompiledFunction(Generic[Parameters, Result]):
         with COMPILE_LOCK:  # two threads with the same new types compile once
             if key not in self._known:
                 traced = trace(self._function, arguments, keywords)
-                program = compile_graph(traced.graph, self._settings)
+                settings = self._settings.for_inputs(traced.inputs)
+                program = compile_graph(traced.graph, settings)
                 self._known[key] = (program, traced.structure)
                 self._warn_of_many_programs()
             return self._known[key]
@@ -179,6 +225,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    donate: Tensor | Sequence[Tensor] = (),
     tune: bool = False,
     name: str = "main",
 ) -> Program: ...
@@ -191,6 +238,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    donate: str | Sequence[str] = (),
     tune: bool = False,
 ) -> CompiledFunction[Parameters, Result]: ...
 
@@ -201,6 +249,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    donate: str | Sequence[str] = (),
     tune: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
@@ -212,6 +261,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    donate: Any = (),
     tune: bool = False,
     name: str = "main",
 ) -> Any:
@@ -223,6 +273,12 @@ def compile(
     backend      "llvm" (native code), "opencl" (a GPU) or "reference" (NumPy, node by node)
     optimise     False: no graph passes and a kernel for each node; the results have the same bits
     reassociate  True: allow rewriting that holds in real arithmetic only
+    donate       arguments whose memory may be used for outputs of the same size and dtype: names of
+                 a function's parameters (all arrays in them), or inputs of a graph. An array that
+                 is passed for one holds an output or anything else after the call, also if that
+                 raises, and shares its memory with the output: use what the call returns. A copy is
+                 used where the array is read-only, not dense, or shares memory with another
+                 argument. Only "llvm" makes use of it.
     tune         True: measure different schedules of each kernel on this machine, for about ten
                  seconds each, and take the fastest; the results have the same bits. What was found
                  is kept on disk, and measured by no later compilation with `tune=True`; one without
@@ -241,14 +297,41 @@ def compile(
             f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
         )
     _check_tune(tune, backend)
-    settings = Settings(backend, Options(optimise=optimise, reassociate=reassociate), tune)
-    if target is None:
-        return lambda function: CompiledFunction(_function(function), settings)
+    options = Options(optimise=optimise, reassociate=reassociate)
     if isinstance(target, Tensor | list | tuple):
-        return compile_graph(_graph_of(target, inputs, name), settings)
+        graph = _graph_of(target, inputs, name)
+        options = replace(options, donated=_donated_inputs(donate, graph))
+        return compile_graph(graph, Settings(backend, options, tune=tune))
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    return CompiledFunction(_function(target), settings)
+    donated = (donate,) if isinstance(donate, str) else tuple(donate)
+    settings = Settings(backend, options, donated, tune)
+    if target is None:
+        return lambda function: _compiled_function(function, settings)
+    return _compiled_function(target, settings)
+
+
+def _compiled_function(target: Any, settings: Settings) -> CompiledFunction[..., Any]:
+    function = _function(target)
+    for name in settings.donated:
+        if not takes_keyword(function, name, or_any=False):
+            raise GraphcValueError(
+                f"cannot donate {name!r}: the function has no such parameter",
+                hint="donate= takes the names of parameters",
+            )
+    return CompiledFunction(function, settings)
+
+
+def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
+    """Return the numbers of the inputs that are to be donated."""
+    tensors = [donate] if isinstance(donate, Tensor) else list(donate)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor) or tensor.node not in graph.inputs:
+            raise GraphcValueError(
+                f"cannot donate {tensor!r}: it is no input of the graph",
+                hint="donate= takes tensors among inputs=",
+            )
+    return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
 
 
 def _check_tune(tune: Any, backend: str) -> None:
@@ -306,20 +389,28 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
         return Program(ReferenceExecutable(graph), Stages(graph, graph), settings.backend)
     backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
     observer = Observer(graph)
-    state = Compilation(graph, backend.target(), settings.options)
-    tuned: dict[str, Tuned] = {}
-    if settings.tune and isinstance(backend, Tunable):
-        from graphc.tune import Tuner  # rarely used
-
-        tuner = Tuner(backend, state.target)
-        state, tuned = replace(state, choose=tuner), tuner.found
+    options = settings.options
+    if not backend.takes_donations:
+        options = replace(options, donated=frozenset())
+    state = Compilation(graph, backend.target(), options)
+    tuner = _tuner(backend, state.target) if settings.tune else None
+    if tuner is not None:
+        state = replace(state, choose=tuner)
     state = run_pipeline(state, observer.after)
     assert state.plan is not None
     start = time.perf_counter()
     executable: Executable = backend.compile(state.plan)
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
+    tuned = {} if tuner is None else tuner.found
     stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds, tuned)
     return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _tuner(backend: Backend, target: Target) -> Tuner:
+    from graphc.tune import Tuner  # rarely used
+
+    assert isinstance(backend, Tunable)  # others are refused with the arguments
+    return Tuner(backend, target)
 
 
 def evaluate(*tensors: Tensor) -> Any:

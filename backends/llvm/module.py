@@ -18,10 +18,14 @@ from graphc.dtypes import DType
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What code generation must know of the CPU: fused multiply-add? conversions of half?"""
+    """What code generation must know of the CPU: fused multiply-add? conversions of half?
+
+    `fence` is the instruction after which stores past the caches are in order, empty for none.
+    """
 
     fma: bool
     half: bool
+    fence: str = ""
 
 
 ZEROS = "@graphc.zeros"
