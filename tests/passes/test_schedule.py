@@ -321,7 +321,7 @@ def copied(rows: int, summed: int, columns: int) -> bool:
 
 
 def test_columns_are_copied_where_they_would_not_stay_near() -> None:
-    assert not copied(128, 64, 64)  # all in the first-level cache
+    assert not copied(8192, 64, 64)  # all in the first-level cache
     assert not copied(128, 513, 992)  # in the second-level cache, and read by few tiles
     assert copied(1024, 32, 1024)  # rows a power of two apart, read by many tiles
     assert copied(128, 2000, 1024)  # more than the sets hold that these rows meet
