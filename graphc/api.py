@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import ml_dtypes
 import numpy as np
@@ -27,7 +27,7 @@ from graphc.backends import llvm  # which loads LLVM's library when something is
 from graphc.collection import paused_collection
 from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.executable import Backend, Executable, Remembers
+from graphc.executable import Backend, Executable, Remembers, Tunable
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, flatten_as, unflatten
@@ -47,6 +47,9 @@ from graphc.process_lock import Rank, process_lock
 from graphc.program import Made, Program, Stages
 from graphc.target import Target
 
+if TYPE_CHECKING:
+    from graphc.tune import Tuner
+
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
 BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
 # One lock for all compilations: LLVM serialises them anyway.
@@ -65,6 +68,7 @@ class Settings:
     backend: BackendName
     options: Options
     donated: tuple[str, ...] = ()  # parameters of a function
+    tune: bool = False
 
     def for_inputs(self, inputs: Sequence[Node]) -> Settings:
         """Return the settings for a graph of such inputs, named after parameters."""
@@ -231,6 +235,7 @@ def compile(
     optimise: bool = True,
     reassociate: bool = False,
     donate: Tensor | Sequence[Tensor] = (),
+    tune: bool = False,
     name: str = "main",
 ) -> Program: ...
 
@@ -243,6 +248,7 @@ def compile(
     optimise: bool = True,
     reassociate: bool = False,
     donate: str | Sequence[str] = (),
+    tune: bool = False,
 ) -> CompiledFunction[Parameters, Result]: ...
 
 
@@ -253,6 +259,7 @@ def compile(
     optimise: bool = True,
     reassociate: bool = False,
     donate: str | Sequence[str] = (),
+    tune: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
@@ -264,6 +271,7 @@ def compile(
     optimise: bool = True,
     reassociate: bool = False,
     donate: Any = (),
+    tune: bool = False,
     name: str = "main",
 ) -> Any:
     """Compile a graph or a function; without a target, return a decorator.
@@ -280,6 +288,10 @@ def compile(
                  raises, and shares its memory with the output: use what the call returns. A copy is
                  used where the array is read-only, not dense, or shares memory with another
                  argument. Only "llvm" makes use of it.
+    tune         True: measure different schedules of each kernel on this machine, for about ten
+                 seconds each, and take the fastest; the results have the same bits. What was found
+                 is kept on disk, and measured by no later compilation with `tune=True`; one without
+                 does not look for it. `program.explain()` tells what was found. Only "llvm".
 
     Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
     backend cannot work on this machine.
@@ -293,14 +305,16 @@ def compile(
         raise GraphcValueError(
             f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
         )
+    _check_tune(tune, backend)
     options = Options(optimise=optimise, reassociate=reassociate)
     if isinstance(target, Tensor | list | tuple):
         graph = _graph_of(target, inputs, name)
         options = replace(options, donated=_donated_inputs(donate, graph))
-        return compile_graph(graph, Settings(backend, options))
+        return compile_graph(graph, Settings(backend, options, tune=tune))
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    settings = Settings(backend, options, (donate,) if isinstance(donate, str) else tuple(donate))
+    donated = (donate,) if isinstance(donate, str) else tuple(donate)
+    settings = Settings(backend, options, donated, tune)
     if target is None:
         return lambda function: _compiled_function(function, settings)
     return _compiled_function(target, settings)
@@ -327,6 +341,16 @@ def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
                 hint="donate= takes tensors among inputs=",
             )
     return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
+
+
+def _check_tune(tune: Any, backend: str) -> None:
+    if not isinstance(tune, bool):
+        raise GraphcTypeError(f"tune= is True or False, not {tune!r}")
+    if tune and backend != "llvm":
+        raise GraphcValueError(
+            f"the {backend} backend has no schedules to choose from",
+            hint='leave tune=True out, or compile with backend="llvm"',
+        )
 
 
 def _function(target: Any) -> Callable[..., Any]:
@@ -379,12 +403,14 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
         options = replace(settings.options, donated=frozenset())
         settings = replace(settings, options=options)
     target, key = backend.target(), None
-    if isinstance(backend, Remembers) and backend.remembers() and not observer.is_watching:
+    is_new = settings.tune or observer.is_watching  # made anew, whatever is kept
+    if isinstance(backend, Remembers) and backend.remembers() and not is_new:
         key = _key(graph, target, settings)
         recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
         if recalled is not None:
             return recalled
-    made = _run_passes(graph, target, settings.options, observer)
+    tuner = _tuner(backend, target) if settings.tune else None
+    made = _run_passes(graph, target, settings.options, observer, tuner)
     plan = made.plan
     assert plan is not None
     start = time.perf_counter()
@@ -402,9 +428,19 @@ def _backend(name: str) -> Backend:
     return backend
 
 
-def _run_passes(graph: Graph, target: Target, options: Options, observer: Observer) -> Made:
-    state = run_pipeline(Compilation(graph, target, options), observer.after)
-    return Made(state.graph, state.grouping, state.plan)
+def _run_passes(
+    graph: Graph,
+    target: Target,
+    options: Options,
+    observer: Observer,
+    tuner: Tuner | None = None,
+) -> Made:
+    state = Compilation(graph, target, options)
+    if tuner is not None:
+        state = replace(state, choose=tuner)
+    state = run_pipeline(state, observer.after)
+    tuned = {} if tuner is None else tuner.found
+    return Made(state.graph, state.grouping, state.plan, tuned)
 
 
 def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
@@ -442,6 +478,13 @@ def _recall(
         return None
     observer.recalled(time.perf_counter() - start)
     return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _tuner(backend: Backend, target: Target) -> Tuner:
+    from graphc.tune import Tuner  # rarely used
+
+    assert isinstance(backend, Tunable)  # others are refused with the arguments
+    return Tuner(backend, target)
 
 
 def evaluate(*tensors: Tensor) -> Any:

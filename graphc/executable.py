@@ -119,3 +119,20 @@ class Remembers(Backend, Protocol):
 
         `plan()` makes the plan anew, for whoever wants to see more than results.
         """
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A backend on which schedules can be measured, and that keeps what was found on disk."""
+
+    def compile_timed(self, plan: Plan) -> TimedExecutable:
+        """Return `plan` as something that runs and times its launches."""
+
+    def machine_text(self) -> str:
+        """Return what the times of a kernel depend on besides itself and its target."""
+
+    def find_record(self, key: bytes) -> bytes | None:
+        """Return what is kept under a key of 32 bytes, whole and unaltered, or None."""
+
+    def keep_record(self, key: bytes, record: bytes) -> None:
+        """Keep a record under a key of 32 bytes, unless the user wants nothing kept."""

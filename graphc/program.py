@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from graphc.kernel import Kernel
 from graphc.lazy import LazyProperty
 from graphc.node import Node, given_name
 from graphc.plan import Plan
+from graphc.schedule_choices import Tuned
 from graphc.tensor_type import TensorType
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Made:
     optimised: Graph
     grouping: Grouping | None = None
     plan: Plan | None = None
+    tuned: dict[str, Tuned] = field(default_factory=dict)  # by the names of kernels
 
 
 class Stages:
@@ -69,6 +71,11 @@ class Stages:
     def plan(self) -> Plan | None:
         """Kernels, launches and memory."""
         return self._made.plan
+
+    @property
+    def tuned(self) -> dict[str, Tuned]:
+        """The schedules that measurements chose, by the names of kernels."""
+        return self._made.tuned
 
 
 _FIRST_NATIVE_CALL = 3
@@ -205,7 +212,10 @@ class Program:
         return self._executable.text(stage)
 
     def explain(self) -> str:
-        """Return what was fused, why, what was not and why, with bytes moved and operations."""
+        """Return what was fused, why, what was not and why, with bytes moved and operations.
+
+        Of a program compiled with `tune=True` also the schedules that were measured.
+        """
         from graphc.explain import explain  # rarely needed
 
         return explain(self.stages)

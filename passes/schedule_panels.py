@@ -8,6 +8,7 @@ panel holds zeros. Copies change no value, so no bit of any result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -31,10 +32,14 @@ from graphc.kernel import (
 from graphc.passes.loop_analysis import Shapes, nest
 from graphc.passes.rewrite_statements import Body, Names, copy, rewrite, substitute
 from graphc.passes.transform_loops import over
+from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
 REUSED = 4  # row tiles that share a panel of adjacent elements before copying it pays
+REUSED_NEAR = 24  # the same where those that stay near are read from the second-level cache
+LINE = 64  # bytes of a cache line
+CACHE_WAYS = (4096, 65536)  # bytes after which addresses meet the same set of a cache, as usual
 COPIED_TOGETHER = 8  # columns of a panel that are copied in one go
 
 
@@ -75,8 +80,11 @@ class Columns:
 class Packer:
     """Copies panels for one kernel."""
 
-    def __init__(self, names: Names, shapes: Shapes, target: Target) -> None:
-        self.names, self.shapes = names, shapes
+    def __init__(
+        self, names: Names, shapes: Shapes, target: Target, choices: ScheduleChoices = MODEL
+    ) -> None:
+        self.names, self.shapes, self.choices = names, shapes, choices
+        self.cache_bytes = target.cache_bytes
         self.most_bytes = target.cache_bytes[1] // 2  # of the cache scratch of a kernel
 
     def offset(self, load: Load) -> Index:
@@ -168,7 +176,8 @@ class Packer:
             moving = (*columns.place[:-1], *_moving(loops, offset), lane)
             type_ = TensorType(tuple(v.extent for v in moving), load.result.dtype)
             adjacent = offset.stride(lane) == 1
-            if type_.nbytes > budget or (adjacent and tiles < REUSED):
+            worth = self.is_worth_copying(load, loops, offset, lane.extent, tiles)
+            if type_.nbytes > budget or (adjacent and not worth):
                 continue
             budget -= type_.nbytes
             panel = Scratch(self.names.fresh("panel"), type_, Scope.CACHE)
@@ -180,6 +189,29 @@ class Packer:
             return packed.get(access.result.name, access) if isinstance(access, Load) else access
 
         return tuple(copies), rewrite(body, memory=memory) if packed else body
+
+    def is_worth_copying(
+        self, load: Load, loops: list[LoopVariable], offset: Index, columns: int, tiles: int
+    ) -> bool:
+        """Return whether adjacent columns that so many tiles of rows read are worth a copy.
+
+        Where they lie, the steps from one row of them to the next may meet few of the sets of a
+        cache, of which the rest is of no use then, and fill lines only in part.
+        """
+        if self.choices.copies is not None:
+            return self.choices.copies > 0
+        itemsize, nbytes = load.result.dtype.itemsize, panel_bytes(loops, offset, columns, load)
+        steps, row = [offset.stride(v) for v in _moving(loops, offset)], columns * itemsize
+        if None in steps or row < LINE:
+            return tiles >= REUSED
+        gaps = [abs(step or 0) * itemsize for step in steps]
+        useful = [
+            size * row // max(row, math.gcd(way, *gaps))
+            for size, way in zip(self.cache_bytes, CACHE_WAYS, strict=False)
+        ]
+        if nbytes <= useful[0]:
+            return False
+        return tiles >= (REUSED_NEAR if nbytes <= useful[1] else REUSED)
 
     @staticmethod
     def is_column_predicate(where: Value, body: Body) -> bool:

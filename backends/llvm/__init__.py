@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from graphc.backends.llvm import object_cache
 from graphc.backends.llvm.build import build, recall, remember
-from graphc.backends.llvm.executable import LlvmExecutable
+from graphc.backends.llvm.compilation import cache_key
+from graphc.backends.llvm.executable import LlvmExecutable, TimedExecutable
 from graphc.backends.llvm.machine import describe, machine_of
 from graphc.executable import Executable
 from graphc.plan import Plan
@@ -55,6 +56,25 @@ class LlvmBackend:
         """Return the program kept under `key`, or None."""
         built = recall(key, leaves, target, plan)
         return None if built is None else LlvmExecutable(built)
+
+    def compile_timed(self, plan: Plan) -> TimedExecutable:
+        """Return `plan` in machine code with a clock between its launches."""
+        return TimedExecutable(build(plan, machine_of(plan.target), is_timed=True))
+
+    def machine_text(self) -> str:
+        """Return a digest of the CPU, its features, and the versions of what makes code for it."""
+        return cache_key("", machine_of(self.target())).hex()
+
+    def find_record(self, key: bytes) -> bytes | None:
+        """Return what the object cache holds under a key, or None."""
+        cache = object_cache.configured()
+        return None if cache is None else cache.load(key)
+
+    def keep_record(self, key: bytes, record: bytes) -> None:
+        """Keep a record in the object cache, if there is one."""
+        cache = object_cache.configured()
+        if cache is not None:
+            cache.store(key, record)
 
 
 BACKEND = LlvmBackend()
