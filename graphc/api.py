@@ -32,10 +32,12 @@ from graphc.graph_verifier import verify
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
+from graphc.passes.round_operands import PRECISIONS, round_operands
 from graphc.process_lock import Rank, process_lock
 from graphc.program import Program, Stages
 
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
 # One lock for all compilations: LLVM serialises them anyway.
 COMPILE_LOCK = process_lock(Rank.COMPILATION)
@@ -177,6 +179,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     name: str = "main",
 ) -> Program: ...
 
@@ -188,12 +191,17 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
 ) -> CompiledFunction[Parameters, Result]: ...
 
 
 @overload
 def compile(
-    *, backend: BackendName = "llvm", optimise: bool = True, reassociate: bool = False
+    *,
+    backend: BackendName = "llvm",
+    optimise: bool = True,
+    reassociate: bool = False,
+    precision: Precision = "float32",
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
@@ -204,6 +212,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     name: str = "main",
 ) -> Any:
     """Compile a graph or a function; without a target, return a decorator.
@@ -214,6 +223,8 @@ def compile(
     backend      "llvm" (native code), "opencl" (a GPU) or "reference" (NumPy, node by node)
     optimise     False: no graph passes and a kernel for each node; the results have the same bits
     reassociate  True: allow rewriting that holds in real arithmetic only
+    precision    "bfloat16": sums of products of float32 (matmul, einsum, …) round their factors to
+                 bfloat16 and add in float32, which CPUs with such instructions do faster
 
     Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
     backend cannot work on this machine.
@@ -227,7 +238,11 @@ def compile(
         raise GraphcValueError(
             f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
         )
-    settings = Settings(backend, Options(optimise=optimise, reassociate=reassociate))
+    if precision not in PRECISIONS:
+        raise GraphcValueError(
+            f"there is no precision {precision!r}", hint="choose one of " + ", ".join(PRECISIONS)
+        )
+    settings = Settings(backend, Options(optimise, reassociate, precision))
     if target is None:
         return lambda function: CompiledFunction(_function(function), settings)
     if isinstance(target, Tensor | list | tuple):
@@ -279,7 +294,8 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     if settings.backend == "reference":
         from graphc.backends.reference import ReferenceExecutable  # rarely used
 
-        return Program(ReferenceExecutable(graph), Stages(graph, graph), settings.backend)
+        meant = round_operands(graph, settings.options.precision)
+        return Program(ReferenceExecutable(meant), Stages(graph, meant), settings.backend)
     backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
     observer = Observer(graph)
     state = Compilation(graph, backend.target(), settings.options)

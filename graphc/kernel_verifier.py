@@ -345,11 +345,23 @@ def _bitcast(given: list[DType], result: DType) -> DType | None:
     return result if result.bits == given[0].bits and result.kind != "bool" else None
 
 
+def _pair(given: list[DType], result: DType) -> DType | None:
+    holds_both = result.kind == "uint" and result.bits == 2 * given[0].bits <= 32
+    return result if given[0] is given[1] and holds_both else None
+
+
+def _dot_bfloat16(given: list[DType], _result: DType) -> DType | None:
+    takes = given == [dtypes.uint32, dtypes.uint32, dtypes.float32]
+    return dtypes.float32 if takes else None
+
+
 _RESULTS: dict[str, Callable[[list[DType], DType], DType | None]] = {
     "literal": _any_result,
     "lookup": _any_result,
     "convert": _any_result,
     "bitcast": _bitcast,
     "select": _select,
+    "pair": _pair,
+    "dot_bfloat16": _dot_bfloat16,
     **dict.fromkeys(COMPARISONS, _comparison),
 }

@@ -111,6 +111,7 @@ def make_node(op: Op, inputs: Sequence[Node], attributes: Mapping[str, Any]) -> 
 
     Raises what the op's type rule raises, completed with the operands and the user's line.
     """
+    attributes = {**op.defaults, **attributes}
     if set(attributes) != set(op.attributes):
         raise InternalError(f"{op.name} takes the attributes {op.attributes}, not {[*attributes]}")
     inputs = tuple(inputs)

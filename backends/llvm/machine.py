@@ -49,7 +49,11 @@ class Machine:
     def code_features(self) -> Features:
         """What the emitter needs to know."""
         is_x86 = platform.machine() in ("x86_64", "AMD64")
-        return Features(fma=not is_x86 or "fma" in self.features, half="f16c" in self.features)
+        return Features(
+            fma=not is_x86 or "fma" in self.features,
+            half="f16c" in self.features,
+            dot_bfloat16=is_x86 and {"avx512bf16", "avx512vl"} <= self.features,
+        )
 
     @property
     def vector_bytes(self) -> int:

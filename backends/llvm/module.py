@@ -18,10 +18,16 @@ from graphc.dtypes import DType
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What code generation must know of the CPU: fused multiply-add? conversions of half?"""
+    """What code generation must know of the CPU.
+
+    fma            has fused multiply-add
+    half           converts float16
+    dot_bfloat16   adds products of pairs of bfloat16, in vectors of 4, 8 and 16 sums
+    """
 
     fma: bool
     half: bool
+    dot_bfloat16: bool = False
 
 
 ZEROS = "@graphc.zeros"
