@@ -164,6 +164,9 @@ class _Machine:
     def load(self, load: Load, lanes: _Lanes) -> None:
         mask = _mask(load.where, lanes)
         array, place = _place(load.buffer, load.indices, mask, lanes)
+        if load.count > 1:
+            whole = array[: array.size // load.count * load.count]
+            array, place = whole.view(load.result.dtype.numpy), place // load.count
         result = np.zeros(lanes.count, array.dtype)
         result[mask] = array[place]
         lanes.values[load.result.name] = result

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.errors import VerificationError
-from graphc.index import FloorDiv, Index, LoopVariable, Mod, ValueAtom
+from graphc.index import ZERO, FloorDiv, Index, LoopVariable, Mod, ValueAtom, linearise
 from graphc.kernel import (
     Access,
     Barrier,
@@ -202,11 +202,20 @@ class _Verifier:
     def load(self, load: Load, scope: _Scope) -> None:
         self.where(load.where, load, scope)
         memory = self.access(load, scope)
-        if memory.type.dtype is not load.result.dtype:
+        if load.count == 1 and memory.type.dtype is not load.result.dtype:
             self.fail(f"{load.buffer} holds {memory.type.dtype}", load)
+        if load.count != 1:
+            self.word(load, memory.type)
         varies = memory.is_per_lane or any(_varies(i, scope) for i in load.indices)
         varies = varies or (load.where is not None and load.where.name in scope.varying)
         self.define(load.result, load, scope, varies=varies)
+
+    def word(self, load: Load, type_: TensorType) -> None:
+        result = load.result.dtype
+        if load.count < 1 or result.kind != "uint" or result.bits != load.count * type_.dtype.bits:
+            self.fail(f"{load.count} elements of {type_.dtype} are no {result}", load)
+        if linearise(load.indices, type_.shape) % load.count != ZERO:
+            self.fail("the offset of a word is a multiple of its elements", load)
 
     def store(self, store: Store, scope: _Scope) -> None:
         self.use(store.value, store, scope)

@@ -85,7 +85,8 @@ def rewrite(
                 return replace(s, result=value(s.result), operands=tuple(map(value, s.operands)))
             case Load():
                 place = tuple(map(index, s.indices))
-                return memory(Load(value(s.result), buffer(s.buffer), place, optional(s.where)))
+                where = optional(s.where)
+                return memory(Load(value(s.result), buffer(s.buffer), place, where, s.count))
             case IndexValue():
                 return IndexValue(value(s.result), index(s.index))
             case Store():

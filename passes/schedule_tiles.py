@@ -27,6 +27,7 @@ from graphc.index import LoopVariable, as_index
 from graphc.kernel import (
     Barrier,
     Guard,
+    Let,
     Load,
     Loop,
     LoopKind,
@@ -145,7 +146,7 @@ class Tiler:
         vectors = max(1, columns.lane.extent // lanes)
         arrays = max(1, sum(isinstance(s, Scratch) for s in body))
         fitting = (self.target.vector_registers - vectors - 2) // (vectors * arrays)
-        longest = max(count(s.body) for s in _innermost(body))
+        longest = max(count(s.body) - 2 * _pairs(s.body) for s in _innermost(body))
         return max(2, min(MOST_ROWS, fitting, MOST_STATEMENTS // longest))
 
     def panels_together(
@@ -359,6 +360,11 @@ def _innermost(body: Body) -> list[Loop]:
     """Return the loops in `body` that hold no loop."""
     loops = [s for s in statements(body) if isinstance(s, Loop)]
     return [s for s in loops if not any(isinstance(i, Loop) for i in statements(s.body))]
+
+
+def _pairs(body: Body) -> int:
+    """Return how many pairs are made of two loads, which are mostly copied before as one."""
+    return sum(isinstance(s, Let) and s.op == "pair" for s in body)
 
 
 def _scratch(body: Body) -> list[Scratch]:

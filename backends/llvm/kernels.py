@@ -224,6 +224,8 @@ class _Emitter:
 
     def _load(self, statement: Load) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
+        if statement.count > 1:
+            place = memory.as_word(place, statement.result.dtype, statement.count)
         self.environment.values[statement.result.name] = memory.load(self.environment, place)
 
     def _store(self, statement: Store) -> None:
