@@ -364,6 +364,11 @@ def _dot_bfloat16(given: list[DType], _result: DType) -> DType | None:
     return dtypes.float32 if takes else None
 
 
+def _dot_of_bytes(given: list[DType], _result: DType) -> DType | None:
+    words = given[:2] == [dtypes.uint32, dtypes.uint32]
+    return given[2] if words and given[2] in (dtypes.int32, dtypes.uint32) else None
+
+
 _RESULTS: dict[str, Callable[[list[DType], DType], DType | None]] = {
     "literal": _any_result,
     "lookup": _any_result,
@@ -372,5 +377,7 @@ _RESULTS: dict[str, Callable[[list[DType], DType], DType | None]] = {
     "select": _select,
     "pair": _pair,
     "dot_bfloat16": _dot_bfloat16,
+    "dot_int8": _dot_of_bytes,
+    "dot_uint8": _dot_of_bytes,
     **dict.fromkeys(COMPARISONS, _comparison),
 }

@@ -84,6 +84,8 @@ PRIMITIVES: dict[str, Primitive] = dict(
             "pair", 2, "int uint float", "the bits of a and, above them, those of b; 8 or 16 each"
         ),
         _row("dot_bfloat16", 3, "uint float", "low a * low b + (high a * high b + c) by two fma"),
+        _row("dot_int8", 3, "int uint", "c and the four products of bytes of the words a and b"),
+        _row("dot_uint8", 3, "int uint", "the same of unsigned bytes"),
         _row("lookup", 1, "int uint", "the entry of the payload, a table of constants, at index a"),
     ]
 )

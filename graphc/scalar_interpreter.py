@@ -115,6 +115,17 @@ def _dot_bfloat16(a: Array, b: Array, c: Array) -> Array:
     return _fma(_upper_half(a << sixteen), _upper_half(b << sixteen), high)
 
 
+def _dot_of_bytes(kind: Any) -> _Row:
+    def row(a: Array, b: Array, c: Array) -> Array:
+        left, right = (
+            np.ascontiguousarray(w).view(kind).reshape(*w.shape, 4).astype(np.int64)
+            for w in np.broadcast_arrays(a, b)
+        )
+        return np.asarray((c + (left * right).sum(-1)).astype(c.dtype))
+
+    return row
+
+
 def _upper_half(word: Array) -> Array:
     """Return the bfloat16 in the upper bits as a float32."""
     bits: Array = np.atleast_1d(word & np.uint32(0xFFFF0000)).view(np.float32)
@@ -273,6 +284,8 @@ _ROWS: dict[str, _Row] = {
     "div": np.divide,
     "fma": _fma,
     "dot_bfloat16": _dot_bfloat16,
+    "dot_int8": _dot_of_bytes(np.int8),
+    "dot_uint8": _dot_of_bytes(np.uint8),
     "neg": np.negative,
     "abs": np.absolute,
     "sqrt": np.sqrt,

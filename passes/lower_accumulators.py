@@ -22,7 +22,7 @@ from graphc.node import Node
 from graphc.op import Contraction, Indices, Reduction, Selection
 from graphc.passes.iteration_space import reduced_axes
 from graphc.passes.lower_emitter import Element, Emitter
-from graphc.passes.lower_pairs import add_in_pairs, goes_in_pairs
+from graphc.passes.lower_words import add_in_words, goes_in_words
 from graphc.reduction_order import BLOCK, reduction_order
 from graphc.scalar import trace
 from graphc.tensor_type import TensorType
@@ -281,8 +281,8 @@ def _contract(emitter: Emitter, node: Node, rows: Indices) -> Value:
     if lanes > 1:
         return emitter.convert(_reduce_in_lanes(products, lanes), node.type.dtype)
     total = _accumulator(emitter, "accumulator", (), dtype, 0)
-    if goes_in_pairs(node, products.shape):
-        add_in_pairs(products, total)
+    if goes_in_words(node, products.shape):
+        add_in_words(products, node.inputs[0].type.dtype, total)
     else:
         with emitter.loops(products.shape, LoopKind.SERIAL, "k") as reduced:
             products.fold(total, (), products.element(reduced))

@@ -2,10 +2,9 @@
 
 A contraction goes over its columns in panels of a few vectors (`schedule_tiles`), and copies what
 does not lie like that in each call. A constant operand is copied once, here: the new constant holds
-panel after panel, in each the summed elements in their order (of bfloat16: pairs of them, as
-`graphc.passes.lower_pairs` adds them), and views show it in its old shape,
-so that the graph means the same. Lowering composes the views into the index of the load, which then
-is as a panel's.
+panel after panel, in each the summed elements in their order (small ones in words, as
+`graphc.passes.lower_words` adds them), and views show it in its old shape, so that the graph means
+the same. Lowering composes the views into the index of the load, which then is as a panel's.
 
 Requires that constants are folded, and that no folding follows, which would undo it. Guarantees the
 same bits. Only what several tiles of rows read is packed; the last panel is filled with zeros.
@@ -23,7 +22,7 @@ from graphc.dtypes import as_dtype
 from graphc.graph import Graph, rebuild
 from graphc.node import ArrayData, Node, at_line, constant_value, is_constant
 from graphc.op import Contraction
-from graphc.passes.lower_pairs import goes_in_pairs, paired_axis
+from graphc.passes.lower_words import goes_in_words, word_axis
 from graphc.passes.schedule_panels import panel_width
 from graphc.state import aligned_empty
 from graphc.target import Target
@@ -68,18 +67,18 @@ def _packed(node: Node, target: Target) -> Node:
     return node
 
 
-def _summed(node: Node) -> tuple[list[str], str]:
-    """Return the summed labels in order, and the one of which pairs go together, if there is one.
+def _summed(node: Node) -> tuple[list[str], dict[str, int]]:
+    """Return the summed labels in order, and the one that goes in words, and in which.
 
-    An odd number of elements does not go in words.
+    None does where its last word would not be full.
     """
     lhs, out = node.attributes["lhs"], node.attributes["out"]
     extents = {s: e for s, e in zip(lhs, node.inputs[0].shape, strict=True) if s not in out}
     shape = tuple(extents.values())
-    if not goes_in_pairs(node, shape):
-        return [*extents], ""
-    axis = paired_axis(shape)
-    return [*extents], "" if shape[axis] % 2 else [*extents][axis]
+    if not goes_in_words(node, shape):
+        return [*extents], {}
+    axis, count = word_axis(node.inputs[0].type.dtype, shape)
+    return [*extents], {} if shape[axis] % count else {[*extents][axis]: count}
 
 
 @dataclass(frozen=True)
@@ -87,20 +86,20 @@ class _Panels:
     """How a constant lies in panels of its axis `column`.
 
     The axes of the new constant: the other free labels, panels of the column, the summed labels in
-    the order in which they are summed, the columns of a panel, and the pairs of the label `paired`.
+    the order in which they are summed, the columns of a panel, and the elements of a word, which
+    are neighbours along the label in `words`.
     """
 
     labels: str
     column: str
     width: int
     summed: list[str]
-    paired: str
+    words: dict[str, int]
 
     @property
     def inner(self) -> dict[str, int]:
         """The labels that are split, and in blocks of which size."""
-        pairs = {self.paired: 2} if self.paired else {}
-        return {self.column: self.width, **pairs}
+        return {self.column: self.width, **self.words}
 
     def places(self) -> dict[str, int]:
         """Where each label stands when the axes are split: its blocks, and next to them inside."""

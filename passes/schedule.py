@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from graphc.index import LoopVariable
 from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement, Store, statements
-from graphc.passes.join_pairs import join_pairs
+from graphc.passes.join_words import join_words
 from graphc.passes.loop_analysis import (
     Shapes,
     accesses,
@@ -64,7 +64,7 @@ def schedule(kernel: Kernel, target: Target) -> Kernel:
     """
     scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel))
     body: list[Statement] = []
-    for statement in join_pairs(kernel.body, scheduler.shapes):
+    for statement in join_words(kernel.body, scheduler.shapes):
         if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
             body.extend(scheduler.top_nest(statement))
         else:

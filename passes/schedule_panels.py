@@ -2,9 +2,9 @@
 
 A load of an innermost serial loop is copied, for all lanes of the panels of a task and all
 iterations of the serial loops by which it moves, where its elements are not adjacent along the
-lanes, or where many row tiles share it. Two loads of which nothing but a pair is made are copied
-as pairs. Columns that do not fill the lanes are predicated: there a panel holds zeros. Copies
-change no value, so no bit of any result.
+lanes, or where many row tiles share it. Loads of which words are made are copied as words. Columns
+that do not fill the lanes are predicated: there a panel holds zeros. Copies change no value, so no
+bit of any result.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from graphc.kernel import (
     Value,
     statements,
 )
-from graphc.passes.join_pairs import replace_values
+from graphc.passes.join_words import replace_values
 from graphc.passes.loop_analysis import Shapes, nest, offset_of
 from graphc.passes.rewrite_statements import Body, Names, copy, substitute
 from graphc.passes.transform_loops import over
@@ -76,20 +76,20 @@ class Columns:
 
 @dataclass(frozen=True)
 class Column:
-    """What a panel may hold: a load in serial `loops`, or a `pair` made of two, the last first."""
+    """What a panel may hold: a load in serial `loops`, or a word that `pairs` of them make."""
 
     loops: list[LoopVariable]
     loads: tuple[Load, ...]
-    pair: Let | None = None
+    pairs: tuple[Let, ...] = ()
 
     @property
     def result(self) -> Value:
-        return self.loads[0].result if self.pair is None else self.pair.result
+        return self.pairs[-1].result if self.pairs else self.loads[0].result
 
-    @property
-    def making(self) -> Body:
-        """The statements that make the result."""
-        return self.loads if self.pair is None else (*self.loads, self.pair)
+    def joined(self, other: Column, pair: Let) -> Column:
+        """Return the word that `pair` makes of two."""
+        loads, pairs = self.loads + other.loads, self.pairs + other.pairs
+        return Column(self.loops, loads, (*pairs, pair))
 
 
 class Packer:
@@ -111,20 +111,18 @@ class Packer:
                     yield loops, s
 
     def columns(self, body: Body) -> Iterator[Column]:
-        """Yield the same loads, two of which a pair is made as one."""
+        """Yield the same loads, those of which a word is made as one."""
         for loops, inside in _innermost(body):
-            loads = {
-                s.result.name: s for s in inside if isinstance(s, Load) and s.buffer in self.shapes
-            }
+            found: dict[str, Column] = {}
             for s in inside:
-                if isinstance(s, Let) and s.op == "pair":
-                    parts = tuple(loads.pop(o.name) for o in s.operands if o.name in loads)
-                    if len(parts) == 2 and parts[0].where == parts[1].where:
-                        yield Column(loops, parts, s)
-                        continue
-                    loads.update((part.result.name, part) for part in parts)
-            for load in loads.values():
-                yield Column(loops, (load,))
+                if isinstance(s, Load) and s.buffer in self.shapes:
+                    found[s.result.name] = Column(loops, (s,))
+                elif isinstance(s, Let) and s.op == "pair":
+                    low, high = (found.get(o.name) for o in s.operands)
+                    if low is not None and high is not None:
+                        found = {n: c for n, c in found.items() if c is not low and c is not high}
+                        found[s.result.name] = low.joined(high, s)
+            yield from found.values()
 
     def can_pack(self, load: Load, offset: Index, rows: LoopVariable, body: Body) -> bool:
         """Return whether `load` may be copied before the loop over `rows` around `body`."""
@@ -191,7 +189,7 @@ class Packer:
             if not all(self.is_worth_copying(load, columns, rows, body) for load in column.loads):
                 continue
             offsets = [self.offset(load) for load in column.loads]
-            if column.pair is None and self.is_panel(column.loops, offsets[0], lane):
+            if not column.pairs and self.is_panel(column.loops, offsets[0], lane):
                 continue
             serial = [v for v in column.loops if any(v in o.variables for o in offsets)]
             moving = (*columns.place[:-1], *serial, lane)
@@ -232,9 +230,9 @@ class Packer:
         Adjacent columns are read row by row through all panels, others panel by panel.
         """
         lane = columns.lane
-        predicate = body[:3] if column.loads[0].where is not None else ()
-        move = (*predicate, *column.making, Store(panel.name, place, column.result))
-        move = copy(move, self.names)
+        predicate = body[:3] if any(s.where is not None for s in column.loads) else ()
+        store = Store(panel.name, place, column.result)
+        move = copy((*predicate, *column.loads, *column.pairs, store), self.names)
         loops = [v for i in place[:-1] for v in i.variables if v != columns.panel]
         fresh = {v: self.names.variable(v, v.extent) for v in loops}
         move = substitute(move, {v: as_index(f) for v, f in fresh.items()})

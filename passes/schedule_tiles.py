@@ -363,7 +363,7 @@ def _innermost(body: Body) -> list[Loop]:
 
 
 def _pairs(body: Body) -> int:
-    """Return how many pairs are made of two loads, which are mostly copied before as one."""
+    """Return how many pairs are made of loads, which are mostly copied as words before."""
     return sum(isinstance(s, Let) and s.op == "pair" for s in body)
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from graphc.backends.llvm import conversions, dot_products, helpers, spelling
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.writer import Writer
-from graphc.dtypes import DType, float32, uint32
+from graphc.dtypes import DType, float32, int32, uint32
 from graphc.errors import InternalError
 
 
@@ -117,6 +118,26 @@ def _dot_bfloat16(site: Site, a: str, b: str, c: str) -> str:
     return c
 
 
+def _dot_of_bytes(site: Site, a: str, b: str, c: str, *, signed: bool) -> str:
+    features = site.module.features
+    if signed and features.dot_int8:
+        return dot_products.fours_of_int8(site.writer, site.lanes, a, b, c)
+    if features.multiply_add:
+        width = features.multiply_add // 4
+        return dot_products.bytes_by_pairs(site.writer, site.lanes, width, a, b, c, signed=signed)
+    code = conversions.Code(site.writer, features, site.lanes)
+    for byte in range(4):
+        left, right = (_byte(code, word, byte, signed=signed) for word in (a, b))
+        c = code.binary("add", int32, c, code.binary("mul", int32, left, right))
+    return c
+
+
+def _byte(code: conversions.Code, word: str, number: int, *, signed: bool) -> str:
+    """Return a byte of a word as an int32."""
+    top = code.binary("shl", uint32, word, 24 - 8 * number)
+    return code.binary("ashr" if signed else "lshr", int32, top, 24)
+
+
 def _high_bfloat16(code: conversions.Code, word: str) -> str:
     return code.bits(uint32, float32, code.binary("and", uint32, word, 0xFFFF0000))
 
@@ -193,4 +214,6 @@ _ROWS: dict[str, _Row] = {
     "lookup": _lookup,
     "pair": _pair,
     "dot_bfloat16": _dot_bfloat16,
+    "dot_int8": partial(_dot_of_bytes, signed=True),
+    "dot_uint8": partial(_dot_of_bytes, signed=False),
 }

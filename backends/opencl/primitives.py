@@ -168,6 +168,15 @@ def _dot_bfloat16(
     return f"fma({low.format(a)}, {low.format(b)}, {inner})"
 
 
+def _dot_of_bytes(kind: str) -> Row:
+    def row(operands: list[str], given: list[DType], result: DType, _features: Features) -> str:
+        a, b, c = operands
+        products = (f"(uint)((int)as_{kind}4({a}).s{n} * as_{kind}4({b}).s{n})" for n in range(4))
+        return f"({C_TYPES[result]})((uint){c} + {' + '.join(products)})"
+
+    return row
+
+
 _ROWS: dict[str, Row] = {
     "add": _arithmetic("+"),
     "sub": _arithmetic("-"),
@@ -176,6 +185,8 @@ _ROWS: dict[str, Row] = {
     "fma": _function("fma"),
     "pair": _pair,
     "dot_bfloat16": _dot_bfloat16,
+    "dot_int8": _dot_of_bytes("char"),
+    "dot_uint8": _dot_of_bytes("uchar"),
     "neg": _negative,
     "abs": _absolute,
     "sqrt": _square_root,

@@ -23,6 +23,8 @@ _SPECIAL = {
     "shr",
     "pair",
     "dot_bfloat16",
+    "dot_int8",
+    "dot_uint8",
 }
 _PLAIN = [row for name, row in PRIMITIVES.items() if name not in _SPECIAL]
 
@@ -42,6 +44,8 @@ def operations(dtype: DType) -> list[tuple[str, DType]]:
         found += [(f"bitcast(%a) : {d}", d) for d in same]
         wide = [d for d in dtypes.INTEGERS if d.kind == "uint" and d.bits == 2 * dtype.bits <= 32]
         found += [(f"pair(%a, %b) : {d}", d) for d in wide]
+    if dtype is dtypes.uint32:
+        found += [(f"{n}(%a, %b, %c)", dtype) for n in ("dot_int8", "dot_uint8")]
     if dtype.is_integer:
         found += [(f"{n}(%a, %d)", dtype) for n in ("quotient", "modulus")]
         found += [(f"{n}(%a, %n)", dtype) for n in ("shl", "shr")]

@@ -23,6 +23,8 @@ _SPECIAL = {
     "shr",
     "pair",
     "dot_bfloat16",
+    "dot_int8",
+    "dot_uint8",
 }
 _PLAIN = [row for name, row in PRIMITIVES.items() if name not in _SPECIAL]
 
@@ -44,6 +46,8 @@ def operations(dtype: DType) -> list[tuple[str, DType]]:
     found += [("pair(%a, %b)", d) for d in wide if dtype.kind != "bool"]
     if dtype is dtypes.float32:
         found.append(("dot_bfloat16(%u, %v, %c)", dtype))
+    if dtype is dtypes.uint32:
+        found += [("dot_int8(%a, %b, %c)", dtype), ("dot_uint8(%a, %b, %c)", dtype)]
     if dtype.is_integer:
         found += [(f"{n}(%a, %d)", dtype) for n in ("quotient", "modulus")]
         found += [(f"{n}(%a, %n)", dtype) for n in ("shl", "shr")]

@@ -1,8 +1,9 @@
-"""Pairs of neighbours in memory are read as one word. Law: none; the same bits are read.
+"""Neighbours in memory of which a word is made are read as one. Law: none; the same bits are read.
 
     %0 = load x[i, 2*k]; %1 = load x[i, 2*k + 1]; %2 = pair(%0, %1)   ->   %2 = load x[i, 2*k] by 2
 
-That is done where the row-major offset of the first is a multiple of two, whatever the loops.
+That is done where the row-major offset of the first is a multiple of two, whatever the loops, and
+again for a pair of such words.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from graphc.passes.loop_analysis import Shapes, offset_of
 from graphc.passes.rewrite_statements import Body, used
 
 
-def join_pairs(body: Body, shapes: Shapes) -> Body:
-    """Return `body` with word loads for pairs of adjacent elements; loads that nothing uses go."""
+def join_words(body: Body, shapes: Shapes) -> Body:
+    """Return `body` with loads of words for pairs of adjacent elements, and without their parts."""
     loads = {s.result.name: s for s in statements(body) if isinstance(s, Load)}
     words: dict[str, Load] = {}
     for statement in statements(body):
@@ -24,7 +25,8 @@ def join_pairs(body: Body, shapes: Shapes) -> Body:
             low, high = (loads.get(operand.name) for operand in statement.operands)
             if low is not None and high is not None and _are_a_word(low, high, shapes):
                 count = 2 * low.count
-                words[statement.result.name] = replace(low, result=statement.result, count=count)
+                word = replace(low, result=statement.result, count=count)
+                words[word.result.name] = loads[word.result.name] = word
     return replace_values(body, words) if words else body
 
 
@@ -40,12 +42,13 @@ def _are_a_word(low: Load, high: Load, shapes: Shapes) -> bool:
 def replace_values(body: Body, words: dict[str, Load]) -> Body:
     """Return `body` with the loads `words` for what makes values of these names.
 
-    Loads that only that needed are left out.
+    Loads and pairs that only that needed are left out.
     """
-    changed = _replaced(body, words)
-    needed = set(used(changed))
-    given_up = {n for n in used(body) if n not in needed}
-    return _without(changed, given_up)
+    known, body = set(used(body)), _replaced(body, words)
+    while unused := known - set(used(body)):  # pairs, then what they were made of
+        body = _without(body, unused)
+        known -= unused
+    return body
 
 
 def _replaced(body: Body, words: dict[str, Load]) -> Body:
@@ -65,6 +68,6 @@ def _without(body: Body, given_up: set[str]) -> Body:
     for s in body:
         if isinstance(s, Loop | Guard):
             done.append(replace(s, body=_without(s.body, given_up)))
-        elif not (isinstance(s, Load) and s.result.name in given_up):
+        elif not (isinstance(s, Load | Let) and s.result.name in given_up):
             done.append(s)
     return tuple(done)
