@@ -30,7 +30,7 @@ class Row:
     found: dict[str, Measurement]
 
     def time(self, engine: str, which: str = "minimum") -> float | None:
-        """Return the least or ("median") the median time of what the work measures."""
+        """Return the least, the "median" or (of calls) the "mean" time of what is measured."""
         if engine not in self.found or self.found[engine].error:
             return None
         prefix = "first_call_" if self.work.measure == "first call" else ""
@@ -135,6 +135,9 @@ class Run:
             "## First calls and memory",
             _table(_FIRST_HEADER, [cells for row in self.rows for cells in _first_cells(row)]),
         ]
+        slowdowns = [cells for row in self.rows for cells in _slowdown_cells(row, self.rows)]
+        if slowdowns:
+            parts += ["## Beside busy processes", _table(_SLOWDOWN_HEADER, slowdowns)]
         failures = [
             f"- {row.work.name}, {row.threads} threads, {name}: {one.error}"
             for row in self.rows
@@ -246,6 +249,24 @@ def _first_cells(row: Row) -> list[list[str]]:
         for name, one in row.found.items()
         if not one.error
     ]
+
+
+_SLOWDOWN_HEADER = ("work", "threads", "busy processes", "engine", "mean", "alone", "slowdown")
+
+
+def _slowdown_cells(row: Row, rows: list[Row]) -> list[list[str]]:
+    """Return how much slower each engine is than without the busy processes, if that was measured.
+
+    Means are compared: calls fall into fast ones, in which the others had no turn, and slow ones.
+    """
+    alone = [r for r in rows if (r.work.name, r.threads) == (row.work.alone, row.threads)]
+    found = []
+    for name in row.found if alone else ():
+        busy, quiet = row.time(name, "mean"), alone[0].time(name, "mean")
+        if busy is not None and quiet is not None:
+            times = [spell(busy), spell(quiet), f"**{busy / quiet:.2f}**"]
+            found.append([row.work.name, str(row.threads), str(row.work.busy), name, *times])
+    return found
 
 
 def _machine_lines(

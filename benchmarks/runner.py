@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ class Measurement:
             "threads": self.threads,
             "median_seconds": statistics.median(self.samples) if self.samples else None,
             "minimum_seconds": min(self.samples, default=None),
+            "mean_seconds": statistics.mean(self.samples) if self.samples else None,
             "samples": len(self.samples),
             "first_call_median_seconds": statistics.median(self.first_call_seconds)
             if self.first_call_seconds
@@ -160,6 +161,21 @@ class Process:
         self.process.stdout.close()
         self.log.close()
         self.result.unlink(missing_ok=True)
+
+
+@contextmanager
+def busy_processes(count: int, threads: int) -> Iterator[None]:
+    """Let `count` processes compute without end on the cores of a work with so many threads."""
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        for process in processes:
+            os.sched_setaffinity(process.pid, cores)
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def signal_name(status: int) -> str:
@@ -242,6 +258,7 @@ class Measuring:
                 stack.callback(process.stop)
                 if self.begin(name, process):
                     alive[name] = process
+            stack.enter_context(busy_processes(self.work.busy, self.threads))
             share = self.options.seconds / self.options.rounds
             for _ in range(self.options.rounds):
                 for name, process in alive.items():

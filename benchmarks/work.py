@@ -44,6 +44,8 @@ class Work:
                 fresh processes
     bar         the ratio to the best peer that graphc shall reach
     tolerance   of the largest difference, relative to the largest number of the result
+    busy        how many processes compute on the same cores while it is timed
+    alone       the name of the same work without them, for the slowdown
     """
 
     name: str
@@ -60,6 +62,8 @@ class Work:
     measure: Literal["call", "first call"] = "call"
     bar: float | None = None
     tolerance: float = 1e-4
+    busy: int = 0
+    alone: str = ""
 
 
 def normal(*shape: int, seed: int = 0) -> Array:

@@ -120,7 +120,9 @@ def softmax(x: TensorLike, axis: AxisLike = -1) -> Tensor:
     if not wide.size:
         return wide.astype(result)
     powers = elementwise.exp(_below_maximum("softmax", wide, axis))
-    return (powers / reductions.sum(powers, axis, keepdims=True)).astype(result)
+    # the sum is 1 or more: its reciprocal costs a rounding, and saves a division for each element
+    share = elementwise.reciprocal(reductions.sum(powers, axis, keepdims=True))
+    return (powers * share).astype(result)
 
 
 def log_softmax(x: TensorLike, axis: AxisLike = -1) -> Tensor:

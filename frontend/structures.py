@@ -30,7 +30,7 @@ from graphc.frontend.tensor import Tensor
 from graphc.frontend.variable import Variable
 from graphc.tensor_type import TensorType
 
-__all__ = ["Structure", "flatten", "flatten_result", "is_leaf", "unflatten"]
+__all__ = ["Structure", "flatten", "flatten_as", "flatten_result", "is_leaf", "unflatten"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,30 @@ def _container(tree: Any, children: tuple[Structure, ...]) -> Structure:
         )
     factory = as_static(tree.default_factory) if isinstance(tree, defaultdict) else None
     return Structure(kind, children, tuple(map(as_static, tree)), factory)
+
+
+def flatten_as(structure: Structure, tree: Any) -> list[Any]:
+    """Return what stands in `tree` at the leaves of `structure`.
+
+    Raises GraphcTypeError where `tree` is nested in another way. What stands in place of a static
+    value is not looked at.
+    """
+    if structure.kind == "leaf":
+        return [tree]
+    if structure.kind == "static":
+        return []
+    parts: Any = tree
+    if isinstance(tree, dict):
+        keys = [key.value for key in structure.keys]
+        parts = [tree[key] for key in keys] if list(tree) == keys else []
+    if type(tree) is not structure.kind or len(parts) != len(structure.children):
+        fail(
+            GraphcTypeError,
+            f"out is nested in another way than the result: {type(tree).__name__} in the place of "
+            f"{structure.kind.__name__} with {len(structure.children)} parts",
+        )
+    pairs = zip(structure.children, parts, strict=True)
+    return [leaf for child, part in pairs for leaf in flatten_as(child, part)]
 
 
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:

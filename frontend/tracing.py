@@ -86,6 +86,20 @@ def signature(
     return (structure, tuple(type_of(leaf) for leaf in leaves)), leaves
 
 
+def takes_keyword(function: Callable[..., Any], name: str, *, or_any: bool = True) -> bool:
+    """Return whether a function has a parameter of this name, or (`or_any`) takes any keyword.
+
+    What has no signature is said to have none.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    named = (p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+    return name in named or (or_any and takes_any)
+
+
 def type_of(leaf: Tensor | np.ndarray[Any, Any] | np.generic | TensorType) -> TensorType:
     """Return the type of an array, a tensor or a type; raises GraphcTypeError otherwise."""
     if isinstance(leaf, TensorType):

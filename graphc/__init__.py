@@ -54,6 +54,7 @@ from graphc.graph import Graph
 from graphc.graph_text import parse_graph, print_graph
 from graphc.program import Program
 from graphc.tensor_type import TensorType, tensor_type
+from graphc.thread_limit import threads
 from graphc.version import __version__
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "parse_graph",
     "print_graph",
     "tensor_type",
+    "threads",
     "trace",
     "uint8",
     "uint16",

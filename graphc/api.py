@@ -15,7 +15,7 @@ import importlib
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -24,11 +24,13 @@ from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.executable import Backend, Executable
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
-from graphc.frontend.structures import Structure, unflatten
+from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
-from graphc.frontend.tracing import signature, trace
+from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
 from graphc.graph_verifier import verify
+from graphc.lazy import LazyProperty
+from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
@@ -54,6 +56,15 @@ class Settings:
 
     backend: BackendName
     options: Options
+    donated: tuple[str, ...] = ()  # parameters of a function
+
+    def for_inputs(self, inputs: Sequence[Node]) -> Settings:
+        """Return the settings for a graph of such inputs, named after parameters."""
+        if not self.donated:
+            return self
+        owners = [given_name(node).split(".")[0] for node in inputs]
+        numbers = frozenset(i for i, owner in enumerate(owners) if owner in self.donated)
+        return replace(self, options=replace(self.options, donated=numbers))
 
 
 class CompiledFunction(Generic[Parameters, Result]):
@@ -71,8 +82,26 @@ class CompiledFunction(Generic[Parameters, Result]):
         self._plain: dict[Hashable, tuple[Program, Structure]] = {}
         self._latest: tuple[Program, Structure] | None = None  # found by plain arrays
 
-    def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
-        """Run on arrays and return arrays, in the structure of the function's result."""
+    @overload
+    def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result: ...
+
+    @overload
+    def __call__(self, *arguments: Any, out: Any, **keywords: Any) -> Result: ...
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Result:
+        """Run on arrays and return arrays, in the structure of the function's result.
+
+        out     arrays to put the result into, in the same structure, None for those that are to be
+                made; see `Program.__call__`. A function with a parameter called `out`, or with
+                `**keywords`, has it for itself.
+
+        >>> import numpy as np
+        >>> import graphc
+        >>> double = graphc.compile(lambda x: 2 * x)
+        >>> y = np.zeros(3, np.float32)
+        >>> double(np.float32([1, 2, 3]), out=y) is y, y
+        (True, array([2., 4., 6.], dtype=float32))
+        """
         if not keywords and not is_tracing():
             if self._latest is not None:
                 program, structure = self._latest
@@ -82,11 +111,20 @@ class CompiledFunction(Generic[Parameters, Result]):
             plain = _plain_key(arguments)
             if plain is not None:
                 return self._call_plain(plain, arguments)
+        if "out" in keywords and not self._has_own_out:
+            return self._call_into(keywords.pop("out"), arguments, keywords)
         key, leaves = signature(arguments, keywords)
         if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
             return self._function(*arguments, **keywords)
         program, structure = self._find(key, arguments, keywords)
         return self._assemble(structure, program(*leaves))
+
+    def _call_into(self, out: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Result:
+        key, leaves = signature(arguments, keywords)
+        if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
+            raise GraphcTypeError("out= takes the results of a call on arrays, not on tensors")
+        program, structure = self._find(key, arguments, keywords)
+        return self._assemble(structure, program(*leaves, out=flatten_as(structure, out)))
 
     def _call_plain(self, plain: Hashable, arguments: tuple[Any, ...]) -> Result:
         found = self._plain.get(plain)
@@ -101,6 +139,10 @@ class CompiledFunction(Generic[Parameters, Result]):
         is_one = structure.kind == "leaf"
         result: Result = outputs[0] if is_one else unflatten(structure, outputs)  # type: ignore[assignment]  # what the function returned
         return result
+
+    @LazyProperty
+    def _has_own_out(self) -> bool:
+        return takes_keyword(self._function, "out")
 
     def program(self, *arguments: Any, **keywords: Any) -> Program:
         """Return the program for such arguments, compiled if need be and not run.
@@ -122,7 +164,8 @@ class CompiledFunction(Generic[Parameters, Result]):
         with COMPILE_LOCK:  # two threads with the same new types compile once
             if key not in self._known:
                 traced = trace(self._function, arguments, keywords)
-                program = compile_graph(traced.graph, self._settings)
+                settings = self._settings.for_inputs(traced.inputs)
+                program = compile_graph(traced.graph, settings)
                 self._known[key] = (program, traced.structure)
                 self._warn_of_many_programs()
             return self._known[key]
@@ -180,6 +223,7 @@ def compile(
     optimise: bool = True,
     reassociate: bool = False,
     precision: Precision = "float32",
+    donate: Tensor | Sequence[Tensor] = (),
     name: str = "main",
 ) -> Program: ...
 
@@ -192,6 +236,7 @@ def compile(
     optimise: bool = True,
     reassociate: bool = False,
     precision: Precision = "float32",
+    donate: str | Sequence[str] = (),
 ) -> CompiledFunction[Parameters, Result]: ...
 
 
@@ -202,6 +247,7 @@ def compile(
     optimise: bool = True,
     reassociate: bool = False,
     precision: Precision = "float32",
+    donate: str | Sequence[str] = (),
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
@@ -213,6 +259,7 @@ def compile(
     optimise: bool = True,
     reassociate: bool = False,
     precision: Precision = "float32",
+    donate: Any = (),
     name: str = "main",
 ) -> Any:
     """Compile a graph or a function; without a target, return a decorator.
@@ -225,6 +272,12 @@ def compile(
     reassociate  True: allow rewriting that holds in real arithmetic only
     precision    "bfloat16": sums of products of float32 (matmul, einsum, …) round their factors to
                  bfloat16 and add in float32, which CPUs with such instructions do faster
+    donate       arguments whose memory may be used for outputs of the same size and dtype: names of
+                 a function's parameters (all arrays in them), or inputs of a graph. An array that
+                 is passed for one holds an output or anything else after the call, also if that
+                 raises, and shares its memory with the output: use what the call returns. A copy is
+                 used where the array is read-only, not dense, or shares memory with another
+                 argument. Only "llvm" makes use of it.
 
     Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
     backend cannot work on this machine.
@@ -242,14 +295,40 @@ def compile(
         raise GraphcValueError(
             f"there is no precision {precision!r}", hint="choose one of " + ", ".join(PRECISIONS)
         )
-    settings = Settings(backend, Options(optimise, reassociate, precision))
-    if target is None:
-        return lambda function: CompiledFunction(_function(function), settings)
+    options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
     if isinstance(target, Tensor | list | tuple):
-        return compile_graph(_graph_of(target, inputs, name), settings)
+        graph = _graph_of(target, inputs, name)
+        options = replace(options, donated=_donated_inputs(donate, graph))
+        return compile_graph(graph, Settings(backend, options))
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    return CompiledFunction(_function(target), settings)
+    settings = Settings(backend, options, (donate,) if isinstance(donate, str) else tuple(donate))
+    if target is None:
+        return lambda function: _compiled_function(function, settings)
+    return _compiled_function(target, settings)
+
+
+def _compiled_function(target: Any, settings: Settings) -> CompiledFunction[..., Any]:
+    function = _function(target)
+    for name in settings.donated:
+        if not takes_keyword(function, name, or_any=False):
+            raise GraphcValueError(
+                f"cannot donate {name!r}: the function has no such parameter",
+                hint="donate= takes the names of parameters",
+            )
+    return CompiledFunction(function, settings)
+
+
+def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
+    """Return the numbers of the inputs that are to be donated."""
+    tensors = [donate] if isinstance(donate, Tensor) else list(donate)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor) or tensor.node not in graph.inputs:
+            raise GraphcValueError(
+                f"cannot donate {tensor!r}: it is no input of the graph",
+                hint="donate= takes tensors among inputs=",
+            )
+    return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
 
 
 def _function(target: Any) -> Callable[..., Any]:
@@ -298,7 +377,10 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
         return Program(ReferenceExecutable(meant), Stages(graph, meant), settings.backend)
     backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
     observer = Observer(graph)
-    state = Compilation(graph, backend.target(), settings.options)
+    options = settings.options
+    if not backend.takes_donations:
+        options = replace(options, donated=frozenset())
+    state = Compilation(graph, backend.target(), options)
     state = run_pipeline(state, observer.after)
     assert state.plan is not None
     start = time.perf_counter()

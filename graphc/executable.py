@@ -19,13 +19,30 @@ class Executable(Protocol):
     def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
         """Run once on dense, native-endian arrays of exactly the plan's input types.
 
-        Never writes to them. Returns fresh arrays; updates the plan's variables in place, under
-        `STATE_LOCK`. Raises GraphcIndexError where one of the plan's checks failed (then no
-        variable is changed in an order the user can rely on).
+        Writes to none of them but those that the plan says are donated. Returns fresh arrays, and
+        views of donated ones; updates the plan's variables in place, under `STATE_LOCK`. Raises
+        GraphcIndexError where one of the plan's checks failed, and what a handler of a signal
+        raises; no variable is changed then.
         """
 
     def text(self, stage: str) -> str:
         """Return a stage of this backend as text ("llvm", "asm", "opencl")."""
+
+
+@runtime_checkable
+class RunsInto(Protocol):
+    """An executable that can put its outputs into arrays that it is given."""
+
+    def run_into(
+        self,
+        arguments: Sequence[np.ndarray[Any, Any]],
+        outputs: Sequence[np.ndarray[Any, Any] | None],
+    ) -> tuple[np.ndarray[Any, Any], ...]:
+        """Do what `run` does with these arrays in place of fresh ones, where there is one.
+
+        They are dense, 64-byte aligned, of exactly the plan's output types, and share no memory
+        with one another, an argument or a variable. Where the call raises they hold anything.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,7 @@ class Backend(Protocol):
 
     name: str
     stages: tuple[str, ...]
+    takes_donations: bool  # whether its executables heed `Plan.donated`
 
     def target(self) -> Target:
         """Return the limits of the device; raises BackendError where there is none."""

@@ -98,6 +98,9 @@ class Index:
         low, high = rest.bounds
         if low // divisor == high // divisor:
             return whole + low // divisor
+        unit, coarse, _ = rest._in_units(divisor)
+        if unit > 1:
+            return whole + coarse // (divisor // unit)
         nested = rest._single(FloorDiv)
         if nested is not None:
             return whole + nested.numerator // (nested.divisor * divisor)
@@ -113,6 +116,9 @@ class Index:
         low, high = rest.bounds
         if low // divisor == high // divisor:
             return rest - low // divisor * divisor
+        unit, coarse, fine = rest._in_units(divisor)
+        if unit > 1:
+            return coarse % (divisor // unit) * unit + fine
         nested = rest._single(Mod)
         if nested is not None and nested.divisor % divisor == 0:
             return nested.numerator % divisor
@@ -124,6 +130,19 @@ class Index:
         rest = [(a, c) for a, c in self.terms if c % divisor]
         quotient, remainder = divmod(self.constant, divisor)
         return _combine(whole, quotient), _combine(rest, remainder)
+
+    def _in_units(self, divisor: int) -> tuple[int, Index, Index]:
+        """Return (unit, coarse, fine), self = unit * coarse + fine with fine in 0 … unit-1.
+
+        The unit is the greatest that divides `divisor` and a coefficient, 1 where there is none.
+        """
+        units = {math.gcd(c, divisor) for _, c in self.terms}
+        for unit in sorted(units - {1}, reverse=True):
+            coarse, fine = self._divide_terms(unit)
+            low, high = fine.bounds
+            if low >= 0 and high < unit:
+                return unit, coarse, fine
+        return 1, self, ZERO
 
     def _single(self, kind: type[FloorDiv] | type[Mod]) -> FloorDiv | Mod | None:
         if len(self.terms) == 1 and self.constant == 0 and self.terms[0][1] == 1:
@@ -170,6 +189,10 @@ class Index:
             elif isinstance(atom, FloorDiv | Mod) and variable in atom.numerator.variables:
                 return None
         return stride
+
+    def divisor(self, lane: LoopVariable | None = None) -> int:
+        """Return the greatest number known to divide every value where `lane` is 0; 0 for 0."""
+        return math.gcd(self.constant, *(c for atom, c in self.terms if atom != lane))
 
     def substitute(self, mapping: Mapping[LoopVariable, Index]) -> Index:
         """Return the index with variables replaced, simplified again."""
@@ -239,7 +262,8 @@ def _combine(terms: Iterable[tuple[Atom, int]], constant: int) -> Index:
         merged = _reunite(collected)
         if merged is None:
             break
-        for atom, coefficient in merged.terms:
+        rest, collected = collected, dict(merged.terms)
+        for atom, coefficient in rest.items():
             collected[atom] = collected.get(atom, 0) + coefficient
         constant += merged.constant
     return Index(tuple((a, c) for a, c in collected.items() if c), constant)

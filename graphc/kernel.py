@@ -9,8 +9,8 @@
                 | '%'NAME '=' scalar-op '(' operand* ')' payload? ':' dtype
                 | '%'NAME '=' 'load' NAME '[' index,* ']' by? where? ':' dtype
                 | '%'NAME '=' 'index' '(' index ')' ':' dtype
-                | 'store' NAME '[' index,* ']' '=' '%'NAME where?
-                | 'prefetch' NAME '[' index,* ']'
+                | 'store' NAME '[' index,* ']' '=' '%'NAME where? 'streaming'?
+                | 'prefetch' NAME '[' index,* ']' 'into' integer
                 | 'barrier'
     where     ::= 'where' '%'NAME
     by        ::= 'by' integer
@@ -34,11 +34,13 @@ Meaning
   Indices may be out of bounds only there, or under a guard that does not hold.
 - A load `by` n reads n neighbouring elements as one unsigned integer n times as wide, the first in
   the low bits. The row-major offset of the first is a multiple of n.
-- `prefetch` says that a place will be read soon. It means nothing, and the place may be out of
-  bounds.
+- `prefetch` means nothing, and tells that a place will be read soon, from the cache of the level
+  given; in a vector loop the places of all lanes. The place may be out of bounds.
 - In a vector loop (innermost but for serial and unrolled loops inside it, extents of which do not
   depend on the lane) a store whose place is the same for all lanes stores a value that is the same
   for all lanes wherever its predicate holds.
+- A `streaming` store means what any store means, and tells that what it writes will not be read
+  soon: a backend may keep it out of the caches.
 - `barrier` at the top of a kernel waits for all threads (memory written before is seen after);
   inside a group loop for all work-items of the group. Top-level nests without a barrier between
   them are independent. In a group loop the body is nests of `item` loops, barriers, and values,
@@ -166,14 +168,16 @@ class Store:
     indices: tuple[Index, ...]
     value: Value
     where: Value | None = None
+    is_streaming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Prefetch:
-    """Ask for the cache line of `buffer[indices]`, which need not exist. Changes no value."""
+    """Ask for `buffer[indices]`, which need not exist, in the cache of `level` 1, 2 or 3."""
 
     buffer: str
     indices: tuple[Index, ...]
+    level: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,11 +79,13 @@ def _print_index_value(statement: IndexValue) -> str:
 
 
 def _print_store(store: Store) -> str:
-    return f"store {_place(store.buffer, store.indices)} = {store.value}{_where(store.where)}"
+    streaming = " streaming" if store.is_streaming else ""
+    place = _place(store.buffer, store.indices)
+    return f"store {place} = {store.value}{_where(store.where)}{streaming}"
 
 
 def _print_prefetch(prefetch: Prefetch) -> str:
-    return f"prefetch {_place(prefetch.buffer, prefetch.indices)}"
+    return f"prefetch {_place(prefetch.buffer, prefetch.indices)} into {prefetch.level}"
 
 
 def _print_scratch(scratch: Scratch) -> str:
@@ -258,7 +260,7 @@ class _Parser:
             "if": self.guard,
             "scratch": self.scratch,
             "store": self.store,
-            "prefetch": lambda: Prefetch(*self.place()),
+            "prefetch": self.prefetch,
             "barrier": Barrier,
         }
         parse = parsers.get(self.next)
@@ -298,7 +300,13 @@ class _Parser:
         buffer, indices = self.place()
         self.expect("=")
         value = self.value()
-        return Store(buffer, indices, value, self.where())
+        return Store(buffer, indices, value, self.where(), self.accept("streaming"))
+
+    def prefetch(self) -> Prefetch:
+        buffer, indices = self.place()
+        if self.name("'into'") != "into":
+            raise self.fail("'into'")
+        return Prefetch(buffer, indices, self.integer())
 
     def assignment(self) -> Statement:
         name = self.take()[1:]

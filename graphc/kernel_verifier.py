@@ -234,6 +234,8 @@ class _Verifier:
 
     def prefetch(self, prefetch: Prefetch, scope: _Scope) -> None:
         self.place(prefetch, scope)
+        if prefetch.level not in (1, 2, 3):
+            self.fail("there are caches of level 1, 2 and 3", prefetch)
 
     def place(self, access: Load | Store | Prefetch, scope: _Scope) -> _Memory:
         memory = scope.memories.get(access.buffer)

@@ -14,7 +14,8 @@ was. Launches run in order; `barrier` says that a launch must wait for all launc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -97,6 +98,8 @@ class Plan:
     checks: tuple[Check, ...]
     target: Target
     commit: int = 0  # 0 where there is nothing to wait for
+    # outputs that lie in the memory of a donated argument: its number by theirs
+    donated: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -108,6 +111,7 @@ class Plan:
         lines = [f"plan {self.name}: arena {self.arena_bytes} bytes"]
         lines += [f"  constant {i}: {c.dtype}{list(c.shape)}" for i, c in enumerate(self.constants)]
         lines += [f"  variable {i}: {v.name} {v.type}" for i, v in enumerate(self.variables)]
+        lines += [f"  output {o} lies in argument {i}" for o, i in self.donated.items()]
         for launch in self.launches:
             places = zip(launch.kernel.buffers, launch.places, strict=True)
             listing = ", ".join(f"{b.name}={p}" for b, p in places)

@@ -77,24 +77,53 @@ class Program:
         """The distinct kernels, in order of first use; none on the reference backend."""
         return self.stages.plan.kernels if self.stages.plan is not None else ()
 
-    def __call__(self, *arguments: Any) -> list[np.ndarray[Any, Any]]:
+    def __call__(self, *arguments: Any, out: Any = None) -> list[np.ndarray[Any, Any]]:
         """Run once. Raises GraphcTypeError or ShapeError where an argument does not fit its input.
 
         An argument is an array or anything NumPy makes one of. Python numbers, and lists and tuples
         of them, take the input's dtype if it is of their kind and can hold them.
+
+        out     arrays to put the outputs into and return: a list with an array or None for each
+                output, or the array of the only one. Each has the output's shape and dtype and can
+                be written; any strides and alignment, but arrays that are dense and 64-byte aligned
+                (as outputs of programs are) are written directly, others by way of a copy. They may
+                share memory with arguments, not with one another. Where the call raises they hold
+                anything.
+
+        Raises also GraphcTypeError, ShapeError or GraphcValueError where `out` cannot take the
+        outputs, GraphcIndexError where an index among the arguments is out of bounds, MemoryError,
+        and what a handler of a signal raises. No variable is changed then.
+
+        >>> import graphc
+        >>> x = graphc.input((3,), name="x")
+        >>> program = graphc.compile([x * 2], inputs=[x])
+        >>> y = np.zeros(3, np.float32)
+        >>> program([1, 2, 3], out=y)[0] is y, y
+        (True, array([2., 4., 6.], dtype=float32))
         """
+        if out is not None:
+            return self._call_into(out, arguments)
         outputs = self._native(*arguments)
         if outputs is not None:
             return outputs
         if self._calls_until_native > 0:
             self._count_call(arguments)
+        return list(self._run(self._checked(arguments)))
+
+    def _call_into(self, out: Any, arguments: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
+        from graphc.call_into import checked_outputs, run_into  # rarely needed
+
+        given = checked_outputs(out, [node.type for node in self.graph.outputs])
+        return run_into(self._executable, self._checked(arguments), given)
+
+    def _checked(self, arguments: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
         if len(arguments) != len(self._types):
             names = ", ".join(f"{_name(n)}: {n.type}" for n in self.inputs)
             raise GraphcTypeError(
                 f"{self.graph.name}({names}) takes {len(self._types)} arguments, "
                 f"not {len(arguments)}"
             )
-        return list(self._run([self._check(i, a) for i, a in enumerate(arguments)]))
+        return [self._check(i, a) for i, a in enumerate(arguments)]
 
     def call_natively(self, *arguments: Any) -> list[np.ndarray[Any, Any]] | None:
         """Run once if arguments are plain arrays of exactly the right types, and the backend can.

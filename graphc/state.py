@@ -4,10 +4,13 @@ A `VariableState` is the attribute of a `variable` node and its identity. Its va
 array, dense and 64-byte aligned, whose address never changes. A backend whose memory is elsewhere
 may hold a newer copy (`lend`); whoever wants the host array asks for it by `host()` and gets it up
 to date. Values are read and written under `STATE_LOCK`, which serialises programs with variables.
+Until a backend first says `allow_copies()`, the host arrays are all there is (`is_host_all()`), and
+who writes them need not touch.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +24,23 @@ ALIGNMENT = 64
 # One lock for the variables of the process. Programs that share no variable wait for one another,
 # but a call takes one lock whatever it uses; programs without variables take none.
 STATE_LOCK = process_lock(Rank.VARIABLES)
+
+
+_copies_allowed = threading.Event()
+
+
+def allow_copies() -> None:
+    """Say that from now on newer values may lie elsewhere; call it before the first copy."""
+    _copies_allowed.set()
+
+
+def is_host_all() -> bool:
+    """Return whether the host array of every variable is the only one, so that it is up to date.
+
+    Under `STATE_LOCK` the answer stays true until the lock is given back: a copy that is made
+    meanwhile is filled under the lock.
+    """
+    return not _copies_allowed.is_set()
 
 
 def aligned_empty(type_: TensorType) -> np.ndarray[Any, Any]:

@@ -25,17 +25,22 @@ from graphc.passes.round_operands import round_operands
 from graphc.passes.schedule import schedule
 from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
+from graphc.passes.split_reductions import split_reductions
 from graphc.plan import Plan
 from graphc.target import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose: `optimise` off gives one kernel a node and unchanged graphs."""
+    """What the user chose: `optimise` off gives one kernel a node and unchanged graphs.
+
+    `donated` are the numbers of the inputs in whose memory outputs may be put.
+    """
 
     optimise: bool = True
     reassociate: bool = False
     precision: str = "float32"  # in which products of float32 contractions are formed
+    donated: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,10 @@ def _pack(state: Compilation) -> Compilation:
     return _on_graph(partial(pack_constants, target=state.target), state)
 
 
+def _split_reductions(state: Compilation) -> Compilation:
+    return _on_graph(lambda graph: split_reductions(graph, state.target), state)
+
+
 def _fuse(state: Compilation) -> Compilation:
     grouping = fuse(state.graph, state.target, enabled=state.options.optimise)
     return replace(state, grouping=grouping)
@@ -103,7 +112,8 @@ def _schedule(state: Compilation) -> Compilation:
 
 def _plan_memory(state: Compilation) -> Compilation:
     assert state.lowered is not None
-    plan = plan_memory(state.lowered, state.graph, state.target, name=state.graph.name)
+    donated, name = state.options.donated, state.graph.name
+    plan = plan_memory(state.lowered, state.graph, state.target, name=name, donated=donated)
     return replace(state, plan=plan)
 
 
@@ -114,6 +124,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
     Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),
     Pass("fold_again",     _fold,        "exact", "simplification brings constants together"),
+    Pass("split_reductions", _split_reductions, "exact", "what is reduced is known, no group is"),
     Pass("pack_constants", _pack,        "exact", "nothing folds the packed constants any more"),
     Pass("fuse",           _fuse,        "exact", "the graph is final: decide the kernels"),
     Pass("lower",          _lower,       "exact", "each group becomes the plainest loop nest"),

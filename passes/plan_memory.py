@@ -3,12 +3,14 @@
 Results lie in the caller's outputs, assigned values in their variables where no reader of the old
 value is left, everything else in one arena, by lifetime. A result takes over the memory of an
 operand that it is the last to read, where the kernel reads every element before it writes it.
+An output may also lie in an argument that the user donated, if nothing reads that afterwards.
 Outputs that are no kernel's own (an input, a variable, a constant, a second copy) are copied; every
 assignment sees the old value of every variable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +28,18 @@ from graphc.target import Target
 from graphc.tensor_type import TensorType
 
 
-def plan_memory(lowered: Lowered, graph: Graph, target: Target, name: str = "main") -> Plan:
-    """Return the plan that runs the calls in their order, over memory laid out by lifetime."""
-    planner = _Planner(_checks_first(lowered.calls), graph)
+def plan_memory(
+    lowered: Lowered,
+    graph: Graph,
+    target: Target,
+    name: str = "main",
+    donated: Collection[int] = (),
+) -> Plan:
+    """Return the plan that runs the calls in their order, over memory laid out by lifetime.
+
+    `donated` are the numbers of the inputs that may be written over.
+    """
+    planner = _Planner(_checks_first(lowered.calls), graph, donated)
     launches = planner.launches()
     return Plan(
         name=name,
@@ -42,6 +53,7 @@ def plan_memory(lowered: Lowered, graph: Graph, target: Target, name: str = "mai
         checks=lowered.checks,
         target=target,
         commit=planner.commit,
+        donated=planner.donated,
     )
 
 
@@ -59,6 +71,10 @@ def _checks_first(calls: tuple[Call, ...]) -> tuple[Call, ...]:
             early.update(makers[node] for node in calls[number].operands if node in makers)
     rest = [call for number, call in enumerate(calls) if number not in early]
     return (*(calls[number] for number in sorted(early)), *rest)
+
+
+def _fit(source: TensorType, result: TensorType) -> bool:
+    return (source.size, source.dtype) == (result.size, result.dtype)
 
 
 @dataclass
@@ -91,8 +107,12 @@ class _Copy:
 
 
 class _Planner:
-    def __init__(self, calls: tuple[Call, ...], graph: Graph) -> None:
+    def __init__(
+        self, calls: tuple[Call, ...], graph: Graph, donated: Collection[int] = ()
+    ) -> None:
         self.calls, self.graph = calls, graph
+        self.donated: dict[int, int] = {}  # the input in whose memory an output lies
+        self._free_inputs = [graph.inputs[number] for number in sorted(donated)]
         self.inputs = {node: number for number, node in enumerate(graph.inputs)}
         self.variables = {node: number for number, node in enumerate(graph.variables)}
         self.constants: list[np.ndarray[Any, Any]] = []
@@ -145,9 +165,21 @@ class _Planner:
             if value is None:
                 self.first_copies.append(_Copy(node, place, node.type))
             elif value.place is None:
-                value.place = place
+                value.place = self._in_donated(number, value) or place
             else:
                 self.last_copies.append(_Copy(node, place, node.type))
+
+    def _in_donated(self, number: int, value: _Value) -> Place | None:
+        """Return the place of an input that an output may lie in, if there is one."""
+        assigned = {node for _, node in self.graph.assignments}
+        for source in self._free_inputs:
+            # an input that is assigned is read when all is done
+            is_candidate = source not in assigned and _fit(source.type, value.node.type)
+            if is_candidate and self._may_overwrite(source, value):
+                self._free_inputs.remove(source)
+                self.donated[number] = self.inputs[source]
+                return Place(Space.ARGUMENT, self.inputs[source])
+        return None
 
     def _place_assignments(self) -> None:
         assigned = {variable for variable, _ in self.graph.assignments}
@@ -173,7 +205,10 @@ class _Planner:
         self.last_copies.append(_Copy(block, place, variable.type))
 
     def _may_overwrite(self, variable: Node, value: _Value) -> bool:
-        """Return whether no call reads the old value of `variable`, or tests one, after that."""
+        """Return whether no call reads the old value of `variable`, or tests one, after that.
+
+        The same of an input in the place of a variable.
+        """
         if value.made <= self.last_check:
             return False
         last = self.last_reads.get(variable, -1)

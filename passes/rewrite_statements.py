@@ -84,16 +84,15 @@ def rewrite(
             case Let():
                 return replace(s, result=value(s.result), operands=tuple(map(value, s.operands)))
             case Load():
-                place = tuple(map(index, s.indices))
-                where = optional(s.where)
+                place, where = tuple(map(index, s.indices)), optional(s.where)
                 return memory(Load(value(s.result), buffer(s.buffer), place, where, s.count))
             case IndexValue():
                 return IndexValue(value(s.result), index(s.index))
             case Store():
-                place = tuple(map(index, s.indices))
-                return memory(Store(buffer(s.buffer), place, value(s.value), optional(s.where)))
+                place, where = tuple(map(index, s.indices)), optional(s.where)
+                return memory(Store(buffer(s.buffer), place, value(s.value), where, s.is_streaming))
             case Prefetch():
-                return Prefetch(buffer(s.buffer), tuple(map(index, s.indices)))
+                return Prefetch(buffer(s.buffer), tuple(map(index, s.indices)), s.level)
             case Scratch():
                 return replace(s, name=buffer(s.name))
             case Loop():

@@ -15,9 +15,10 @@ inside the body (rows that are reduced in lanes). Contractions go in register ti
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from graphc.index import LoopVariable
-from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement, Store, statements
+from graphc.kernel import Guard, Kernel, Load, Loop, LoopKind, Statement, Store, statements
 from graphc.passes.join_words import join_words
 from graphc.passes.loop_analysis import (
     Shapes,
@@ -33,12 +34,15 @@ from graphc.passes.loop_analysis import (
     unit_stride_score,
     work,
 )
+from graphc.passes.memory_hints import CACHED, add_memory_hints
 from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
+from graphc.passes.schedule_transposes import square_of, transpose_squares
 from graphc.passes.transform_loops import (
     collapse,
     enclose,
+    hoist,
     only_loop,
     over,
     split,
@@ -70,7 +74,7 @@ def schedule(kernel: Kernel, target: Target) -> Kernel:
         else:
             inside = scheduler.inner((statement,))
             body.extend(enclose(inside, scheduler.names, always=len(inside) > 1))
-    return kernel.with_body(tuple(body))
+    return add_memory_hints(kernel.with_body(tuple(body)), target)
 
 
 class _Scheduler:
@@ -139,12 +143,35 @@ class _Scheduler:
 
     def lane_wise(self, others: list[LoopVariable], lane: LoopVariable, body: Body) -> Body:
         """Return nests in which vectors over `lane` are innermost."""
-        width = self.width(body, lane.extent)
-        loop = Loop(lane, LoopKind.PARALLEL, body)
-        first, last = split_off_tail(loop, width, self.names)
         crossing = self.crossing(others, lane, body)
+        if crossing is None:
+            return self.vectors(others, lane, body, None)
+        square = square_of(lane, crossing, body, self.shapes, self.target)
+        if square is None:
+            return self.vectors(others, lane, body, crossing)
+        others = [v for v in others if v != crossing]
+        nests, rest = transpose_squares(
+            others, crossing, Loop(lane, LoopKind.PARALLEL, body), square, self.names
+        )
+        for across, along in rest:
+            nests += self.vectors([*others, across], along.variable, along.body, across)
+        return nests
+
+    def vectors(
+        self,
+        others: list[LoopVariable],
+        lane: LoopVariable,
+        body: Body,
+        crossing: LoopVariable | None,
+    ) -> Body:
+        loop = Loop(lane, LoopKind.PARALLEL, body)
         if others and crossing is None and _product(others) >= 4 * self.target.cores:
-            return nest(others, vectorise(loop, width, self.names, LoopKind.PARALLEL))
+            before, loop = _once_a_row(loop)
+            width = self.width(loop.body, lane.extent)
+            rows = vectorise(loop, width, self.names, LoopKind.PARALLEL)
+            return nest(self.in_reading_order(others, body), (*before, *rows))
+        width = self.width(body, lane.extent)
+        first, last = split_off_tail(loop, width, self.names)
         if crossing is not None:
             others = [*(v for v in others if v != crossing), crossing]
         nests: list[Statement] = []
@@ -154,6 +181,21 @@ class _Scheduler:
                 nested = _outside_in(blocks, others, crossing is not None)
                 nests.extend(enclose(nested, self.names))
         return tuple(nests)
+
+    def in_reading_order(self, variables: list[LoopVariable], body: Body) -> list[LoopVariable]:
+        """Return the loops in the order in which the only load goes through memory, if that is far.
+
+        A processor foresees what is read next to what was read; what is written waits for nobody.
+        """
+        found = [(a, o) for a, o in accesses(body, self.shapes) if isinstance(a, Load)]
+        if len(found) != 1:
+            return variables
+        load, offset = found[0]
+        size = prod(self.shapes[load.buffer]) * load.result.dtype.itemsize
+        strides = {v: offset.stride(v) for v in variables}
+        if 2 * size <= CACHED * self.target.cache_bytes[2] or not all(strides.values()):
+            return variables
+        return sorted(variables, key=lambda v: -abs(strides[v] or 0))
 
     def streams(self, others: list[LoopVariable], lane: Loop, cost: int) -> Body:
         """Return nests that read far rows in long pieces, and others for what is left."""
@@ -266,6 +308,15 @@ def _outside_in(blocks: Body, others: list[LoopVariable], blocks_outside: bool) 
     if blocks_outside and isinstance(block, Loop) and block.kind is LoopKind.PARALLEL:
         return (replace(block, body=nest(others, block.body)),)
     return nest(others, blocks)
+
+
+def _once_a_row(loop: Loop) -> tuple[Body, Loop]:
+    """Return `loop` after what it looks up and checks anew for each of its elements."""
+    *before, inside = hoist(loop)
+    assert isinstance(inside, Loop)
+    if any(isinstance(s, Load | Store) for s in before):
+        return tuple(before), inside
+    return (), loop
 
 
 def _serial(body: Body) -> Body:

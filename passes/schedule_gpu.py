@@ -9,8 +9,8 @@ top-level nest:
     flat     all independent outer loops together are items in groups; everything inside is serial
     row      a group for each iteration of the outer loops; the independent loops inside are items,
              and scratch that crosses them is local memory
-    tiled    a sum of products: a group for each square tile of the result, with panels of the
-             operands in local memory (`graphc.passes.tile_contraction`)
+    tiled    a sum of products: a group for each tile of the result, with panels of the operands in
+             local memory and several results an item (`graphc.passes.tile_contraction`)
 """
 
 from __future__ import annotations
@@ -102,10 +102,12 @@ def serialised(body: Body) -> Body:
 
 
 def _flat(variables: tuple[LoopVariable, ...], body: Body, names: Names, target: Target) -> Body:
-    """Number the iterations of all `variables` together, and share them out in groups of items."""
+    """Number the iterations of all `variables` together, and share them out in groups of items:
+    as large ones as the target has, or smaller where some cores would have none."""
     extents = tuple(v.extent for v in variables)
     total = math.prod(extents)
-    items = max(1, min(total, target.group_items))
+    each = max(_FEWEST_ITEMS, 1 << (max(1, total // target.cores) - 1).bit_length())
+    items = max(1, min(total, each, target.group_items))
     like = variables[0] if variables else LoopVariable("row", 1)
     group, item = names.variable(like, -(-total // items)), names.variable(like, items)
     number = as_index(group) * items + as_index(item)

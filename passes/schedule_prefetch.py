@@ -43,7 +43,7 @@ def prefetch_columns(
         columns.lane: line % row_lines * elements,
         serial: line // row_lines,
     }
-    prefetch = Prefetch(load.buffer, tuple(i.substitute(places) for i in load.indices))
+    prefetch = Prefetch(load.buffer, tuple(i.substitute(places) for i in load.indices), 2)
     return _at_head(body, serial, prefetch)
 
 

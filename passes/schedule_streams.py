@@ -3,28 +3,51 @@
     for chunks of columns                            (parallel, by graphc.passes.schedule)
       scratch accumulator[chunk]
       for vectors of the chunk                       what stands before the loop
-      for k serial { for vectors of the chunk }      its body
+      for blocks of k serial
+        for vectors of the chunk
+          for k of the block unrolled                its body, accumulated in a register
       for vectors of the chunk                       what stands after it
 
 Where nothing is shared between rows, a column of vectors all the way down a matrix touches another
 page with every step. Here each row is read in long pieces instead, and what is accumulated stays in
-the first-level cache. The order of the serial loops is kept, so no bit changes.
+the first-level cache, where it is fetched and left once for several rows. The order of the serial
+loops is kept, so no bit changes.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from graphc.dtypes import DType
 from graphc.index import LoopVariable, as_index
-from graphc.kernel import Load, Loop, LoopKind, Scope, Scratch, Statement, statements
+from graphc.kernel import (
+    Load,
+    Loop,
+    LoopKind,
+    Scope,
+    Scratch,
+    Statement,
+    Store,
+    Value,
+    statements,
+)
 from graphc.passes.loop_analysis import Shapes, element_bytes, nest, offset_of, work
-from graphc.passes.rewrite_statements import Body, Names, copy, substitute
-from graphc.passes.transform_loops import distribute, enclose, vectorise
+from graphc.passes.rewrite_statements import Body, Names, copy, rewrite, substitute
+from graphc.passes.transform_loops import (
+    distribute,
+    enclose,
+    over,
+    split,
+    split_off_tail,
+    vectorise,
+)
 from graphc.target import Target
+from graphc.tensor_type import TensorType
 
 PAGE = 4096  # bytes between rows, from which on reading a row in long pieces pays
 CHUNK = 16 * 1024  # bytes of all accumulators
 FEWEST_VECTORS = 4  # of a chunk
+ROWS = 8  # of one block
 LIGHT = 12  # scalar operations, up to which reading is what takes the time
 
 
@@ -92,10 +115,60 @@ def _push_inside(lane: Loop, width: int, names: Names) -> Body:
         *before, last = part.body
         if isinstance(last, Loop):
             inner = replace(part, body=(*before, *last.body))
-            done.append(replace(last, body=_push_inside(inner, width, names)))
+            done.extend(_rows(last, inner, width, names))
         else:
             done.extend(vectorise(part, width, names))
     return tuple(done)
+
+
+def _rows(rows: Loop, lane: Loop, width: int, names: Names) -> Body:
+    """Return the loop over `rows` with `lane`, which has its body, inside: several at a time."""
+    stored = _accumulators(lane)
+    if stored is None or rows.variable.extent < ROWS:
+        return (replace(rows, body=_push_inside(lane, width, names)),)
+    whole, rest = split_off_tail(replace(rows, body=lane.body), ROWS, names)
+    assert whole is not None
+    blocks = split(whole, ROWS, names, LoopKind.UNROLLED)
+    held = replace(lane, body=_in_registers(blocks.body, stored, names))
+    done = over(blocks.variable, rows.kind, vectorise(held, width, names))
+    if rest is None:
+        return done
+    last = vectorise(replace(lane, body=rest.body), width, names)
+    return (*done, *over(rest.variable, rows.kind, last))
+
+
+def _accumulators(lane: Loop) -> dict[str, DType] | None:
+    """Return the arrays that the lanes accumulate in, an element each; None if there are others."""
+    found: dict[str, DType] = {}
+    for statement in statements(lane.body):
+        if isinstance(statement, Loop | Scratch):
+            return None
+        if isinstance(statement, Store):
+            found[statement.buffer] = statement.value.dtype
+    place = (as_index(lane.variable),)
+    uses = [s for s in lane.body if isinstance(s, Load | Store) and s.buffer in found]
+    return found if all(s.indices == place and s.where is None for s in uses) else None
+
+
+def _in_registers(body: Body, arrays: dict[str, DType], names: Names) -> Body:
+    """Return `body` with each element of `arrays` loaded before it and stored after it."""
+    before: list[Statement] = []
+    after: list[Statement] = []
+    registers: dict[str, str] = {}
+    place = next(s.indices for s in statements(body) if isinstance(s, Store))
+    for array, dtype in arrays.items():
+        scratch = Scratch(names.fresh(array), TensorType((), dtype), Scope.REGISTER)
+        old, new = (Value(names.fresh("sum"), dtype) for _ in range(2))
+        registers[array] = scratch.name
+        before += [scratch, Load(old, array, place), Store(scratch.name, (), old)]
+        after += [Load(new, scratch.name, ()), Store(array, place, new)]
+
+    def hold(access: Load | Store) -> Load | Store:
+        if access.buffer not in registers:
+            return access
+        return replace(access, buffer=registers[access.buffer], indices=())
+
+    return (*before, *rewrite(body, memory=hold), *after)
 
 
 def _cut_at_loops(body: Body) -> list[Body]:

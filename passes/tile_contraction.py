@@ -1,19 +1,24 @@
-"""Tiling of sums of products for a GPU: panels of both operands in local memory.
+"""Tiling of sums of products for a GPU: panels of both operands in local memory, and several
+results in the registers of each work-item.
 
-A contraction `out[…, i, …, j, …] = sum over k of a[…, i, k] * b[…, k, j]` becomes, for each
-square tile of (i, j), a walk along k in steps of the tile: the group's items load one panel of
-each operand, wait, and add the products of the panels to the accumulators, one an item, in
-ascending k. Loads that vary with both or neither of i and j stay where they are. The order of
-additions, and so every bit, is that of the naive loops.
+A contraction `out[…, i, …, j, …] = sum over k of a[…, i, k] * b[…, k, j]` becomes, for each tile
+of (i, j), a walk along k in steps. In each, the group's items put what they have fetched of both
+operands into panels, wait, fetch what the next step needs, and add the products of the panels to
+their accumulators, in ascending k. An item has `outputs` results along i and along j, four of them
+side by side, so that it reads four elements of a panel at once. Loads that vary with both or
+neither of i and j stay where they are. The order of additions, and so every bit, is that of the
+naive loops.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from graphc.dtypes import DType
-from graphc.index import Index, LoopVariable, as_index
+from graphc.index import Index, LoopVariable, as_index, delinearise
 from graphc.kernel import (
     Barrier,
     Guard,
@@ -40,8 +45,13 @@ from graphc.passes.rewrite_statements import (
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
-_SIDES = (16, 8)  # of a tile; the items of a group are as many as its elements
+_SIDES = (16, 8)  # items of a group along i and along j
+_OUTPUTS = (1, 2, 4, 8)  # of an item along i, or along j
 _SHORTEST = 4  # a sum of fewer products is not worth panels
+_DEPTHS = (32, 16, 8)  # products between two barriers
+_PANEL = 1200  # elements of a panel: an item holds what it has fetched of them in registers
+_TOGETHER = 4  # float32 that a work-item reads from local memory at once
+_MAY_TRAP = frozenset({"quotient", "modulus", "lookup"})  # for some operands
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,26 @@ class _Sum:
     total: Scratch
 
 
+@dataclass(frozen=True)
+class _Tile:
+    """A group of `side` by `side` items, with `outputs` results each along i and along j, which
+    adds `depth` products at a time."""
+
+    side: int
+    outputs: tuple[int, int]
+    depth: int
+
+    @property
+    def extents(self) -> tuple[int, int]:
+        """How many results it has along i and along j."""
+        return self.side * self.outputs[0], self.side * self.outputs[1]
+
+    @property
+    def elements(self) -> int:
+        """How many elements a panel has at most."""
+        return self.depth * (max(self.extents) + _TOGETHER)
+
+
 def tile_contraction(
     variables: Sequence[LoopVariable], body: Body, names: Names, target: Target
 ) -> Body | None:
@@ -65,13 +95,47 @@ def tile_contraction(
     None where `body` is not a sum that gains from panels, or the target's groups are too small.
     """
     found = _sum_of(body)
-    sides = [s for s in _SIDES if s * s <= target.group_items]
-    if found is None or found.k.extent < _SHORTEST or not sides:
+    if found is None or found.k.extent < _SHORTEST:
         return None
     pair = _operand_axes(variables, found)
     if pair is None:
         return None
-    return _Tiling(tuple(variables), pair, sides[0], found, names).body()
+    tile = _best_tile(variables, pair, found, target)
+    if tile is None:
+        return None
+    return _Tiling(tuple(variables), pair, tile, found, names).body()
+
+
+def _best_tile(
+    variables: Sequence[LoopVariable],
+    pair: tuple[LoopVariable, LoopVariable],
+    found: _Sum,
+    target: Target,
+) -> _Tile | None:
+    """Return the tile that is done fastest, None where none fits the target.
+
+    Products for each load from a panel, `a b / (a + b)` for `a` by `b` results of an item, are
+    weighed against cores that have no group and items beyond the edge.
+    """
+    rows = math.prod(v.extent for v in variables if v not in pair)
+
+    def gain(tile: _Tile) -> float:
+        counts = [-(-v.extent // extent) for v, extent in zip(pair, tile.extents, strict=True)]
+        busy = min(1.0, rows * math.prod(counts) / target.cores)
+        whole = math.prod(counts) * math.prod(tile.extents)
+        inside = math.prod(v.extent for v in pair) / whole
+        return busy * inside * math.prod(tile.outputs) / sum(tile.outputs)
+
+    sides = [s for s in _SIDES if s * s <= target.group_items]
+    bytes_each = sum(load.result.dtype.itemsize for load in _panel_loads(found))
+    tiles = (
+        _Tile(side, outputs, min(depth, found.k.extent))
+        for side in sides[:1]
+        for outputs in itertools.product(_OUTPUTS, _OUTPUTS)
+        for depth in _DEPTHS
+    )
+    fitting = (t for t in tiles if bytes_each * t.elements <= target.local_bytes)
+    return max((t for t in fitting if t.elements <= _PANEL), key=gain, default=None)
 
 
 def _sum_of(body: Body) -> _Sum | None:
@@ -137,123 +201,188 @@ def _operand_axes(
     return best
 
 
+_PanelLoads: TypeAlias = Sequence[tuple[Load, LoopVariable]]  # and along which of i and j
+
+
 @dataclass
 class _Tiling:
-    """Builds the tiled nest; `side` is the extent of a tile along i, j and k."""
+    """Builds the tiled nest."""
 
     variables: tuple[LoopVariable, ...]
     pair: tuple[LoopVariable, LoopVariable]
-    side: int
+    tile: _Tile
     sum: _Sum
     names: Names
 
     def body(self) -> Body:
         """Return the whole nest."""
         i, j = self.pair
-        self.groups = {v: self.names.variable(v, -(-v.extent // self.side)) for v in self.pair}
+        self.extents = dict(zip(self.pair, self.tile.extents, strict=True))
+        self.groups = {v: self.names.variable(v, -(-v.extent // self.extents[v])) for v in (i, j)}
         self.panels: dict[str, Scratch] = {}
-        found, k = self.sum, self.sum.k
-        total = replace(found.total, type=self.tile_of(found.total.type.dtype))
-        whole, rest = divmod(k.extent, self.side)
-        walk: list[Statement] = []
-        if whole:
-            step = self.names.variable(k, whole)
-            steps = self.step(as_index(step) * self.side, self.side)
-            walk.append(Loop(step, LoopKind.SERIAL, steps))
-        if rest:
-            walk.extend(self.step(as_index(whole * self.side), rest))
-        start = self.at_own_place(found.start)
-        finish = self.at_own_place(found.suffix)
-        panels = tuple(self.panels.values())
-        inside = (*panels, total, start, *nest(list(found.outer), tuple(walk), LoopKind.SERIAL))
+        self.fetched: dict[str, Scratch] = {}
+        found = self.sum
+        shape = (self.tile.side, self.tile.side, *self.tile.outputs)
+        total = replace(found.total, type=TensorType(shape, found.total.type.dtype))
+        loads = [(load, side) for load in _panel_loads(found) if (side := self.side_of(load))]
+        for load, side in loads:
+            self.reserve(load, side)
+        walk = nest(list(found.outer), self.walk(loads), LoopKind.SERIAL)
+        start, finish = self.at_own_places(found.start), self.at_own_places(found.suffix)
+        scratch = (*self.panels.values(), *self.fetched.values(), total)
         rows = [v for v in self.variables if v not in self.pair]
         groups = [*rows, self.groups[i], self.groups[j]]
-        return nest(groups, (*inside, finish), LoopKind.GROUP)
+        return nest(groups, (*scratch, start, *walk, finish), LoopKind.GROUP)
 
-    def tile_of(self, dtype: DType) -> TensorType:
-        return TensorType((self.side, self.side), dtype)
+    def reserve(self, load: Load, side: LoopVariable) -> None:
+        """Make the panel of a load, and the registers for what an item fetches of it.
 
-    def step(self, first: Index, count: int) -> Body:
-        """Fill the panels for `count` products from `first` on, and add them up."""
-        staged = {s.result.name: side for s in _panel_loads(self.sum) if (side := self.side_of(s))}
-        fills = tuple(
-            self.fill(load, staged[load.result.name], first, count)
-            for load in _panel_loads(self.sum)
-            if load.result.name in staged
+        Rows of a panel are longer than what they hold, so that its columns lie in all banks.
+        """
+        name, dtype = load.result.name, load.result.dtype
+        shape = (self.tile.depth, self.extents[side] + _TOGETHER)
+        panel = self.names.fresh(f"panel_{load.buffer}")
+        self.panels[name] = Scratch(panel, TensorType(shape, dtype), Scope.LOCAL)
+        items = self.tile.side
+        each = -(-self.tile.depth * self.extents[side] // items**2)
+        fetched = self.names.fresh(f"fetched_{load.buffer}")
+        self.fetched[name] = Scratch(
+            fetched, TensorType((items, items, each), dtype), Scope.REGISTER
         )
+
+    def walk(self, loads: _PanelLoads) -> Body:
+        """Return the steps along k; what remains of it is a step of its own."""
+        k, depth = self.sum.k, self.tile.depth
+        whole, rest = divmod(k.extent, depth)
+        step = self.names.variable(k, whole)
+        here, after = as_index(step) * depth, (as_index(step) + 1, as_index(whole))
+        ahead = self.fetch(loads, here + depth, depth, after) if whole > 1 else ()
+        add = (Barrier(), *ahead, self.add(loads, here, depth), Barrier())
+        steps = (*self.put(loads, depth), *add)
+        result: Body = (*self.fetch(loads, as_index(0), depth), Loop(step, LoopKind.SERIAL, steps))
+        if rest:
+            last = as_index(whole * depth)
+            result += (*self.fetch(loads, last, rest), *self.put(loads, rest), Barrier())
+            result += (self.add(loads, last, rest), Barrier())
+        return result
+
+    def add(self, loads: _PanelLoads, first: Index, count: int) -> Statement:
+        """Return the nest that adds the products of the panels, `count` from `first` on."""
         k = self.names.variable(self.sum.k, count)
+        sides = {load.result.name: side for load, side in loads}
+        self.renew()
 
         def from_panel(memory: Load | Store) -> Load | Store:
-            if isinstance(memory, Load) and memory.result.name in staged:
-                own = self.item(staged[memory.result.name])
-                return replace(memory, buffer=self.panel(memory), indices=(own, as_index(k)))
+            if isinstance(memory, Load) and memory.result.name in sides:
+                place = (as_index(k), self.own[sides[memory.result.name]])
+                return replace(memory, buffer=self.panels[memory.result.name].name, indices=place)
             return memory
 
-        self.items = {v: self.names.variable(v, self.side) for v in self.pair}
         body = rewrite(self.sum.body, memory=from_panel)
         body = substitute(body, {self.sum.k: first + as_index(k)})
-        add = self.at_own_place((Loop(k, LoopKind.SERIAL, body),), renew=False)
-        return (*fills, Barrier(), add, Barrier())
+        return self.in_items(self.outputs_of(body), (k,))
 
     def side_of(self, load: Load) -> LoopVariable | None:
         """Return along which of i and j a panel of this load lies."""
         moving = [v for v in self.pair if _moves(load, v)]
         return moving[0] if len(moving) == 1 else None
 
-    def item(self, variable: LoopVariable) -> Index:
-        return as_index(self.items[variable])
+    def fetch(
+        self, loads: _PanelLoads, first: Index, count: int, *conditions: tuple[Index, Index]
+    ) -> Body:
+        """Return the nests that load `count` columns of each operand, from `first` on, into
+        registers, where `conditions` hold; adjacent items load adjacent elements."""
+        return tuple(self.share(load, side, first, count, conditions) for load, side in loads)
 
-    def panel(self, load: Load) -> str:
-        """Return the name of the panel of a load."""
-        name = load.result.name
-        if name not in self.panels:
-            panel = self.names.fresh(f"panel_{load.buffer}")
-            self.panels[name] = Scratch(panel, self.tile_of(load.result.dtype), Scope.LOCAL)
-        return self.panels[name].name
+    def put(self, loads: _PanelLoads, count: int) -> Body:
+        """Return the nests that put what was fetched into the panels."""
+        return tuple(self.share(load, side, None, count) for load, side in loads)
 
-    def fill(self, load: Load, side: LoopVariable, first: Index, count: int) -> Statement:
-        """Return the nest that loads one panel; adjacent items load adjacent elements."""
-        across = self.names.variable(side, self.side)
-        along = self.names.variable(self.sum.k, count)
-        value = self.names.value(load.result)
-        places = {
-            side: as_index(self.groups[side]) * self.side + as_index(across),
-            self.sum.k: first + as_index(along),
-        }
-        other = next(v for v in self.pair if v is not side)
-        assert not _moves(load, other)
-        indices = tuple(index.substitute(places) for index in load.indices)
-        body: Body = (
-            Load(value, load.buffer, indices),
-            Store(self.panel(load), (as_index(across), as_index(along)), value),
-        )
-        if side.extent % self.side:
-            body = (Guard(((places[side], as_index(side.extent)),), body),)
-        last_moves = self.sum.k in load.indices[-1].variables
-        loops = [across, along] if last_moves else [along, across]
-        return nest(loops, body, LoopKind.ITEM)[0]
+    def share(
+        self,
+        load: Load,
+        side: LoopVariable,
+        first: Index | None,
+        count: int,
+        conditions: tuple[tuple[Index, Index], ...] = (),
+    ) -> Statement:
+        """Return the nest in which items fetch the elements of a panel from `first` on, or, with
+        None, put them there."""
+        self.renew()
+        total, items = count * self.extents[side], self.tile.side**2
+        each = self.names.variable(side, -(-total // items))
+        own = (*map(as_index, self.items.values()), as_index(each))
+        number = own[2] * items + own[0] * self.tile.side + own[1]
+        if self.sum.k in load.indices[-1].variables:
+            across, along = delinearise(number, (self.extents[side], count))
+        else:
+            along, across = delinearise(number, (count, self.extents[side]))
+        place = as_index(self.groups[side]) * self.extents[side] + across
+        value, register = self.names.value(load.result), self.fetched[load.result.name].name
+        if first is None:
+            panel = self.panels[load.result.name].name
+            body: Body = (Load(value, register, own), Store(panel, (along, across), value))
+        else:
+            places = {side: place, self.sum.k: first + along}
+            indices = tuple(index.substitute(places) for index in load.indices)
+            body = (Load(value, load.buffer, indices), Store(register, own, value))
+        if total % items:
+            conditions += ((number, as_index(total)),)
+        if side.extent % self.extents[side]:
+            conditions += ((place, as_index(side.extent)),)
+        guarded = (Guard(conditions, body),) if conditions else body
+        return self.in_items(nest([each], guarded, LoopKind.UNROLLED))
 
-    def at_own_place(self, part: Body, *, renew: bool = True) -> Statement:
-        """Return the nest in which each item carries out `part` for its own element."""
-        if renew:
-            self.items = {v: self.names.variable(v, self.side) for v in self.pair}
-        own = tuple(self.item(v) for v in self.pair)
+    def renew(self) -> None:
+        """Make new loops over the items, and over the results of each."""
+        side = self.tile.side
+        self.items = {v: self.names.variable(v, side) for v in self.pair}
+        self.apart, self.own = {}, {}
+        for v, count in zip(self.pair, self.tile.outputs, strict=True):
+            self.apart[v] = self.names.variable(v, count)
+            near = min(count, _TOGETHER)
+            far, beside = delinearise(as_index(self.apart[v]), (count // near, near))
+            self.own[v] = as_index(self.items[v]) * near + beside + far * (near * side)
+
+    def at_own_places(self, part: Body) -> Statement:
+        """Return the nest in which each item carries out `part` for each of its results."""
+        self.renew()
+        return self.in_items(self.outputs_of(part))
+
+    def outputs_of(self, part: Body) -> Body:
+        """Return the loops in which an item carries out `part` for each of its results.
+
+        Beyond the edge nothing is done, but for what touches nothing that others see.
+        """
+        body = copy((*_needed(self.sum.prefix, part), *part), self.names)
+        total = (*map(as_index, self.items.values()), *map(as_index, self.apart.values()))
 
         def accumulator(memory: Load | Store) -> Load | Store:
             if memory.buffer == self.sum.total.name:
-                return replace(memory, indices=own)
+                return replace(memory, indices=total)
             return memory
 
-        body = copy((*_needed(self.sum.prefix, part), *part), self.names)
         body = rewrite(body, memory=accumulator)
-        places = {
-            v: as_index(self.groups[v]) * self.side + as_index(self.items[v]) for v in self.pair
-        }
+        places = {v: as_index(self.groups[v]) * self.extents[v] + self.own[v] for v in self.pair}
         body = substitute(body, places)
-        conditions = [(places[v], as_index(v.extent)) for v in self.pair if v.extent % self.side]
-        if conditions:
+        conditions = [
+            (places[v], as_index(v.extent)) for v in self.pair if v.extent % self.extents[v]
+        ]
+        if conditions and not self.stays_inside(body):
             body = (Guard(tuple(conditions), body),)
-        return nest([self.items[v] for v in self.pair], body, LoopKind.ITEM)[0]
+        return nest(list(self.apart.values()), body, LoopKind.UNROLLED)
+
+    def stays_inside(self, body: Body) -> bool:
+        """Return whether `body` uses the group's own memory alone, and cannot trap."""
+        inside = {self.sum.total.name, *(panel.name for panel in self.panels.values())}
+        return all(
+            s.buffer in inside if isinstance(s, Load | Store) else isinstance(s, Let) for s in body
+        ) and not any(isinstance(s, Let) and s.op in _MAY_TRAP for s in body)
+
+    def in_items(self, body: Body, serial: Sequence[LoopVariable] = ()) -> Statement:
+        """Return `body` in serial loops in the loops over the items."""
+        inner = nest(list(serial), body, LoopKind.SERIAL)
+        return nest(list(self.items.values()), inner, LoopKind.ITEM)[0]
 
 
 def _needed(values: Body, part: Body) -> Body:

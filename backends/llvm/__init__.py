@@ -20,6 +20,7 @@ class LlvmBackend:
 
     name = "llvm"
     stages = ("llvm", "asm")
+    takes_donations = True
 
     def target(self, cpu: str | None = None) -> Target:
         """Return the limits of the host, or of a lesser CPU: `cpu`, else what GRAPHC_CPU names.

@@ -4,23 +4,31 @@
 one program. The code reads arrays as every C extension does, through NumPy's public structure
 `PyArrayObject_fields`, and makes them by the functions of its public table. Words of a record:
 
-    0 busy     1 entry    2 table of addresses   3 status    4 inputs    5 outputs    6 threads
-    7 whether the lock of the interpreter is released        8 type `ndarray`      9 dtype uint8
-    10 the team: address, members asked for      11 what is returned to refuse     12 scratch
-    then for each input its dtype, rank and the address of its extents,
-    then for each output the same, its bytes plus 64, and a maker of arrays or 0
+    0 busy     1 entry    2 table of addresses   3 control   4 inputs    5 outputs
+    6 threads that there is memory for           7 threads that the work is worth
+    8 whether the lock of the interpreter is released        9 type `ndarray`      10 dtype uint8
+    11 the team: address, members asked for      12 what is returned to refuse     13 scratch
+    14 the context variable of `graphc.threads`
+    15 memory that the program writes besides its outputs: starts and ends       16 their number
+    then for each input its dtype, its rank, the address of its extents and its bytes,
+    then for each output the first three, its bytes plus 64, and a maker of arrays or 0
 
 `call` refuses, with nothing done, whatever it does not know: another number of arguments, another
-type than exactly `ndarray` of exactly this dtype object and shape, dense and aligned; a record
-that another call works in; a check that failed. The caller then goes the way of Python. Memory
-errors are raised. Everything is done under the lock of the interpreter but the program itself.
+type than exactly `ndarray` of exactly this dtype object and shape, dense and aligned; an array in
+memory that the program writes; a record that another call works in; more threads than there is
+memory for; a check that failed. The caller then goes the way of Python. Memory errors are raised,
+and what handlers of signals raise. Everything is done under the lock of the interpreter but the
+program itself.
 """
 
 from __future__ import annotations
 
-BUSY, ENTRY, TABLE, STATUS, INPUTS, OUTPUTS, THREADS, RELEASE = range(8)
-ARRAY_TYPE, BYTE_TYPE, TEAM, REFUSAL, SCRATCH, HEADER = range(8, 14)
-INPUT_WORDS, OUTPUT_WORDS = 3, 5
+from graphc.backends.llvm.polling import STOP
+
+BUSY, ENTRY, TABLE, CONTROL, INPUTS, OUTPUTS, THREADS, MOST_THREADS = range(8)
+RELEASE, ARRAY_TYPE, BYTE_TYPE, TEAM, REFUSAL, SCRATCH, LIMIT = range(8, 15)
+SPANS, SPAN_COUNT, HEADER = range(15, 18)
+INPUT_WORDS, OUTPUT_WORDS = 4, 5
 
 # Byte offsets of PyArrayObject_fields, and the flags C_CONTIGUOUS, ALIGNED and WRITEABLE.
 TYPE, DATA, RANK, EXTENTS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64
@@ -32,6 +40,8 @@ FUNCTIONS = (  # of Python
     "PyObject_CallNoArgs",
     "PyEval_SaveThread",
     "PyEval_RestoreThread",
+    "PyContextVar_Get",
+    "PyLong_AsLong",
     "Py_IncRef",
     "Py_DecRef",
 )
@@ -60,6 +70,8 @@ declare i32 @PyList_SetItem(ptr, i64, ptr)
 declare ptr @PyObject_CallNoArgs(ptr)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
+declare i32 @PyContextVar_Get(ptr, ptr, ptr)
+declare i64 @PyLong_AsLong(ptr)
 declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
@@ -105,6 +117,37 @@ compare:
 equal:
   %i.next = add i64 %i, 1
   br label %axis
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}}
+"""
+
+_IS_APART = f"""
+define internal i1 @is_apart(ptr %d, ptr %address, i64 %bytes) nounwind {{
+entry:
+{_pointer("spans", SPANS)}
+{_word("count", SPAN_COUNT)}
+  %start = ptrtoint ptr %address to i64
+  %end = add i64 %start, %bytes
+  br label %span
+span:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %compare, label %yes
+compare:
+  %low.at = getelementptr [2 x i64], ptr %spans, i64 %i
+  %low = load i64, ptr %low.at
+  %high.at = getelementptr i64, ptr %low.at, i64 1
+  %high = load i64, ptr %high.at
+  %before = icmp ule i64 %end, %low
+  %behind = icmp uge i64 %start, %high
+  %apart = or i1 %before, %behind
+  br i1 %apart, label %next, label %no
+next:
+  %i.next = add i64 %i, 1
+  br label %span
 yes:
   ret i1 true
 no:
@@ -178,6 +221,30 @@ done:
 }}
 """
 
+# How many threads: what `graphc.threads` says in this context, else as many as there is memory for.
+_WANTED = f"""
+define internal i64 @wanted(ptr %d, i64 %threads, i64 %most) nounwind {{
+entry:
+  %place = alloca ptr
+  %shared = icmp sgt i64 %most, 1
+  br i1 %shared, label %ask, label %default
+ask:
+{_pointer("variable", LIMIT)}
+  %r = call i32 @PyContextVar_Get(ptr %variable, ptr null, ptr %place)
+  %value = load ptr, ptr %place
+  %limit = call i64 @PyLong_AsLong(ptr %value)
+  call void @Py_DecRef(ptr %value)
+  %none = icmp sle i64 %limit, 0
+  br i1 %none, label %default, label %limited
+limited:
+  %fewer = icmp slt i64 %limit, %most
+  %chosen = select i1 %fewer, i64 %limit, i64 %most
+  ret i64 %chosen
+default:
+  ret i64 %threads
+}}
+"""
+
 _CALL = f"""
 define ptr @call(ptr %self, ptr %arguments, i64 %given) nounwind {{
 entry:
@@ -186,22 +253,31 @@ entry:
 {_word("inputs", INPUTS)}
 {_word("outputs", OUTPUTS)}
 {_word("threads", THREADS)}
+{_word("most", MOST_THREADS)}
 {_pointer("team.record", TEAM)}
 {_pointer("table", TABLE)}
 {_pointer("scratch", SCRATCH)}
-{_pointer("status", STATUS)}
+{_pointer("control", CONTROL)}
 {_pointer("run", ENTRY)}
 {_word("release", RELEASE)}
 {_pointer("refusal", REFUSAL)}
   %idle = icmp eq i64 %busy, 0
   %as.many = icmp eq i64 %given, %inputs
 {_field("members", "%team.record", 8, "i64")}
-  %enough = icmp sge i64 %members, %threads
   %start = and i1 %idle, %as.many
-  %go = and i1 %start, %enough
-  br i1 %go, label %argument, label %refuse
+  br i1 %start, label %measure, label %refuse
+measure:
+  %wanted = call i64 @wanted(ptr %d, i64 %threads, i64 %most)
+  %need.team = icmp sgt i64 %wanted, 1
+  %needed = select i1 %need.team, i64 %wanted, i64 0
+  %enough = icmp sge i64 %members, %needed
+  %room = icmp sge i64 %threads, %wanted
+  %go = and i1 %room, %enough
+  br i1 %go, label %arguments.first, label %refuse
+arguments.first:
+  br label %argument
 argument:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %fitting ]
+  %i = phi i64 [ 0, %arguments.first ], [ %i.next, %pass ]
   %more.arguments = icmp slt i64 %i, %inputs
   br i1 %more.arguments, label %check, label %take
 check:
@@ -214,6 +290,10 @@ check:
   br i1 %fits, label %fitting, label %refuse
 fitting:
 {_field("address", "%array", DATA, "ptr")}
+{_field("bytes", "%input", 24, "i64")}
+  %is.apart = call i1 @is_apart(ptr %d, ptr %address, i64 %bytes)
+  br i1 %is.apart, label %pass, label %refuse
+pass:
   %slot.at = getelementptr ptr, ptr %table, i64 %i
   store ptr %address, ptr %slot.at
   %i.next = add i64 %i, 1
@@ -244,22 +324,25 @@ made:
   %o.next = add i64 %o, 1
   br label %output
 begin:
-  store i32 0, ptr %status
   %team = load ptr, ptr %team.record
   %releases = icmp ne i64 %release, 0
   br i1 %releases, label %apart, label %run.here
 run.here:
-  call void %run(ptr %table, ptr %team)
+  call void %run(ptr %table, ptr %team, i64 %wanted)
   br label %ran
 apart:
   %state = call ptr @PyEval_SaveThread()
-  call void %run(ptr %table, ptr %team)
+  call void %run(ptr %table, ptr %team, i64 %wanted)
   call void @PyEval_RestoreThread(ptr %state)
   br label %ran
 ran:
-  %code = load i32, ptr %status
-  %good = icmp eq i32 %code, 0
-  br i1 %good, label %collect, label %undo
+  %code = load i64, ptr %control
+  %good = icmp eq i64 %code, 0
+  br i1 %good, label %collect, label %look
+look:
+{_field("stopped", "%control", STOP, "i32")}
+  %checked = icmp eq i32 %stopped, 0
+  br i1 %checked, label %undo, label %fail.all
 undo:
   call void @drop(ptr %scratch, i64 %outputs)
   store i64 0, ptr %busy.at
@@ -297,4 +380,4 @@ fail:
 
 def text() -> str:
     """Return the module of `call`."""
-    return _DECLARATIONS + _FITS + _MAKE + _CALL
+    return _DECLARATIONS + _FITS + _IS_APART + _MAKE + _WANTED + _CALL

@@ -22,8 +22,10 @@ from graphc.backends.llvm import call_code as layout
 from graphc.backends.llvm.call_outputs import OutputMaker, address_of, counts_references
 from graphc.backends.llvm.compilation import compile_module
 from graphc.backends.llvm.machine import machine
+from graphc.backends.llvm.team import python_function
 from graphc.executable import NativeCall
 from graphc.tensor_type import TensorType
+from graphc.thread_limit import LIMIT
 
 _ABI = (0x01000009, 0x02000000)  # NumPy 1 and 2: their tables agree in what is used here
 _TABLE_SIZE = 1 + max(layout.ARRAY_FUNCTIONS.values())
@@ -35,16 +37,22 @@ _team = (ctypes.c_int64 * 2)()
 
 @dataclass(frozen=True, slots=True)
 class NativeProgram:
-    """What a native call works with; `owner` keeps all of it alive."""
+    """What a native call works with; `owner` keeps all of it alive.
+
+    There is memory for `threads`; the work is worth `most_threads`. `written` is the memory that a
+    call writes besides its outputs, as (start, end).
+    """
 
     owner: object
     entry: int
     table: int
-    status: int
+    control: int
     threads: int
+    most_threads: int
     releases: bool
     inputs: Sequence[TensorType]
     outputs: Sequence[tuple[TensorType, OutputMaker]]
+    written: Sequence[tuple[int, int]] = ()
 
 
 def remember_team(address: int, members: int) -> None:
@@ -97,14 +105,18 @@ def _record(program: NativeProgram) -> tuple[np.ndarray[Any, np.dtype[np.int64]]
     kept: list[object] = [scratch, *(maker for _, maker in program.outputs)]
     words = [0] * layout.HEADER
     words[layout.ENTRY], words[layout.TABLE] = program.entry, program.table
-    words[layout.STATUS], words[layout.SCRATCH] = program.status, address_of(scratch)
+    words[layout.CONTROL], words[layout.SCRATCH] = program.control, address_of(scratch)
     words[layout.INPUTS], words[layout.OUTPUTS] = len(program.inputs), len(program.outputs)
-    words[layout.THREADS] = program.threads if program.threads > 1 else 0
+    words[layout.THREADS], words[layout.MOST_THREADS] = program.threads, program.most_threads
+    words[layout.LIMIT] = id(LIMIT)
     words[layout.RELEASE] = int(program.releases)
     words[layout.ARRAY_TYPE], words[layout.BYTE_TYPE] = id(np.ndarray), id(_BYTE)
     words[layout.TEAM], words[layout.REFUSAL] = ctypes.addressof(_team), id(None)
+    spans = np.array(program.written, np.int64).reshape(-1, 2)
+    kept.append(spans)
+    words[layout.SPANS], words[layout.SPAN_COUNT] = address_of(spans), len(spans)
     for type_ in program.inputs:
-        words += _type_words(type_, kept)
+        words += [*_type_words(type_, kept), type_.nbytes]
     for type_, maker in program.outputs:
         pooled = id(maker) if maker.kept_bytes else 0
         words += [*_type_words(type_, kept), maker.block_bytes, pooled]
@@ -125,11 +137,11 @@ def _definition() -> _Definition | None:
     """Return the method that all native functions are, compiled once in a process."""
     if not is_supported():
         return None
-    imports = {name: _python_function(name) for name in layout.FUNCTIONS} | _array_functions()
+    imports = {name: python_function(name) for name in layout.FUNCTIONS} | _array_functions()
     code = compile_module(layout.text(), machine(), ("call",), imports)
     code.keep_forever()
     definition = _Definition(b"graphc_call", code.address("call"), _FASTCALL, None)
-    for needed in (definition, _team):  # functions may outlive this module when Python ends
+    for needed in (definition, _team, LIMIT):  # functions may outlive this module when Python ends
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(needed))
     return definition
 
@@ -179,7 +191,3 @@ def _table() -> Any:
 
 def _array_functions() -> dict[str, int]:
     return {name: int(_table()[slot]) for name, slot in layout.ARRAY_FUNCTIONS.items()}
-
-
-def _python_function(name: str) -> int:
-    return int(ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0)

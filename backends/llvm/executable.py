@@ -1,62 +1,84 @@
 """Compiled plans: the memory of a call, and the one native call that a call is.
 
-Every call works in a *frame* of its own: arena, workspaces, status, and the table of addresses.
-Frames are kept for the next call, so several Python threads can be inside one executable, each in
-its frame.
+Every call works in a *frame* of its own: arena, workspaces, control block (see `polling`), and the
+table of addresses. Frames are kept for the next call, so several Python threads can be inside one
+executable, each in its frame.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.backends.llvm import team, timing, work
+from graphc.backends.llvm import polling, team, timing, work
 from graphc.backends.llvm.call_native import NativeProgram, native_call, remember_team
 from graphc.backends.llvm.call_outputs import address_of, makers
 from graphc.backends.llvm.compilation import assembly, compile_module
 from graphc.backends.llvm.limits import measure_limits
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, threads_for, write_program
-from graphc.dtypes import as_dtype, int32, uint8
+from graphc.dtypes import as_dtype, uint8
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.executable import LaunchTime, NativeCall
 from graphc.plan import Plan
 from graphc.roofline import Limits
-from graphc.state import ALIGNMENT, STATE_LOCK, VariableState, aligned_empty
+from graphc.state import ALIGNMENT, STATE_LOCK, VariableState, aligned_empty, is_host_all
 from graphc.tensor_type import TensorType
+from graphc.thread_limit import thread_limit
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _LIBRARY = ("fma", "memset", "memcpy")  # what emitted code may call of the C library
 _LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
-_Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+_Apart = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)  # raises what it left
 
 
 class _Frame:
-    """The memory of one call at a time. `table` begins with arguments and outputs."""
+    """The memory of one call at a time, of at most `threads` threads.
 
-    def __init__(self, plan: Plan, program: Program, fixed: Sequence[int]) -> None:
-        self._arena = _bytes(plan.arena_bytes)
-        self._workspace = _bytes(program.workspace_bytes * program.threads)
-        self._status = aligned_empty(TensorType((1,), int32))
-        self.status = ctypes.c_int32.from_address(address_of(self._status))
+    `table` begins with arguments and outputs.
+    """
+
+    def __init__(self, plan: Plan, program: Program, fixed: Sequence[int], threads: int) -> None:
+        self.threads = threads
+        self._arena = _bytes(plan.arena_bytes, "the arena")
+        self._workspace = _bytes(program.workspace_bytes * threads, "the workspaces")
+        self._control = _bytes(polling.CONTROL_BYTES, "the control block")
+        self._control[...] = 0  # a program that nothing can stop never writes it
+        self.control = address_of(self._control)
+        self.status = ctypes.c_int32.from_address(self.control)
         self.table = (ctypes.c_uint64 * program.slots.count)()
-        memories = (self._arena, self._status, self._workspace)
+        memories = (self._arena, self._control, self._workspace)
         self.table[program.slots.variable :] = [*fixed, *map(address_of, memories)]
         self.address = ctypes.addressof(self.table)
 
 
-def _bytes(count: int) -> Array:
-    return aligned_empty(TensorType((count,), uint8))
+@dataclass(slots=True)
+class _Call:
+    """What one call was given; an output that is None is to be made."""
+
+    arguments: Sequence[Array]
+    outputs: Sequence[Array | None]
+    threads: int
+
+
+def _bytes(count: int, purpose: str) -> Array:
+    try:
+        return aligned_empty(TensorType((count,), uint8))
+    except MemoryError:
+        raise MemoryError(f"no {count} bytes for {purpose} of a program") from None
 
 
 def _aligned(constant: Array) -> Array:
-    if address_of(constant) % ALIGNMENT == 0:
+    if address_of(constant) % ALIGNMENT == 0 and not constant.flags.writeable:
         return constant
     copy = aligned_empty(TensorType(constant.shape, as_dtype(constant.dtype)))
     copy[...] = constant
@@ -76,6 +98,8 @@ def _imports(program: Program) -> dict[str, int]:
     if program.threads > 1:
         symbols = team.symbols()
         imports |= {DISPATCH: symbols["run"], BARRIER: symbols["barrier"]}
+    if program.is_polled:
+        imports[polling.POLL] = team.symbols()["poll"]
     return imports
 
 
@@ -83,6 +107,17 @@ def _team_of(threads: int) -> int:
     address = team.address(threads)
     remember_team(address, threads)
     return address
+
+
+def _locked(call: NativeCall) -> NativeCall:
+    """Return the native call of a program with variables: it has their lock, and refuses where
+    their values may be elsewhere."""
+
+    def locked(*arguments: Array) -> list[Array] | None:
+        with STATE_LOCK:
+            return call(*arguments) if is_host_all() else None
+
+    return locked
 
 
 def _is_long(plan: Plan) -> bool:
@@ -101,14 +136,26 @@ class LlvmExecutable:
             imports[timing.CLOCK] = team.c_function(timing.CLOCK)
             exports.append(timing.TIMES)
         self._code = compile_module(self._program.text, machine, tuple(exports), imports)
-        self._entry = _Entry(self._code.address("run"))
+        self._entry = self._entry_of(self._code.address("run"))
         self._constants = [_aligned(constant) for constant in plan.constants]
         self._written = [plan.variables[number] for number in sorted(plan.written)]
         spans = [_span(variable) for variable in plan.variables]
         self._written_spans = [spans[number] for number in sorted(plan.written)]
         self._fixed = [start for start, _ in spans] + [*map(address_of, self._constants)]
         self._makers = makers(plan.outputs)
+        self._no_outputs = (None,) * len(plan.outputs)
         self._frames: deque[_Frame] = deque()
+
+    def _entry_of(self, address: int) -> Callable[[int, int | None, int], None]:
+        """Return the entry as a function of table, team and threads, which leaves the interpreter
+        to others meanwhile."""
+        if not self._program.is_polled:
+            return _Entry(address)
+        return functools.partial(_Apart(team.symbols()["apart"]), address)
+
+    def _threads(self) -> int:
+        """Return how many threads a call in this context uses."""
+        return min(self._program.threads, thread_limit(self._plan.target.cores))
 
     def text(self, stage: str) -> str:
         """Return "llvm", the module as it was emitted, or "asm", the assembly of it optimised."""
@@ -124,28 +171,37 @@ class LlvmExecutable:
 
     def run(self, arguments: Sequence[Array]) -> tuple[Array, ...]:
         """Run once; see `graphc.executable.Executable.run`."""
-        frame = self._take_frame()
+        return self.run_into(arguments, self._no_outputs)
+
+    def run_into(
+        self, arguments: Sequence[Array], outputs: Sequence[Array | None]
+    ) -> tuple[Array, ...]:
+        """Run once; see `graphc.executable.RunsInto`."""
+        call = _Call(arguments, outputs, self._threads())
+        if self._plan.donated:
+            call.arguments = self._writable(arguments)
+        frame = self._take_frame(call.threads)
         try:
             if self._plan.variables:
-                outputs = self._run_with_variables(frame, arguments)
+                results = self._run_with_variables(frame, call)
             else:
-                outputs = self._call(frame, arguments)
+                results = self._call(frame, call)
             failed = frame.status.value
         finally:
             self._frames.append(frame)
         if failed:
             check = self._plan.checks[failed - 1]
             raise GraphcIndexError(check.message, line=str(check.line or ""))
-        return outputs
+        return results
 
-    def _run_with_variables(self, frame: _Frame, arguments: Sequence[Array]) -> tuple[Array, ...]:
+    def _run_with_variables(self, frame: _Frame, call: _Call) -> tuple[Array, ...]:
         with STATE_LOCK:
             for variable in self._plan.variables:
                 variable.host()
-            outputs = self._call(frame, [self._apart(array) for array in arguments])
             for variable in self._written:
-                variable.touch()
-        return outputs
+                variable.touch()  # before an interrupt can come between
+            call.arguments = [self._apart(array) for array in call.arguments]
+            return self._call(frame, call)
 
     def _apart(self, array: Array) -> Array:
         """Return an argument, copied if it lies in the memory of a variable that is written."""
@@ -155,44 +211,67 @@ class LlvmExecutable:
             return array.copy()
         return array
 
-    def _call(self, frame: _Frame, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        table, threads = frame.table, self._program.threads
+    def _writable(self, arguments: Sequence[Array]) -> list[Array]:
+        """Return the arguments, a donated one copied if others may see that it is written."""
+        arguments = list(arguments)
+        for number in self._plan.donated.values():
+            array = arguments[number]
+            others = (other for i, other in enumerate(arguments) if i != number)
+            if not array.flags.writeable or any(np.may_share_memory(array, o) for o in others):
+                arguments[number] = array.copy()
+        return arguments
+
+    def _call(self, frame: _Frame, call: _Call) -> tuple[Array, ...]:
+        table, arguments, donated = frame.table, call.arguments, self._plan.donated
         for slot, array in enumerate(arguments):
             table[slot] = address_of(array)
-        outputs = []
-        for slot, make in enumerate(self._makers, len(arguments)):
-            output = make()
-            table[slot] = address_of(output)
-            outputs.append(output)
-        frame.status.value = 0
-        self._entry(frame.address, _team_of(threads) if threads > 1 else None)
-        return tuple(outputs)
+        results = []
+        for number, (make, given) in enumerate(zip(self._makers, call.outputs, strict=True)):
+            if number in donated:
+                result = self._view(number, arguments[donated[number]])
+            else:
+                result = make() if given is None else given
+            table[len(arguments) + number] = address_of(result)
+            results.append(result)
+        threads = call.threads
+        self._entry(frame.address, _team_of(threads) if threads > 1 else None, threads)
+        return tuple(results)
+
+    def _view(self, number: int, array: Array) -> Array:
+        """Return the output that lies in a donated argument."""
+        return np.ndarray(self._plan.outputs[number].shape, array.dtype, array)
 
     def native(self) -> NativeCall | None:
         """Return a native call; see `graphc.executable.HasNativeCall`.
 
-        There is none for programs with variables. One call at a time has it: `run` serves others.
+        One call at a time has it: `run` serves others. Donated arguments are for `run` to look at.
         """
-        if self._plan.variables:  # their lock, and copies elsewhere, are Python's
+        if self._plan.donated:
             return None
-        frame = self._take_frame()  # for good
+        threads = min(self._program.threads, self._plan.target.cores)
+        frame = self._take_frame(threads)  # for good
         program = NativeProgram(
             owner=(self, frame),
             entry=self._code.address("run"),
             table=frame.address,
-            status=ctypes.addressof(frame.status),
-            threads=self._program.threads,
+            control=frame.control,
+            threads=frame.threads,
+            most_threads=self._program.threads,
             releases=_is_long(self._plan),
             inputs=self._plan.inputs,
             outputs=tuple(zip(self._plan.outputs, self._makers, strict=True)),
+            written=self._written_spans,
         )
-        return native_call(program)
+        call = native_call(program)
+        return _locked(call) if call is not None and self._plan.variables else call
 
-    def _take_frame(self) -> _Frame:
-        """Return a frame that no other call is using."""
+    def _take_frame(self, threads: int) -> _Frame:
+        """Return a frame that no other call is using. One with room for too few threads goes."""
         with contextlib.suppress(IndexError):
-            return self._frames.pop()
-        return _Frame(self._plan, self._program, self._fixed)
+            frame = self._frames.pop()
+            if frame.threads >= threads:
+                return frame
+        return _Frame(self._plan, self._program, self._fixed, threads)
 
 
 class TimedExecutable(LlvmExecutable):

@@ -16,7 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.backends.llvm import memory, operations, primitives, spelling
+from graphc.backends.llvm import (
+    memory,
+    operations,
+    polling,
+    primitives,
+    spelling,
+    transposition,
+)
 from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.memory import Storage
 from graphc.backends.llvm.module import Module
@@ -68,17 +75,27 @@ class Written:
 
 
 def write_kernel(
-    module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str
+    module: Module,
+    kernel: Kernel,
+    facts: tuple[BufferFacts, ...],
+    name: str,
+    *,
+    is_polled: bool = False,
 ) -> Written:
-    """Add the function of `kernel` to `module`; `facts` has an entry for each buffer."""
-    emitter = _Emitter(module, kernel)
+    """Add the function of `kernel` to `module`; `facts` has an entry for each buffer.
+
+    With `is_polled` it takes one more argument, `ptr control`; see `polling`.
+    """
+    emitter = _Emitter(module, kernel, facts, is_polled=is_polled)
     emitter.top_level(kernel.body)
+    emitter.fence()
     function = spelling.quoted(name)
     parameters = [
         f"ptr {_attributes(f)}{emitter.storages[b.name].address}"
         for b, f in zip(kernel.buffers, facts, strict=True)
     ]
     parameters += ["ptr %workspace", "ptr %team", "i64 %thread", "i64 %threads"]
+    parameters += ["ptr %control"] if is_polled else []
     head = f"define internal void {function}({', '.join(parameters)}) noinline nounwind"
     module.add(function, f"{head} {{\n{emitter.writer.text()}\n}}")
     return Written(function, emitter.workspace_bytes)
@@ -112,10 +129,13 @@ def _attributes(facts: BufferFacts) -> str:
 class _Emitter:
     """Writes the body of one kernel."""
 
-    def __init__(self, module: Module, kernel: Kernel) -> None:
+    def __init__(
+        self, module: Module, kernel: Kernel, facts: tuple[BufferFacts, ...], *, is_polled: bool
+    ) -> None:
         self.module, self.writer = module, Writer()
         self.environment = Environment(self.writer)
-        self.storages = {b.name: _storage(b, i) for i, b in enumerate(kernel.buffers)}
+        given = zip(kernel.buffers, facts, strict=True)
+        self.storages = {b.name: _storage(b, f, i) for i, (b, f) in enumerate(given)}
         self.registers = {
             s.name
             for s in statements(kernel.body)
@@ -125,24 +145,48 @@ class _Emitter:
         self.mask = ""  # of the guards in the vector loop around; empty for all lanes
         self.within = 0  # the depth of the innermost guard
         self.is_shared = not _is_whole(kernel.body)
+        self.is_unfenced = False  # whether stores past the caches may still be on their way
+        self.copied: LoopVariable | None = None  # of the innermost loop that is written out
+        self.copied_depth = 0
+        self.columns: dict[str, list[Operand]] = {}  # what its copies load, by the load's result
+        self.is_polled, self.has_barriers = is_polled, polling.has_barriers(kernel)
+        self.escape = ""  # where a poll goes to in order to leave the nest around it
 
     # --- the top level: what each thread does -----------------------------------------------------
 
     def top_level(self, body: tuple[Statement, ...]) -> None:
         """Write the whole kernel."""
-        if self.is_shared:
-            self._shared(body)
-        else:
-            self._alone(body)
+        with self._skipped_if_stopped(not self.has_barriers):
+            if self.is_shared:
+                self._shared(body)
+            else:
+                self._alone(body)
 
     def _alone(self, body: tuple[Statement, ...]) -> None:
         """Write statements that thread 0 runs for all."""
-        with self._guarded(self.writer.pure("icmp eq i64 %thread, 0")):
+        is_first = self.writer.pure("icmp eq i64 %thread, 0")
+        with self._guarded(is_first), self._skipped_if_stopped(self.has_barriers):
             self._block(body)
+
+    @contextlib.contextmanager
+    def _skipped_if_stopped(self, applies: bool) -> Iterator[None]:
+        """Write what is inside so that it is skipped, and left by polls, where the call stops."""
+        if not (applies and self.is_polled):
+            yield
+            return
+        self.escape = self.writer.fresh("stopped")
+        with self.writer.region():
+            polling.leave_if(self.writer, polling.write_stopped(self.writer), self.escape)
+            outer, self.within = self.within, self.writer.depth
+            yield
+            self.within = outer
+            self.writer.line(f"br label {self.escape}")
+        self.writer.label(self.escape)
 
     def _shared(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
             if isinstance(statement, Barrier):
+                self.fence()
                 self.writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
             elif isinstance(statement, Guard):
                 with self._guarded(self._condition(statement)):
@@ -155,6 +199,12 @@ class _Emitter:
             else:
                 self._statement(statement)
 
+    def fence(self) -> None:
+        """Put in order what was stored past the caches, before other threads may read it."""
+        if self.is_unfenced and self.module.features.fence:
+            self.writer.line(self.module.features.fence)
+        self.is_unfenced = False
+
     def _divided(self, loop: Loop) -> None:
         """Write a loop of which each thread runs a contiguous share, the same for every kernel."""
         extent = loop.variable.extent
@@ -163,9 +213,22 @@ class _Emitter:
             return
         begin = self._share("%thread", extent)
         end = self._share(self.writer.pure("add i64 %thread, 1"), extent)
-        self._repeat(loop, begin, end, maybe_empty=True)
+        with self._skipped_if_stopped(self.has_barriers):
+            self._repeat(loop, begin, end, maybe_empty=True)
 
     def _repeat(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
+        """Write a loop, cut into chunks between which it polls if it is long."""
+        count = polling.iterations_per_poll(loop) if self.is_polled else 0
+        if not count:
+            self._iterations(loop, begin, end, maybe_empty=maybe_empty)
+            return
+        chunks = polling.write_chunks(self.writer, begin, end, count)
+        with self.writer.loop("0", chunks, "chunk", maybe_empty=maybe_empty) as chunk:
+            polling.write_poll(self.writer, self.escape)
+            limits = polling.write_chunk(self.writer, chunk, begin, end, count)
+            self._iterations(loop, *limits, maybe_empty=False)
+
+    def _iterations(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
         with (
             self.writer.loop(begin, end, _hint(loop), maybe_empty=maybe_empty) as variable,
             self._inside(loop.variable, variable),
@@ -226,14 +289,34 @@ class _Emitter:
         place = self._place(statement.buffer, statement.indices, statement)
         if statement.count > 1:
             place = memory.as_word(place, statement.result.dtype, statement.count)
-        self.environment.values[statement.result.name] = memory.load(self.environment, place)
+        value = self._transposed(statement, place) or memory.load(self.environment, place)
+        self.environment.values[statement.result.name] = value
+
+    def _transposed(self, load: Load, place: memory.Place) -> Operand | None:
+        """Return what this copy of an unrolled loop loads of a matrix that all of them load."""
+        loop = self.copied
+        if loop is None or self.writer.depth != self.copied_depth:
+            return None
+        if not transposition.is_transposing(self.environment, place, loop):
+            return None
+        copy = self.environment.variables[loop.name]
+        if copy == 0:
+            columns = transposition.load_columns(self.environment, place, loop.extent)
+            self.columns[load.result.name] = columns
+        return self.columns[load.result.name][int(copy)]
 
     def _store(self, statement: Store) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
-        memory.store(self.environment, place, self.environment.value(statement.value.name))
+        value = self.environment.value(statement.value.name)
+        self.is_unfenced |= memory.store(
+            self.environment, place, value, past_caches=statement.is_streaming
+        )
 
     def _prefetch(self, statement: Prefetch) -> None:
-        memory.prefetch(self.environment, self.storages[statement.buffer], statement.indices)
+        place = memory.make_place(
+            self.environment, self.storages[statement.buffer], statement.indices, None, "", 0
+        )
+        memory.prefetch(self.environment, place, statement.level)
 
     def _place(
         self, buffer: str, indices: tuple[Index, ...], statement: Load | Store
@@ -276,9 +359,12 @@ class _Emitter:
             with self._inside(loop.variable, 0):
                 self._block(loop.body)
         elif self._is_copied(loop):
+            outer = self.copied, self.copied_depth
+            self.copied, self.copied_depth = loop.variable, self.writer.depth
             for value in range(extent):
                 with self._inside(loop.variable, value):
                     self._block(loop.body)
+            self.copied, self.copied_depth = outer
         elif loop.kind is LoopKind.VECTOR and self._is_vectorisable(extent):
             self._vector(loop)
         else:
@@ -368,9 +454,12 @@ class _Emitter:
             self.within = outer
 
 
-def _storage(buffer: Buffer, number: int) -> Storage:
+def _storage(buffer: Buffer, facts: BufferFacts, number: int) -> Storage:
     safe = "".join(c if c.isalnum() else "_" for c in buffer.name)
-    return Storage(f"%{safe}.b{number}", buffer.type, is_read_only=buffer.access is Access.IN)
+    is_read_only = buffer.access is Access.IN
+    return Storage(
+        f"%{safe}.b{number}", buffer.type, is_read_only=is_read_only, alignment=facts.alignment
+    )
 
 
 def _hint(loop: Loop) -> str:

@@ -9,6 +9,7 @@ constant instead.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from graphc.backends.llvm import helpers, spelling
@@ -20,14 +21,16 @@ from graphc.dtypes import DType, bool_
 from graphc.index import Index, linearise
 from graphc.tensor_type import TensorType
 
+LINE = 64  # bytes of a line of the caches, which is written past them as a whole or not at all
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
     """An array of the kernel: its address, and how many lanes each of its elements has.
 
     `lanes` above 1 is a scratch array that every lane of a vector loop has for itself, lane by lane
-    within each element. `is_read_only` says that the kernel writes it nowhere. `alignment` in bytes
-    is that of an element, but where elements are read several at a time.
+    within each element. `is_read_only` says that the kernel writes it nowhere. `alignment` is that
+    of the address, `unit` that of an access, in bytes; by default that of an element.
     """
 
     address: str
@@ -35,7 +38,8 @@ class Storage:
     lanes: int = 1
     is_read_only: bool = False
     is_private: bool = False
-    alignment: int = 0  # 0: the size of an element
+    alignment: int = 1
+    unit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +90,14 @@ def as_word(place: Place, dtype: DType, count: int) -> Place:
     storage = place.storage
     assert storage.lanes == 1
     words = TensorType((storage.type.size // count,), dtype)
-    seen = replace(storage, type=words, alignment=storage.type.dtype.itemsize)
+    seen = replace(storage, type=words, unit=storage.type.dtype.itemsize)
     return replace(place, storage=seen, offset=place.offset // count)
 
 
 # --- addresses ------------------------------------------------------------------------------------
 
 
-def _address(environment: Environment, place: Place, shift: int = 0) -> str:
+def address_of(environment: Environment, place: Place, shift: int = 0) -> str:
     """Return the address of the place in lane 0, moved by `shift` elements."""
     writer, element = environment.writer, spelling.memory(place.dtype)
     variable, constant = environment.base(place.offset * place.storage.lanes)
@@ -119,7 +123,7 @@ def _addresses(environment: Environment, place: Place) -> str:
     return environment.writer.pure(text)
 
 
-def _stride(environment: Environment, place: Place) -> int | None:
+def stride_of(environment: Environment, place: Place) -> int | None:
     """Return the stride by lane in elements of memory."""
     stride = environment.stride(place.offset)
     if place.storage.lanes > 1:
@@ -128,7 +132,7 @@ def _stride(environment: Environment, place: Place) -> int | None:
 
 
 def _alignment(place: Place) -> int:
-    return place.storage.alignment or place.dtype.itemsize
+    return place.storage.unit or place.dtype.itemsize
 
 
 # --- loads ----------------------------------------------------------------------------------------
@@ -136,13 +140,13 @@ def _alignment(place: Place) -> int:
 
 def load(environment: Environment, place: Place) -> Operand:
     """Write a load and return its value; uniform if the place is the same for all lanes."""
-    lanes, stride = environment.lanes, _stride(environment, place)
+    lanes, stride = environment.lanes, stride_of(environment, place)
     if lanes == 1 or stride == 0:
         return _load_uniform(environment, place)
     if stride == 1 and _is_plain(place):
-        loaded = _read(environment, place, _address(environment, place), lanes)
+        loaded = _read(environment, place, address_of(environment, place), lanes)
     elif stride == 1:
-        loaded = _read_masked(environment, place, _address(environment, place), place.mask)
+        loaded = _read_masked(environment, place, address_of(environment, place), place.mask)
     elif stride == -1:
         loaded = _load_reversed(environment, place)
     else:
@@ -150,10 +154,26 @@ def load(environment: Environment, place: Place) -> Operand:
         element = spelling.memory(place.dtype)
         addresses = _addresses(environment, place)
         loaded = helpers.gather(
-            environment.writer, element, lanes, addresses, mask, place.storage.alignment
+            environment.writer, element, lanes, addresses, mask, place.storage.unit
         )
     value = helpers.from_memory(environment.writer, place.dtype, lanes, loaded)
     return Operand(_zero_elsewhere(environment, place, value, stride), place.dtype, lanes)
+
+
+def prefetch(environment: Environment, place: Place, level: int) -> None:
+    """Ask for the lines of the place in all lanes, if these are adjacent, in a cache of `level`.
+
+    No address is a fault for a prefetch, so that nothing has to be known of the end of the array.
+    """
+    stride = stride_of(environment, place)
+    if stride not in (0, 1):
+        return
+    writer, locality = environment.writer, 4 - level
+    address = address_of(environment, place)
+    nbytes = (environment.lanes if stride else 1) * place.dtype.itemsize
+    for start in range(0, nbytes, LINE):
+        line = writer.pure(f"getelementptr i8, ptr {address}, i64 {start}") if start else address
+        writer.line(f"call void @llvm.prefetch.p0(ptr {line}, i32 0, i32 {locality}, i32 1)")
 
 
 def _is_plain(place: Place) -> bool:
@@ -176,7 +196,7 @@ def _load_uniform(environment: Environment, place: Place) -> Operand:
     if place.mask:
         some = helpers.is_any(writer, place.mask, lanes)
         wanted = writer.pure(f"and i1 {wanted}, {some}") if wanted else some
-    address = _address(environment, place)
+    address = address_of(environment, place)
     loaded = _read(environment, place, _choose(writer, wanted, address), 1)
     value = Operand(helpers.from_memory(writer, place.dtype, 1, loaded), place.dtype)
     if not place.has_zeros:
@@ -218,7 +238,7 @@ def _read_masked(environment: Environment, place: Place, address: str, mask: str
 def _load_reversed(environment: Environment, place: Place) -> str:
     writer, lanes = environment.writer, environment.lanes
     element = spelling.memory(place.dtype)
-    address = _address(environment, place, 1 - lanes)
+    address = address_of(environment, place, 1 - lanes)
     if _is_plain(place):
         loaded = _read(environment, place, address, lanes)
     else:
@@ -241,28 +261,32 @@ def _full_mask(writer: Writer, place: Place, lanes: int) -> str:
     return writer.pure(f"and <{lanes} x i1> {place.mask}, {condition}") if place.mask else condition
 
 
-def prefetch(environment: Environment, storage: Storage, indices: tuple[Index, ...]) -> None:
-    """Write a prefetch into the second-level cache; that of lane 0 inside a vector loop."""
-    place = make_place(environment, storage, indices, None, "", 0)
-    address = _address(environment, place)
-    environment.writer.line(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 2, i32 1)")
-
-
 # --- stores ---------------------------------------------------------------------------------------
 
 
-def store(environment: Environment, place: Place, value: Operand) -> None:
-    """Write a store. Lanes that share a place store one value, that of a lane in the mask."""
-    stride = _stride(environment, place)
+def store(
+    environment: Environment, place: Place, value: Operand, *, past_caches: bool = False
+) -> bool:
+    """Write a store. Lanes that share a place store one value, that of a lane in the mask.
+
+    With `past_caches` it goes to memory past the caches, if it fills whole lines of these and no
+    condition holds lanes back; returns whether it does, and a fence has to follow some time.
+    """
+    stride = stride_of(environment, place)
     if environment.lanes == 1 or stride == 0:
         _store_uniform(environment, place, value)
-        return
+        return False
     lanes, writer = environment.lanes, environment.writer
     text = helpers.to_memory(writer, place.dtype, lanes, spread(writer, value, lanes))
     if stride not in (1, -1):
         _scatter(environment, place, text)
-        return
-    address, mask = _address(environment, place, 0 if stride == 1 else 1 - lanes), place.mask
+        return False
+    if past_caches and stride == 1 and _fills_lines(environment, place):
+        address, type_ = address_of(environment, place), spelling.memory(place.dtype, lanes)
+        hint = "!nontemporal !{i32 1}"
+        writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
+        return True
+    address, mask = address_of(environment, place, 0 if stride == 1 else 1 - lanes), place.mask
     if stride == -1:
         text = _reverse(writer, spelling.memory(place.dtype), text, lanes)
         mask = _reverse(writer, "i1", mask, lanes) if mask else ""
@@ -271,6 +295,15 @@ def store(environment: Environment, place: Place, value: Operand) -> None:
             _store_vector(environment, place, address, text, mask)
     else:
         _store_vector(environment, place, address, text, mask)
+    return False
+
+
+def _fills_lines(environment: Environment, place: Place) -> bool:
+    """Return whether a store of all lanes is known to write whole lines of the caches."""
+    size, lane = place.dtype.itemsize, environment.lane
+    start = math.gcd(place.storage.alignment, place.offset.divisor(lane) * size)
+    is_whole = start % LINE == 0 and environment.lanes * size % LINE == 0
+    return is_whole and not place.mask and not place.condition
 
 
 def _store_vector(
@@ -309,7 +342,7 @@ def _store_scalar(environment: Environment, place: Place, value: Operand) -> Non
         text = _one_lane(environment, place, value)
     text = helpers.to_memory(writer, place.dtype, 1, text)
     element = spelling.memory(place.dtype)
-    address = _address(environment, place)
+    address = address_of(environment, place)
     writer.line(f"store {element} {text}, ptr {address}, align {_alignment(place)}")
 
 

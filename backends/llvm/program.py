@@ -1,11 +1,12 @@
 """A whole plan as one LLVM module: the functions of its kernels and the entry that launches them.
 
     define void @main(ptr table, ptr team, i64 thread, i64 threads)   every thread of a team runs it
-    define void @run(ptr table, ptr team)                             called once for each call
+    define void @run(ptr table, ptr team, i64 threads)                called once for each call
 
 `table` is an array of addresses, in the order of `Slots`. Kernels that several threads share are
 called by all of them, small ones and those that cannot be divided by thread 0. A barrier stands
 between two launches only if the plan asks for one and some thread could be ahead of another.
+`team` may be null where `threads` is 1; more threads than the work is worth are not used.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from graphc.backends.llvm import timing, work
+from graphc.backends.llvm import polling, timing, work
 from graphc.backends.llvm.kernels import BufferFacts, Written, is_divisible, write_kernel
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import Module
+from graphc.backends.llvm.team_code import MOST_MEMBERS
 from graphc.backends.llvm.writer import Writer
 from graphc.kernel import Kernel
 from graphc.plan import Launch, Place, Plan, Space
@@ -45,12 +47,16 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The text of a plan's module. `threads` is how many of them its work is worth, at most."""
+    """The text of a plan's module. `threads` is how many of them its work is worth, at most.
+
+    `workspace_bytes` is what each thread needs; with `is_polled` signals may stop it.
+    """
 
     text: str
     slots: Slots
     workspace_bytes: int
     threads: int
+    is_polled: bool
 
 
 def slots_of(plan: Plan) -> Slots:
@@ -77,23 +83,32 @@ def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Pr
     launches: dict[Kernel, list[Launch]] = {}
     for launch in plan.launches:
         launches.setdefault(launch.kernel, []).append(launch)
+    is_polled = polling.is_polled(plan.launches)
     steps: dict[int, _Step] = {}
     for number, (kernel, uses) in enumerate(launches.items()):
         name = _function_name(number, kernel)
-        written = write_kernel(module, kernel, _facts(kernel, uses), name)
+        written = write_kernel(module, kernel, _facts(kernel, uses), name, is_polled=is_polled)
         threads = threads_for(kernel)
         steps |= {id(launch): _Step(launch, written, threads) for launch in uses}
     order = [steps[id(launch)] for launch in plan.launches]
     # one stride for all kernels, so that a thread's workspace is the same place in each
     stride = max((step.written.workspace_bytes for step in order), default=0)
-    threads = max(1, min(max((step.threads for step in order), default=1), plan.target.cores))
+    threads = max((step.threads for step in order), default=1) if plan.target.cores > 1 else 1
+    threads = min(threads, MOST_MEMBERS)
     slots = slots_of(plan)
     if is_timed:
         module.add(f"@{timing.TIMES}", timing.declarations(len(order)))
-    _add_main(module, order, _Entry(slots, stride, len(order), is_timed), plan.commit)
-    module.add("@run", _RUN_TEAM.format(threads=threads) if threads > 1 else _RUN_ALONE)
+    # where nothing can stop a call, nothing has to be agreed upon before variables are written
+    commit = polling.first_write(plan.launches) if plan.commit or is_polled else 0
+    entry = _Entry(slots, stride, len(order), is_timed, is_polled)
+    _add_main(module, order, entry, commit if plan.written else 0)
+    run = _RUN_TEAM if threads > 1 else _RUN_ALONE
+    clear = _CLEAR.format(status=slots.status) if plan.checks or is_polled else ""
+    module.add("@run", run.format(threads=threads, clear=clear))
+    if is_polled:
+        module.add(f"@{polling.POLL}", polling.DECLARATION)
     module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
-    return Program(module.text(), slots, stride, threads)
+    return Program(module.text(), slots, stride, threads, is_polled)
 
 
 def _function_name(number: int, kernel: Kernel) -> str:
@@ -180,14 +195,17 @@ class _Entry:
 
     is_owed    a barrier that the plan asked for and thread 0 alone did not need
     is_ahead   some thread may have more to do than another since the last barrier
+    unpolled   steps of the launches written since the last poll
     """
 
     slots: Slots
     stride: int
     count: int  # of all launches
     is_timed: bool
+    is_polled: bool
     is_owed: bool = False
     is_ahead: bool = False
+    unpolled: int = 0
 
     def launches(self, start: int, steps: list[_Step]) -> str:
         """Return the body of the function that launches `steps`, of which the first is `start`."""
@@ -214,15 +232,29 @@ class _Entry:
             self.is_owed = self.is_ahead = False
 
     def _launch(self, writer: Writer, step: _Step, is_first: str, workspace: str) -> None:
-        addresses = [f"ptr {_address(writer, self.slots, place)}" for place in step.launch.places]
-        call = f"call void {step.written.function}({', '.join(addresses)}"
-        call += "," if addresses else ""
-        if step.threads > 1:
-            writer.line(f"{call} ptr {workspace}, ptr %team, i64 %thread, i64 %threads)")
+        places = step.launch.places
+        given = [f"ptr {_address(writer, self.slots, place)}" for place in places]
+        is_shared = step.threads > 1
+        count = ["i64 %thread", "i64 %threads"] if is_shared else ["i64 0", "i64 1"]
+        given += [f"ptr {workspace}", "ptr %team", *count]
+        if self.is_polled:
+            control = _address(writer, self.slots, Place(Space.STATUS))
+            self._poll(writer, step, control)
+            given.append(f"ptr {control}")
+        call = f"call void {step.written.function}({', '.join(given)})"
+        if is_shared:
+            writer.line(call)
             self.is_ahead = True
             return
         with writer.guarded(is_first):
-            writer.line(f"{call} ptr {workspace}, ptr %team, i64 0, i64 1)")
+            writer.line(call)
+
+    def _poll(self, writer: Writer, step: _Step, control: str) -> None:
+        """Poll once the launches since the last poll are long together."""
+        self.unpolled += work.steps(step.launch.kernel)
+        if self.unpolled >= polling.STEPS_PER_POLL:
+            writer.line(f"call i1 @{polling.POLL}(ptr {control}, i64 %thread)")
+            self.unpolled = 0
 
 
 def _slot(writer: Writer, number: int) -> str:
@@ -252,26 +284,43 @@ define internal void @{name}(ptr noalias readonly %table, ptr %team, i64 %thread
 {body}
 }}"""
 
-_COMMIT = """\
+# thread 0 lets no poll stop the call from here on; whether one did is the same for all threads then
+_COMMIT = f"""\
+  %slot = getelementptr ptr, ptr %table, i64 {{status}}
+  %control = load ptr, ptr %slot
+  %first = icmp eq i64 %thread, 0
+  br i1 %first, label %close, label %meet
+close:
+  %closed = getelementptr i8, ptr %control, i64 {polling.CLOSED}
+  store i32 1, ptr %closed
+  br label %meet
+meet:
   call void @graphc.barrier(ptr %team, i64 %threads)
-  %slot = getelementptr ptr, ptr %table, i64 {status}
-  %address = load ptr, ptr %slot
-  %status = load i32, ptr %address
-  %failed = icmp ne i32 %status, 0
+  %status = load atomic i64, ptr %control monotonic, align 8
+  %failed = icmp ne i64 %status, 0
   br i1 %failed, label %done, label %commit
 commit:"""
 
+_CLEAR = """\
+  %slot = getelementptr ptr, ptr %table, i64 {status}
+  %control = load ptr, ptr %slot
+  store <4 x i64> zeroinitializer, ptr %control, align 64"""
+
 _RUN_ALONE = """\
-define void @run(ptr %table, ptr %team) nounwind {
+define void @run(ptr %table, ptr %team, i64 %threads) nounwind {{
+{clear}
   call void @main(ptr %table, ptr null, i64 0, i64 1)
   ret void
-}"""
+}}"""
 
 _RUN_TEAM = f"""\
 declare void @{DISPATCH}(ptr, ptr, ptr, i64)
 
-define void @run(ptr %table, ptr %team) nounwind {{{{
-  call void @{DISPATCH}(ptr %team, ptr @main, ptr %table, i64 {{threads}})
+define void @run(ptr %table, ptr %team, i64 %threads) nounwind {{{{
+{{clear}}
+  %fewer = icmp slt i64 %threads, {{threads}}
+  %wanted = select i1 %fewer, i64 %threads, i64 {{threads}}
+  call void @{DISPATCH}(ptr %team, ptr @main, ptr %table, i64 %wanted)
   ret void
 }}}}"""
 

@@ -14,6 +14,8 @@ import functools
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,6 @@ from graphc.backends.llvm.compilation import Code, compile_module
 from graphc.backends.llvm.machine import machine
 from graphc.errors import BackendError
 
-MOST_MEMBERS = 256
 _STACK_BYTES = 4 * 1024 * 1024
 
 
@@ -37,11 +38,15 @@ class _Team:
 
 _lock = threading.Lock()
 _teams: list[_Team] = []
+_SAMPLE = 200  # pauses, some microseconds
+_spins = ctypes.c_int32(_SAMPLE)
+# the thread in which Python runs handlers of signals
+_main_thread = ctypes.c_uint64(threading.main_thread().ident or 0)
 
 
 def address(threads: int) -> int:
     """Return the address of this process's team, of `threads` members if the system lets it."""
-    threads = min(threads, MOST_MEMBERS)
+    threads = min(threads, team_code.MOST_MEMBERS)
     if _teams and _teams[0].size >= threads:
         return _teams[0].address
     with _lock:
@@ -52,19 +57,32 @@ def address(threads: int) -> int:
 
 
 def symbols() -> dict[str, int]:
-    """Return the addresses of the team's functions: `run` and `barrier`."""
+    """Return the addresses of the functions that programs call."""
     code = _code()
-    return {name: code.address(name) for name in ("run", "barrier")}
+    return {name: code.address(name) for name in ("run", "barrier", "poll", "apart")}
 
 
 @functools.cache
 def _code() -> Code:
-    symbol = team_code.needed_symbol()
-    imports = {symbol: c_function(symbol)}
-    names = ("run", "barrier", "worker")
+    imports = {name: c_function(name) for name in team_code.needed_symbols()}
+    imports |= {name: python_function(name) for name in team_code.PYTHON_FUNCTIONS}
+    imports[team_code.MAIN_THREAD] = ctypes.addressof(_main_thread)
+    imports[team_code.SPINS] = ctypes.addressof(_spins)
+    names = ("run", "barrier", "poll", "apart", "worker", "pauses")
     code = compile_module(team_code.text(), machine(), names, imports)
+    _calibrate(ctypes.CFUNCTYPE(None, ctypes.c_int32)(code.address("pauses")))
     code.keep_forever()
     return code
+
+
+def _calibrate(pauses: Callable[[int], None]) -> None:
+    """Set how often a waiting thread looks before it sleeps: a pause differs between processors."""
+    nanoseconds = []
+    for _ in range(3):
+        start = time.perf_counter_ns()
+        pauses(_SAMPLE)
+        nanoseconds.append(time.perf_counter_ns() - start)
+    _spins.value = team_code.SPIN_NANOSECONDS * _SAMPLE // max(1, min(nanoseconds))
 
 
 @functools.cache
@@ -79,11 +97,17 @@ def c_function(name: str) -> int:
     raise BackendError(f"the C library has no {name}")
 
 
+def python_function(name: str) -> int:
+    """Return the address of a function of Python."""
+    return int(ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0)
+
+
 def _make() -> _Team:
-    size = team_code.FIRST_WORKER + MOST_MEMBERS * team_code.LINE
+    size = team_code.FIRST_WORKER + team_code.MOST_MEMBERS * team_code.LINE
     memory = ctypes.create_string_buffer(size + team_code.LINE)
     start = -(-ctypes.addressof(memory) // team_code.LINE) * team_code.LINE
     team = _Team(memory, start, 1)
+    ctypes.c_int32.from_address(start + team_code.HOME_OFFSET).value = -1
     _tell_size(team)
     return team
 
@@ -127,6 +151,7 @@ def _forget() -> None:
     """Leave the team to the parent process: its threads are not in the child."""
     global _lock  # noqa: PLW0603  # another thread may have held it when the process forked
     _lock = threading.Lock()
+    _main_thread.value = threading.get_ident()
     _immortal.extend(_teams)
     _teams.clear()
 

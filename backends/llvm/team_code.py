@@ -1,4 +1,4 @@
-"""The native code of the team: how its threads wait, are woken, meet at barriers, and take work.
+"""The native code of the team: how its threads wait, are woken, meet at barriers, take work, stop.
 
 A team lies in one block of memory, each word that threads spin on in a cache line of its own:
 
@@ -7,26 +7,42 @@ A team lies in one block of memory, each word that threads spin on in a cache li
     128  arrived: threads that have reached the barrier
     192  phase: counts barriers passed; sleepers behind it
     256  pending: workers that have not finished the job; sleepers behind it
-    320  size: the members, the caller counted as number 0
-    384  one line for each worker: epoch (its jobs so far), sleepers, team, number
+    320  size: the members, the caller counted as number 0; the caller's core and thread
+    384  one line for each worker: epoch (its jobs so far), sleepers, team, number, id of its thread
 
 Who waits for a word to change spins briefly, then counts itself among the sleepers and asks the
 kernel (futex) to sleep while the word still has its old value. Who changes a word afterwards looks
 for sleepers. Both sides use sequentially consistent operations, so one of the two always sees the
 other.
+
+A caller that finds itself on another core than before keeps the workers off it (`place`): a kernel
+wakes a thread on the core of who wakes it unless it knows an idle one, and in a virtual machine it
+often knows none, since a core that sleeps may have been taken away. The worker would then wait
+until the caller has spun in vain and sleeps.
 """
 
 from __future__ import annotations
 
 import platform
 import sys
+import time
+
+from graphc.backends.llvm import polling
 
 FIRST_WORKER = 384
 LINE = 64
 SIZE_OFFSET = 320
-SPINS = 400
+HOME_OFFSET = 328
+SPIN_NANOSECONDS = 50_000  # about as long as it takes to wake a thread
+MOST_MEMBERS = 256
 
-_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
+_SYSTEM_CALLS = {  # futex, gettid
+    "x86_64": (202, 186),
+    "aarch64": (98, 178),
+    "riscv64": (98, 178),
+    "ppc64le": (221, 207),
+    "s390x": (238, 236),
+}
 _PAUSE = {
     "x86_64": "call void @llvm.x86.sse2.pause()",
     "aarch64": "call void @llvm.aarch64.hint(i32 1)",
@@ -60,9 +76,135 @@ define internal void @wake(ptr %word) nounwind {
 }
 """
 
-_COMMON = """\
-define internal void @wait(ptr %word, i32 %old) nounwind {{
+PYTHON_FUNCTIONS = (
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "PyGILState_Ensure",
+    "PyGILState_Release",
+    "PyErr_CheckSignals",
+)
+MAIN_THREAD, SPINS = "graphc.main_thread", "graphc.spins"
+
+_PYTHON = """\
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+declare i32 @PyGILState_Ensure()
+declare void @PyGILState_Release(i32)
+declare i32 @PyErr_CheckSignals()
+declare i32 @clock_gettime(i32, ptr)
+declare i64 @pthread_self()
+
+@graphc.main_thread = external global i64
+@graphc.spins = external global i32
+"""
+
+_PLACED = """\
+declare i32 @sched_getcpu()
+declare i32 @sched_getaffinity(i32, i64, ptr)
+declare i32 @sched_setaffinity(i32, i64, ptr)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+; writes down the thread of a worker, and that it has to be placed
+define internal void @enrol(ptr %team, ptr %line) nounwind {{
+  %id = call i64 (i64, ...) @syscall(i64 {gettid})
+  %short = trunc i64 %id to i32
+  %id.at = getelementptr i8, ptr %line, i64 24
+  store atomic i32 %short, ptr %id.at release, align 4
+  %home = getelementptr i8, ptr %team, i64 328
+  store atomic i32 -1, ptr %home release, align 4
+  ret void
+}}
+
+define internal void @settle(ptr %team, i64 %size) nounwind {{
 entry:
+  %cpu = call i32 @sched_getcpu()
+  %home.at = getelementptr i8, ptr %team, i64 328
+  %home = load atomic i32, ptr %home.at acquire, align 4
+  %stays = icmp eq i32 %cpu, %home
+  br i1 %stays, label %done, label %move
+move:
+  store atomic i32 %cpu, ptr %home.at monotonic, align 4
+  call void @place(ptr %team, i32 %cpu, i64 %size)
+  br label %done
+done:
+  ret void
+}}
+
+; lets the workers run on all cores of the caller but the one that it is on
+define internal void @place(ptr %team, i32 %cpu, i64 %size) nounwind {{
+entry:
+  %mask = alloca i1024, align 8
+  call void @llvm.memset.p0.i64(ptr %mask, i8 0, i64 128, i1 false)
+  %got = call i32 @sched_getaffinity(i32 0, i64 128, ptr %mask)
+  %failed = icmp slt i32 %got, 0
+  %far = icmp ugt i32 %cpu, 1023
+  %unknown = or i1 %failed, %far
+  br i1 %unknown, label %done, label %cut
+cut:
+  %byte = lshr i32 %cpu, 3
+  %at = getelementptr i8, ptr %mask, i32 %byte
+  %old = load i8, ptr %at
+  %low = trunc i32 %cpu to i8
+  %place = and i8 %low, 7
+  %bit = shl i8 1, %place
+  %others = xor i8 %bit, -1
+  %new = and i8 %old, %others
+  store i8 %new, ptr %at
+  %all = load i1024, ptr %mask
+  %none = icmp eq i1024 %all, 0
+  br i1 %none, label %done, label %worker
+worker:
+  %i = phi i64 [ 1, %cut ], [ %i.next, %next ]
+  %some = icmp slt i64 %i, %size
+  br i1 %some, label %look, label %done
+look:
+  %skip = sub i64 %i, 1
+  %lines = mul i64 %skip, 64
+  %offset = add i64 %lines, 408
+  %id.at = getelementptr i8, ptr %team, i64 %offset
+  %id = load atomic i32, ptr %id.at acquire, align 4
+  %started = icmp ne i32 %id, 0
+  br i1 %started, label %set, label %next
+set:
+  %r = call i32 @sched_setaffinity(i32 %id, i64 128, ptr %mask)
+  br label %next
+next:
+  %i.next = add i64 %i, 1
+  br label %worker
+done:
+  ret void
+}}
+"""
+
+# Elsewhere the system decides.
+_UNPLACED = """\
+define internal void @enrol(ptr %team, ptr %line) nounwind {
+  ret void
+}
+
+define internal void @settle(ptr %team, i64 %size) nounwind {
+  ret void
+}
+"""
+
+_COMMON = """\
+define void @pauses(i32 %count) nounwind {{
+entry:
+  br label %spin
+spin:
+  %i = phi i32 [ 0, %entry ], [ %i.next, %spin ]
+  {pause}
+  %i.next = add i32 %i, 1
+  %more = icmp ult i32 %i.next, %count
+  br i1 %more, label %spin, label %done
+done:
+  ret void
+}}
+
+; returns whether it slept
+define internal i1 @wait(ptr %word, i32 %old) nounwind {{
+entry:
+  %spins = load i32, ptr @graphc.spins
   br label %spin
 spin:
   %i = phi i32 [ 0, %entry ], [ %i.next, %again ]
@@ -72,7 +214,7 @@ spin:
 again:
   {pause}
   %i.next = add i32 %i, 1
-  %more = icmp ult i32 %i.next, {spins}
+  %more = icmp ult i32 %i.next, %spins
   br i1 %more, label %spin, label %count
 count:
   %sleepers = getelementptr i8, ptr %word, i64 4
@@ -87,9 +229,9 @@ rest:
   br label %look
 leave:
   %d = atomicrmw sub ptr %sleepers, i32 1 seq_cst
-  br label %done
+  ret i1 true
 done:
-  ret void
+  ret i1 false
 }}
 
 define internal i32 @change(ptr %word, i32 %by) nounwind {{
@@ -121,12 +263,26 @@ open:
   %p = call i32 @change(ptr %phase, i32 1)
   ret void
 wait:
-  call void @wait(ptr %phase, i32 %old)
+  %slept = call i1 @wait(ptr %phase, i32 %old)
+  br i1 %slept, label %look, label %done
+look:
+  %caller.at = getelementptr i8, ptr %team, i64 336
+  %caller = load i64, ptr %caller.at
+  %self = call i64 @pthread_self()
+  %is.caller = icmp eq i64 %self, %caller
+  br i1 %is.caller, label %place, label %done
+place:
+  call void @settle(ptr %team, i64 %threads)
+  br label %done
+done:
   ret void
 }}
 
 define void @run(ptr %team, ptr %job, ptr %table, i64 %wanted) nounwind {{
 entry:
+  %one = icmp sle i64 %wanted, 1
+  br i1 %one, label %single, label %measure
+measure:
   %size.at = getelementptr i8, ptr %team, i64 320
   %size = load atomic i64, ptr %size.at acquire, align 8
   %fewer = icmp slt i64 %size, %wanted
@@ -141,6 +297,10 @@ single:
   call void %job(ptr %table, ptr %team, i64 0, i64 1)
   ret void
 start:
+  %self = call i64 @pthread_self()
+  %caller.at = getelementptr i8, ptr %team, i64 336
+  store i64 %self, ptr %caller.at
+  call void @settle(ptr %team, i64 %size)
   %job.at = getelementptr i8, ptr %team, i64 64
   store ptr %job, ptr %job.at
   %table.at = getelementptr i8, ptr %team, i64 72
@@ -170,11 +330,81 @@ finish:
   %none = icmp eq i32 %left, 0
   br i1 %none, label %done, label %hold
 hold:
-  call void @wait(ptr %pending, i32 %left)
+  %slept = call i1 @wait(ptr %pending, i32 %left)
   br label %finish
 done:
   store atomic i32 0, ptr %team release, align 4
   ret void
+}}
+
+; runs an entry apart from the interpreter; raises what `poll` left
+define void @apart(ptr %entry, ptr %table, ptr %team, i64 %threads) {{
+  %state = call ptr @PyEval_SaveThread()
+  call void %entry(ptr %table, ptr %team, i64 %threads)
+  call void @PyEval_RestoreThread(ptr %state)
+  ret void
+}}
+
+define internal i64 @nanoseconds() nounwind {{
+  %now = alloca [2 x i64], align 8
+  %r = call i32 @clock_gettime(i32 {clock}, ptr %now)
+  %seconds = load i64, ptr %now
+  %fraction.at = getelementptr i64, ptr %now, i64 1
+  %fraction = load i64, ptr %fraction.at
+  %whole = mul i64 %seconds, 1000000000
+  %time = add i64 %whole, %fraction
+  ret i64 %time
+}}
+
+define i1 @poll(ptr %control, i64 %thread) nounwind {{
+entry:
+  %stop.at = getelementptr i8, ptr %control, i64 {stop}
+  %stop = load atomic i32, ptr %stop.at monotonic, align 4
+  %stopped = icmp ne i32 %stop, 0
+  br i1 %stopped, label %yes, label %who
+who:
+  %other = icmp ne i64 %thread, 0
+  br i1 %other, label %no, label %when
+when:
+  %closed.at = getelementptr i8, ptr %control, i64 {closed}
+  %closed = load i32, ptr %closed.at
+  %is.closed = icmp ne i32 %closed, 0
+  br i1 %is.closed, label %no, label %look
+look:
+  %seen.at = getelementptr i8, ptr %control, i64 {seen}
+  %seen = load i64, ptr %seen.at
+  %now = call i64 @nanoseconds()
+  %first = icmp eq i64 %seen, 0
+  br i1 %first, label %begin, label %compare
+begin:
+  store i64 %now, ptr %seen.at
+  br label %no
+compare:
+  %passed = sub i64 %now, %seen
+  %early = icmp slt i64 %passed, {interval}
+  br i1 %early, label %no, label %ask
+ask:
+  %self = call i64 @pthread_self()
+  %main = load i64, ptr @graphc.main_thread
+  %is.main = icmp eq i64 %self, %main
+  br i1 %is.main, label %handle, label %later
+handle:
+  %held = call i32 @PyGILState_Ensure()
+  %raised = call i32 @PyErr_CheckSignals()
+  call void @PyGILState_Release(i32 %held)
+  %failed = icmp ne i32 %raised, 0
+  br i1 %failed, label %halt, label %later
+later:
+  %then = call i64 @nanoseconds()
+  store i64 %then, ptr %seen.at
+  br label %no
+halt:
+  store atomic i32 1, ptr %stop.at monotonic, align 4
+  br label %yes
+yes:
+  ret i1 true
+no:
+  ret i1 false
 }}
 
 define ptr @worker(ptr %line) nounwind {{
@@ -187,10 +417,11 @@ entry:
   %table.at = getelementptr i8, ptr %team, i64 72
   %threads.at = getelementptr i8, ptr %team, i64 80
   %pending = getelementptr i8, ptr %team, i64 256
+  call void @enrol(ptr %team, ptr %line)
   br label %next
 next:
   %seen = phi i32 [ 0, %entry ], [ %new, %next ]
-  call void @wait(ptr %line, i32 %seen)
+  %slept = call i1 @wait(ptr %line, i32 %seen)
   %new = add i32 %seen, 1
   %job = load ptr, ptr %job.at
   %table = load ptr, ptr %table.at
@@ -204,18 +435,30 @@ next:
 
 def has_futex() -> bool:
     """Return whether this system has the futex call that the code uses."""
-    return sys.platform == "linux" and platform.machine() in _FUTEX
+    return sys.platform == "linux" and platform.machine() in _SYSTEM_CALLS
 
 
-def needed_symbol() -> str:
-    """Return the C function that the code calls in order to wait."""
-    return "syscall" if has_futex() else "usleep"
+def needed_symbols() -> tuple[str, ...]:
+    """Return the C functions that the code calls."""
+    common = ("clock_gettime", "pthread_self")
+    if not has_futex():
+        return ("usleep", *common)
+    return ("syscall", "sched_getcpu", "sched_getaffinity", "sched_setaffinity", *common)
 
 
 def text() -> str:
     """Return the module of the team's functions."""
-    waiting = _POLLED_WAITING
+    waiting = _POLLED_WAITING + _UNPLACED
     if has_futex():
-        waiting = _FUTEX_WAITING.format(number=_FUTEX[platform.machine()])
+        futex, gettid = _SYSTEM_CALLS[platform.machine()]
+        waiting = _FUTEX_WAITING.format(number=futex) + _PLACED.format(gettid=gettid)
     pause = _PAUSE.get(platform.machine(), "")
-    return waiting + "\n" + _COMMON.format(pause=pause, spins=SPINS)
+    common = _COMMON.format(
+        pause=pause,
+        clock=time.CLOCK_MONOTONIC,
+        stop=polling.STOP,
+        closed=polling.CLOSED,
+        seen=polling.SEEN,
+        interval=polling.NANOSECONDS,
+    )
+    return "\n".join([waiting, _PYTHON, common])

@@ -5,6 +5,8 @@ A *step* is one statement carried out once, for a vector of elements if it stand
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from graphc.kernel import Guard, Kernel, Let, Loop, LoopKind, Statement
 from graphc.scalar import PRIMITIVES
 
@@ -25,7 +27,12 @@ def parallel_steps(kernel: Kernel) -> int:
 
 def steps(kernel: Kernel) -> int:
     """Return the steps of all of `kernel`."""
-    return sum(map(_steps, kernel.body))
+    return steps_of(kernel.body)
+
+
+def steps_of(body: Iterable[Statement]) -> int:
+    """Return the steps of some statements, each carried out once."""
+    return sum(map(_steps, body))
 
 
 def _steps(statement: Statement) -> int:

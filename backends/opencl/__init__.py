@@ -18,6 +18,7 @@ class OpenCLBackend:
 
     name = "opencl"
     stages = ("opencl",)
+    takes_donations = False
 
     def target(self) -> Target:
         """Return the limits of the device; raises BackendError where none is usable."""
@@ -27,7 +28,7 @@ class OpenCLBackend:
             kind="gpu",
             vector_bytes=16,
             vector_registers=16,
-            cores=int(device.handle.max_compute_units),
+            cores=device.cores,
             local_bytes=device.local_bytes,
             group_items=device.group_items,
         )

@@ -70,8 +70,10 @@ class Device:
             exact_division=bool(handle.single_fp_config & correctly_rounded),
         )
         self.group_items = min(256, int(handle.max_work_group_size))
+        self.cores = int(handle.max_compute_units)
         self.local_bytes = int(handle.local_mem_size)
         self.parameter_bytes = int(handle.max_parameter_size)
+        self.memory_bytes = int(handle.global_mem_size)
 
     def build(self, source: str) -> pyopencl.Program:
         """Return the built program; raises BackendError with the log of the compiler."""

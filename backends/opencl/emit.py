@@ -38,8 +38,12 @@ from graphc.kernel import (
     Value,
     statements,
 )
+from graphc.op import scalar_program
+from graphc.scalar import PRIMITIVES
 from graphc.tensor_type import TensorType
 
+_UNROLLED = 256  # operations of several iterations of a loop, written one after the other
+_MOST_UNROLLED = 16  # passes of a group over more iterations than it has items
 _BARRIER = "barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);"
 
 
@@ -58,19 +62,25 @@ class Part:
 
 
 def emit_kernel(
-    kernel: Kernel, library: Library, name: str, most_items: int, status: frozenset[str]
+    kernel: Kernel,
+    library: Library,
+    name: str,
+    status: frozenset[str],
+    *,
+    most_items: int,
+    cores: int,
 ) -> tuple[str, tuple[Part, ...]]:
     """Return the source of `kernel` and its parts, in the order in which they run.
 
     `name` begins the names of its functions; what they call is added to `library`. A store to a
-    buffer of `status` keeps the first number stored. Raises BackendError where the device lacks a
-    type.
+    buffer of `status` keeps the first number stored. Groups have at most `most_items`, and fill
+    `cores`. Raises BackendError where the device lacks a type.
     """
     nests = top_nests(kernel)
     if nests is None:
         bodies: list[tuple[tuple[Statement, ...], Layout | None]] = [(kernel.body, None)]
     else:
-        layouts = [lay_out(nest, most_items) for nest in nests]
+        layouts = [lay_out(nest, most_items, cores) for nest in nests]
         bodies = [(layout.body, layout) for layout in layouts if volume(layout.groups)]
     texts, parts = [], []
     for number, (body, layout) in enumerate(bodies):
@@ -99,11 +109,12 @@ class _Function:
     ) -> None:
         self.buffers = [kernel.buffers[i] for i in taken]
         self.body, self.layout, self.library, self.status = body, layout, library, status
+        self.given = frozenset(b.name for b in self.buffers)
         self.types: dict[str, TensorType] = {b.name: b.type for b in self.buffers}
         self.types.update({s.name: s.type for s in statements(body) if isinstance(s, Scratch)})
         library.require(*(t.dtype for t in self.types.values()))
         self.names = Names()
-        self.owned = layout.owned if layout else frozenset()
+        self.owned: Mapping[str, int] = layout.owned if layout else {}
         groups = volume(layout.groups) if layout else 1
         small = groups < 2**31 and _fits_int(body, self.types)
         self.index_type = "int" if small else "long"
@@ -146,10 +157,11 @@ class _Function:
         self.line(f"const {self.index_type} item = ({self.index_type})get_local_id(0);")
         self.unravel(f"({self.index_type})get_group_id(0)", layout.groups)
         for scratch in layout.local:
-            self.declare(scratch, "__local ")
+            self.declare(scratch, "__local ", " __attribute__((aligned(16)))")
         for owned in in_group(layout.body):
             if isinstance(owned, Scratch) and owned.name in layout.owned:
-                self.line(f"{C_TYPES[owned.type.dtype]} {self.memory(owned.name)}[1];")
+                size = math.prod(owned.type.shape[layout.owned[owned.name] :])
+                self.line(f"{C_TYPES[owned.type.dtype]} {self.memory(owned.name)}[{size}];")
 
     def unravel(self, number: str, variables: Sequence[LoopVariable]) -> None:
         """Declare the variables of a nest, of which this is iteration `number`."""
@@ -225,9 +237,9 @@ class _Function:
         if self.layout is None:  # that of a group stands at the head of the function
             self.declare(scratch, "")
 
-    def declare(self, scratch: Scratch, space: str) -> None:
+    def declare(self, scratch: Scratch, space: str, attribute: str = "") -> None:
         kind, size = C_TYPES[scratch.type.dtype], max(1, scratch.type.size)
-        self.line(f"{space}{kind} {self.memory(scratch.name)}[{size}];")
+        self.line(f"{space}{kind} {self.memory(scratch.name)}[{size}]{attribute};")
 
     def guard(self, guard: Guard) -> None:
         conditions = [f"{self.index(a)} < {self.index(b)}" for a, b in guard.conditions]
@@ -242,15 +254,26 @@ class _Function:
             self.items(loop, self.layout)
             return
         name, kind = self.variable(loop.variable), self.index_type
+        if loop.kind is LoopKind.UNROLLED:
+            self.line("#pragma unroll")
+        elif self.streams(loop):
+            times = _UNROLLED // _cost(loop.body)
+            self.line(f"#pragma unroll {1 << times.bit_length() - 1}")
         self.open(f"for ({kind} {name} = 0; {name} < {loop.variable.extent}; ++{name})")
         self.block(loop.body)
         if loop.kind is LoopKind.GROUP and self.layout is not None:
             self.line(_BARRIER)  # the next iteration uses the same local memory
         self.close()
 
+    def streams(self, loop: Loop) -> bool:
+        """Return whether a work-item alone runs a short loop that reads on and on: it waits for
+        each load, unless many of them are in flight."""
+        loads = (s for s in loop.body if isinstance(s, Load) and s.buffer in self.given)
+        return self.layout is None and any(loads) and 8 * _cost(loop.body) <= _UNROLLED
+
     def items(self, loop: Loop, layout: Layout) -> None:
         variables, body = perfect_nest(loop, LoopKind.ITEM)
-        count, size, kind = volume(variables), layout.items, self.index_type
+        count, size = volume(variables), layout.items
         if count == size:
             self.open("")
             number = "item"
@@ -258,8 +281,7 @@ class _Function:
             self.open(f"if (item < {count})")
             number = "item"
         else:
-            self.open(f"for ({kind} number = item; number < {count}; number += {size})")
-            number = "number"
+            number = self.open_passes(count, size)
         if count:
             self.unravel(number, variables)
             outer, self.layout = self.layout, None  # inside, every loop is this work-item's own
@@ -267,12 +289,24 @@ class _Function:
             self.layout = outer
         self.close()
 
+    def open_passes(self, count: int, size: int) -> str:
+        """Open the loop in which an item has several of `count` iterations; return their number.
+
+        The compiler knows how often the loop goes round, and has all its loads in flight at once.
+        """
+        passes, kind = -(-count // size), self.index_type
+        if passes <= _MOST_UNROLLED:
+            self.line("#pragma unroll")
+        inside = f" && {size} * pass + item < {count}" if count % size else ""
+        self.open(f"for ({kind} pass = 0; pass < {passes}{inside}; ++pass)")
+        self.line(f"const {kind} number = {size} * pass + item;")
+        return "number"
+
     # --- places
 
     def place(self, name: str, indices: tuple[Index, ...]) -> str:
-        if name in self.owned:
-            return f"{self.memory(name)}[0]"
-        offset = linearise(indices, self.types[name].shape)
+        axes = self.owned.get(name, 0)  # a work-item has no other part than its own
+        offset = linearise(indices[axes:], self.types[name].shape[axes:])
         return f"{self.memory(name)}[{self.index(offset)}]"
 
     def index(self, index: Index) -> str:
@@ -296,6 +330,21 @@ class _Function:
             return f"(({numerator}) {symbol} {atom.divisor})"
         function = "graphc_floordiv" if isinstance(atom, FloorDiv) else "graphc_mod"
         return f"({self.index_type}){function}({numerator}, {atom.divisor})"
+
+
+def _cost(body: tuple[Statement, ...]) -> int:
+    """Return how many operations `body` is once formulas are written out; inner loops are many."""
+    return sum(map(_operations, body))
+
+
+def _operations(statement: Statement) -> int:
+    if isinstance(statement, Loop | Guard):
+        return _UNROLLED
+    if not isinstance(statement, Let) or statement.op in PRIMITIVES:
+        return 1
+    parameters = tuple(o.dtype.compute for o in statement.operands)
+    program = scalar_program(statement.op, parameters, statement.result.dtype.compute)
+    return len(program.instructions)
 
 
 def _fits_int(body: tuple[Statement, ...], types: Mapping[str, TensorType]) -> bool:

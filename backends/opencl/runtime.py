@@ -24,7 +24,7 @@ from graphc.backends.opencl.functions import Library
 from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
 from graphc.kernel import Kernel
 from graphc.plan import Launch, Plan, Space
-from graphc.state import STATE_LOCK, VariableState, aligned_empty
+from graphc.state import STATE_LOCK, VariableState, aligned_empty, allow_copies
 
 if TYPE_CHECKING:
     import pyopencl
@@ -56,6 +56,7 @@ _COPIES_LOCK = threading.Lock()
 
 def _copy_of(state: VariableState, device: Device) -> _Copy:
     """Return the copy of a variable that all programs on `device` share."""
+    allow_copies()
     with _COPIES_LOCK:
         copies = _COPIES.setdefault(state, {})
         if device not in copies:
@@ -69,6 +70,7 @@ class OpenCLExecutable:
     def __init__(self, plan: Plan, device: Device) -> None:
         self.plan, self.device = plan, device
         self.source, parts = emit_plan(plan, device)
+        _check_memory(plan, device)
         with device.working(f"hold program {plan.name}"):
             program = device.build(self.source)
             self._allocate(plan, device)
@@ -189,12 +191,29 @@ def emit_plan(plan: Plan, device: Device) -> tuple[str, dict[Kernel, tuple[Part,
     parts: dict[Kernel, tuple[Part, ...]] = {}
     for number, kernel in enumerate(plan.kernels):
         text, parts[kernel] = emit_kernel(
-            kernel, library, f"k{number}", device.group_items, _status_buffers(plan, kernel)
+            kernel,
+            library,
+            f"k{number}",
+            _status_buffers(plan, kernel),
+            most_items=device.group_items,
+            cores=device.cores,
         )
         texts.append(text)
         for part in parts[kernel]:
             _check_limits(kernel, part, device)
     return library.complete("\n".join(texts)), parts
+
+
+def _check_memory(plan: Plan, device: Device) -> None:
+    """Raise BackendError where `plan` cannot fit: some drivers say so at the first launch only."""
+    types = [*plan.inputs, *plan.outputs, *(state.type for state in plan.variables)]
+    constants = sum(array.nbytes for array in plan.constants)
+    size = sum(t.nbytes for t in types) + constants + plan.arena_bytes
+    if size > device.memory_bytes:
+        raise BackendError(
+            f"{device.name} cannot hold program {plan.name}: "
+            f"it needs {size} bytes of memory, and the device has {device.memory_bytes}"
+        )
 
 
 def _check_limits(kernel: Kernel, part: Part, device: Device) -> None:

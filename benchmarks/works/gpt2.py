@@ -1,7 +1,7 @@
 """Inference of GPT-2 small on 128 tokens with random weights, and of a small one like it.
 
-The weights belong to the model: constants in ONNX, variables in graphc, closed over in torch. JAX
-gets them as arguments, as is usual there.
+The weights belong to the model: constants in ONNX and in graphc, closed over in torch. JAX gets
+them as arguments, as is usual there.
 """
 
 import functools
@@ -15,9 +15,8 @@ def work(name: str, model: Decoder, bar: float | None = None) -> Work:
     """Return the inference of a model."""
 
     def for_graphc(g: Any, compile: Any, tokens: Any, mask: Any, *arrays: Any) -> Any:
-        weights = [g.Variable(array) for array in arrays]
         ops = model.for_graphc(g)
-        call = compile(lambda tokens, mask: model.logits(ops, tokens, mask, weights))
+        call = compile(lambda tokens, mask: model.logits(ops, tokens, mask, arrays))
         return functools.partial(call, tokens, mask)
 
     def for_torch(torch: Any, compile: Any, tokens: Any, mask: Any, *weights: Any) -> Any:

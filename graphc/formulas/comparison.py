@@ -17,29 +17,25 @@ _SIGNED = {16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}
 
 
 def maximum(a: Scalar, b: Scalar) -> Scalar:
-    """Return the larger of two numbers.
-
-    `a > b ? a : b` and its mirror image differ where a == b only; there their common bits are those
-    of either, or of +0.0. Each is one instruction on x86.
-    """
-    first = select(a > b, a, b)
+    """Return the larger of two numbers: of floats, the negative of the minimum of -a and -b."""
     if not a.dtype.is_float:
-        return first
-    word = _UNSIGNED[a.dtype.bits]
-    second = select(b > a, b, a)
-    both = (first.bitcast(word) & second.bitcast(word)).bitcast(a.dtype)
-    return select(is_nan(a) | is_nan(b), a + b, both)
+        return select(a > b, a, b)
+    return -minimum(-a, -b)
 
 
 def minimum(a: Scalar, b: Scalar) -> Scalar:
-    """Return the smaller of two numbers."""
+    """Return the smaller of two numbers.
+
+    `a < b ? a : b` and its mirror image, each one instruction on x86, differ in two cases: where
+    the operands are zeros of both signs, or one is NaN, each result is another operand. The bits
+    of both together are those of -0.0, and of a NaN, since all of its exponent is set already.
+    """
     first = select(a < b, a, b)
     if not a.dtype.is_float:
         return first
     word = _UNSIGNED[a.dtype.bits]
     second = select(b < a, b, a)
-    either = (first.bitcast(word) | second.bitcast(word)).bitcast(a.dtype)
-    return select(is_nan(a) | is_nan(b), a + b, either)
+    return (first.bitcast(word) | second.bitcast(word)).bitcast(a.dtype)
 
 
 def is_greater(candidate: Scalar, best: Scalar) -> Scalar:

@@ -56,6 +56,19 @@ def test_the_ratio_is_to_the_fastest_peer() -> None:
     assert row.ratio("median") == 0.75
 
 
+def test_slowdowns_are_those_of_the_means() -> None:
+    alone = Work(name="w", inputs=list)
+    busy = Work(name="w, busy", inputs=list, busy=2, alone="w")
+    run = Run(MACHINE, {work.name: work for work in (alone, busy)})
+    run.add([measured("graphc", [1.0, 2.0, 3.0]), measured("jax", [1.0])])
+    assert "busy" not in run.markdown().split("## Times")[1]
+    slow = [measured("graphc", [1.0, 1.0, 13.0]), measured("jax", [], error="died")]
+    for one in slow:
+        one.work = "w, busy"
+    run.add(slow)
+    assert "| w, busy | 2 | 2 | graphc | 5.00 s | 2.00 s | **2.50** |" in run.markdown()
+
+
 def test_engines_that_failed_do_not_count() -> None:
     run = run_of(
         measured("graphc", [1.0]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,18 @@ def test_an_exception_is_an_answer() -> None:
         Work(name="no such work", inputs=work.inputs, graphc=work.graphc), 1, QUICK
     )
     assert "died" in found.error or "KeyError" in found.error
+
+
+def test_busy_processes_end_with_the_work() -> None:
+    with runner.busy_processes(2, 1):
+        children = _children()
+        assert len(children) == 2
+        assert {len(os.sched_getaffinity(child)) for child in children} == {1}
+    assert not _children() & children
+
+
+def _children() -> set[int]:
+    return set(map(int, Path("/proc/self/task", str(os.getpid()), "children").read_text().split()))
 
 
 def test_signals_have_names() -> None:

@@ -25,12 +25,16 @@ kernel everything(x: float32[3, 5] in, y: bfloat16[] out, s: int32[1] inout) {
     %w = load x[2*i, 0] by 2 where %p : uint64
     for j < 5 vector {
       %a = load x[i, ((j + 3) mod 5)] where %p : float32
+      %b = load x[i, j] where %p : float32
+      %c = load x[i, j] : float32
       %q = index(3*i + -2*((4*j + i + 3) floordiv 5) + -7) : int64
       %t = lookup(%q) [1.0, -2.5e-10, nan] : float32
       if j < %q{-1..4} + i + 1 and 3 < i {
         scratch w : float32[] register
         store w[] = %a where %p
-        prefetch x[i + 1, 3*j + -9]
+        prefetch x[i + 1, 3*j + -9] into 2
+        store w[] = %a where %p streaming
+        store w[] = %a streaming
       }
     }
   }

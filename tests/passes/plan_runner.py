@@ -31,6 +31,9 @@ def run_plan(plan: Plan, arguments: Sequence[Array]) -> list[Array]:
         run_launch(launch, memory.array)
     if memory.status[0]:
         raise GraphcIndexError(plan.checks[memory.status[0] - 1].message)
+    for output, argument in plan.donated.items():
+        donated = memory.whole[Space.ARGUMENT][argument]
+        memory.outputs[output] = donated.reshape(plan.outputs[output].shape)
     return memory.outputs
 
 

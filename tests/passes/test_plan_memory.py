@@ -284,3 +284,68 @@ def test_no_variable_is_written_before_the_last_check(with_reader: bool) -> None
     assert not state.host().any()
     run_plan(plan, [np.array([0, 299])])
     assert (state.host() == 1).all()
+
+
+# --- donated inputs ------------------------------------------------------------------------------
+
+
+def donating(graph: Graph, *donated: int) -> Plan:
+    return plan_memory(lower(fuse(graph, TARGET)), graph, TARGET, donated=donated)
+
+
+def run_as_planned(graph: Graph, *donated: int, arguments: Any = ()) -> Plan:
+    """Return the plan with these inputs donated, which gives what the plan without gives."""
+    random = np.random.default_rng(0)
+    arguments = arguments or [random.normal(size=x.type.shape) for x in graph.inputs]
+    arguments = [a.astype(x.type.dtype.numpy) for a, x in zip(arguments, graph.inputs, strict=True)]
+    plan = donating(graph, *donated)
+    given, wanted = run_plan(plan, arguments), run_plan(planned(graph), arguments)
+    for one, other in zip(given, wanted, strict=True):
+        assert one.tobytes() == other.tobytes()
+    return plan
+
+
+def test_an_output_lies_in_a_donated_input_that_is_read_no_more() -> None:
+    x, y = placeholder((16, 8)), placeholder((16, 8))
+    total = ops.add(x, y)
+    assert run_as_planned(Graph([x, y], [total]), 0).donated == {0: 0}
+    assert run_as_planned(Graph([x, y], [total]), 1).donated == {0: 1}
+    assert run_as_planned(Graph([x, y], [total])).donated == {}
+    both = Graph([x, y], [total, ops.subtract(x, y)])
+    assert run_as_planned(both, 0, 1).donated in ({0: 0, 1: 1}, {0: 1, 1: 0})
+    assert "output 0 lies in argument 0" in str(donating(both, 0))
+
+
+def test_an_output_of_another_shape_and_the_same_size_fits() -> None:
+    x = placeholder((16, 8))
+    result = ops.reshape(ops.sin(x), shape=(8, 16))
+    assert run_as_planned(Graph([x], [result]), 0).donated == {0: 0}
+
+
+def test_what_is_still_read_or_of_another_type_is_not_overwritten() -> None:
+    x, y = placeholder((16, 16)), placeholder((16, 16))
+    half = ops.sin(x)
+    for outputs in (
+        [matmul(x, y)],
+        [ops.permute_dims(x, axes=(1, 0))],
+        [softmax(x)],
+        [ops.cast(x, dtype=dtypes.float64)],
+        [ops.sum_(x, axes=(0,))],
+        [half, matmul(half, x)],
+        [x],
+    ):
+        plan = run_as_planned(Graph([x, y], outputs), 0)
+        assert not plan.donated or outputs[0] is half, outputs
+
+
+def test_an_input_that_is_assigned_is_not_overwritten() -> None:
+    x, state = placeholder((16, 8)), variable((16, 8))
+    graph = Graph([x], [ops.sin(x)], [(state, x)])
+    assert run_as_planned(graph, 0).donated == {}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_plans_with_donated_inputs_give_the_same(seed: int) -> None:
+    sample = random_graph(seed)
+    every = range(len(sample.graph.inputs))
+    run_as_planned(sample.graph, *every, arguments=list(sample.arguments))

@@ -33,6 +33,7 @@ from graphc.kernel_verifier import verify
 from graphc.node import Node
 from graphc.passes.lower import lower
 from graphc.passes.schedule import schedule
+from graphc.passes.schedule_streams import ROWS
 from graphc.target import Target
 
 AVX512 = Target("avx512", "cpu", 64, 32, 4)
@@ -343,6 +344,24 @@ def test_elementwise_loops_become_one() -> None:
     assert not jumps_in_inner_loops(kernel)
 
 
+def test_rows_are_looked_up_once() -> None:
+    table, places = leaf(50, 96), leaf(64, dtype="int64")
+    kernel = kernel_of(ops.take(table, places, axis=0, mode="raise"))
+    check(kernel)
+    vectors = [s for s in statements(schedule(kernel, AVX512).body) if isinstance(s, Loop)]
+    inside = [s for s in vectors[-1].body if isinstance(s, Load)]
+    assert vectors[-1].kind is LoopKind.VECTOR and len(inside) == len(vectors[-1].body) - 1 == 1
+
+
+@pytest.mark.parametrize(("last", "order"), [(4096, [2, 9, 8]), (2**30, [2, 8, 9])])
+def test_far_memory_is_gone_over_in_the_order_of_reading(last: int, order: list[int]) -> None:
+    target = replace(AVX512, cache_bytes=(1024, 2048, last))
+    kernel = kernel_of(ops.permute_dims(leaf(2, 9, 8, 64), axes=(0, 2, 1, 3)))
+    check(kernel)
+    loops = [s for s in statements(schedule(kernel, target).body) if isinstance(s, Loop)]
+    assert [loop.variable.extent for loop in loops[:3]] == order
+
+
 def test_cheap_kernels_wake_no_threads() -> None:
     assert loops_of(large(lambda: ops.add(leaf(64), leaf(64))), LoopKind.PARALLEL) == []
 
@@ -356,8 +375,11 @@ def test_far_rows_are_read_in_long_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     kernel = schedule(kernel_of(ops.sum_(leaf(100, 4096), axes=(0,))), AVX512)
     (top,) = kernel.body
     assert isinstance(top, Loop) and top.kind is LoopKind.PARALLEL
-    loops = [s.variable.extent for s in top.body if isinstance(s, Loop)]
-    assert 100 in loops
+    loops = [s for s in top.body if isinstance(s, Loop)]
+    rows = [loop.variable.extent for loop in loops if "k" in loop.variable.name]
+    assert rows == [100 // ROWS, 100 % ROWS]
+    inside = [s for s in statements(loops[1].body) if isinstance(s, Loop)]
+    assert inside[-1].kind is LoopKind.UNROLLED and inside[-1].variable.extent == ROWS
 
 
 def test_sums_along_columns_go_along_rows_in_memory() -> None:

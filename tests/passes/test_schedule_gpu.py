@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from graphc.kernel import Access, Barrier, Kernel, Loop, LoopKind, Scope, Scratch, statements
+from graphc.kernel import (
+    Access,
+    Barrier,
+    Guard,
+    Kernel,
+    Loop,
+    LoopKind,
+    Scope,
+    Scratch,
+    statements,
+)
 from graphc.kernel_interpreter import run
 from graphc.kernel_text import parse_kernel, print_kernel
 from graphc.kernel_verifier import verify
@@ -112,10 +123,17 @@ def test_elementwise(m: int, n: int, target: Target) -> None:
 
 
 def test_a_flat_nest_has_a_guarded_tail() -> None:
-    text = print_kernel(check(sized(ELEMENTWISE, M=20, N=20), GPU))
+    few = replace(GPU, cores=1)
+    text = print_kernel(check(sized(ELEMENTWISE, M=20, N=20), few))
     assert "for i_1 < 2 group" in text and "for i_2 < 256 item" in text
     assert "if 256*i_1 + i_2 < 400" in text
-    assert "if" not in print_kernel(check(sized(ELEMENTWISE, M=32, N=16), GPU))
+    assert "if" not in print_kernel(check(sized(ELEMENTWISE, M=32, N=16), few))
+
+
+@pytest.mark.parametrize(("cores", "items"), [(1, 256), (4, 256), (8, 128), (100, 32)])
+def test_a_flat_nest_is_spread_over_the_cores(cores: int, items: int) -> None:
+    text = print_kernel(schedule_gpu(sized(ELEMENTWISE, M=32, N=32), replace(GPU, cores=cores)))
+    assert f"< {1024 // items} group" in text and f"< {items} item" in text
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
@@ -126,12 +144,79 @@ def test_matmul(m: int, n: int, k: int, target: Target) -> None:
     check(sized(MATMUL, M=m, N=n, K=k), target)
 
 
-@pytest.mark.parametrize(("target", "side"), [(GPU, 16), (SMALL, 8)], ids=["gpu", "small"])
-def test_a_matmul_is_tiled_as_the_target_allows(target: Target, side: int) -> None:
-    kernel = sized(MATMUL, M=40, N=40, K=40)
-    panels = scratch_of(schedule_gpu(kernel, target), Scope.LOCAL)
-    assert [p.type.shape for p in panels] == [(side, side)] * 2
-    assert not scratch_of(schedule_gpu(kernel, TINY), Scope.LOCAL)
+def shapes(kernel: Kernel, scope: Scope) -> list[tuple[int, ...]]:
+    return [s.type.shape for s in scratch_of(kernel, scope)]
+
+
+@pytest.mark.parametrize(
+    ("target", "side", "outputs", "depth"),
+    [
+        (GPU, 16, (8, 8), 8),
+        (replace(GPU, cores=60), 16, (4, 8), 8),
+        (replace(GPU, cores=500), 16, (2, 2), 32),
+        (replace(GPU, cores=10**6), 16, (1, 1), 32),
+        (replace(GPU, local_bytes=8000), 16, (4, 4), 8),
+        (SMALL, 8, (1, 1), 8),
+    ],
+)
+def test_a_matmul_is_tiled_as_the_target_allows(
+    target: Target, side: int, outputs: tuple[int, int], depth: int
+) -> None:
+    kernel = schedule_gpu(sized(MATMUL, M=512, N=512, K=80), target)
+    extents = [side * n for n in outputs]
+    assert shapes(kernel, Scope.LOCAL) == [(depth, extent + 4) for extent in extents]
+    fetched = [(side, side, depth * extent // side**2) for extent in extents]
+    assert shapes(kernel, Scope.REGISTER) == [*fetched, (side, side, *outputs)]
+
+
+def test_the_next_step_is_fetched_before_the_sums_of_this_one() -> None:
+    """Of two steps, one is loaded before them all, and the other during the first."""
+    text = print_kernel(check(sized(MATMUL, M=16, N=16, K=64), GPU))
+    assert text.count("load a[") == 2 and text.index("load a[") < text.index("for k_1 < 2 serial")
+    body = text[text.index("for k_1 < 2 serial") :]
+    order = [body.index(mark) for mark in ("store panel_a", "barrier", "load a[", "fma(")]
+    assert order == sorted(order)
+    assert "if k_1 + 1 < 2" in body
+    assert "+ 1 <" not in print_kernel(check(sized(MATMUL, M=16, N=16, K=32), GPU))
+
+
+def test_a_matmul_is_not_tiled_where_groups_are_too_small() -> None:
+    kernel = schedule_gpu(sized(MATMUL, M=40, N=40, K=40), TINY)
+    assert not scratch_of(kernel, Scope.LOCAL)
+    assert shapes(kernel, Scope.REGISTER) == [()]
+
+
+def test_tiles_fit_the_edges() -> None:
+    """A tile four times as large as the result would leave three of four items without work."""
+    kernel = check(sized(MATMUL, M=33, N=16, K=20), replace(GPU, cores=1))
+    assert shapes(kernel, Scope.REGISTER)[-1] == (16, 16, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_guarded"),
+    [
+        (("", ""), False),
+        (("%w, %o)", "%m, %o)"), True),
+        (("fma(%x, %w, %o)", "quotient(%x, %w)"), True),
+    ],
+    ids=["products", "a mask", "may trap"],
+)
+def test_sums_beyond_the_edge_are_left_out_where_they_would_be_seen(
+    change: tuple[str, str], is_guarded: bool
+) -> None:
+    text = MATMUL.replace(
+        "z: float32[2, M, N] out)", "z: float32[2, M, N] out, m: float32[M, N] in)"
+    )
+    if "%m" in change[1]:
+        text = text.replace("%x = load", "%m = load m[i, j] : float32  %x = load")
+    text = text.replace(*change)
+    if "quotient" in text:
+        text = text.replace("float32", "int32").replace("0.0", "0")
+    kernel = schedule_gpu(sized(text, M=20, N=20, K=40), GPU)
+    sums = [s for s in statements(kernel.body) if isinstance(s, Loop) and s.kind is LoopKind.SERIAL]
+    assert len(sums) == 3  # along k: the steps, the products of one, and the rest of them
+    for loop in sums[1:]:
+        assert any(isinstance(s, Guard) for s in statements(loop.body)) == is_guarded
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
@@ -232,6 +317,16 @@ BARRIERS = {
     "round a loop, own": (
         "for s < 3 serial { for i < 9 item { write i; } for j < 9 item { read j; } }",
         0,
+    ),
+    "own places of different nests": (
+        "for i < 3 item { for j < 2 item { write 0; } } for k < 2 item { read 1; }",
+        1,
+    ),
+    "two writers": ("for i < 9 item { write i; } for j < 9 item { write -1*j + 8; }", 1),
+    "anybody twice": ("for i < 9 item { write 2; } for j < 9 item { write 3; }", 1),
+    "the first item, then each its own": (
+        "for i < 1 item { write 3; } for j < 9 item { read j; }",
+        1,
     ),
     "nests of one extent": (
         "for i < 3 item { for j < 3 item { write 3*i + j; } } for k < 9 item { read k; }",

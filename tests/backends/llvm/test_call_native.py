@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import call_code, call_native, team, work
+from graphc.backends.llvm import call_code, call_native, team_code, work
 from graphc.backends.llvm.call_native import is_supported
 from graphc.errors import GraphcError, GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.program import _FIRST_NATIVE_CALL, Program
@@ -364,20 +364,6 @@ def test_a_program_that_nobody_holds_is_freed(eight: Array) -> None:
     assert reference() is None
 
 
-def test_programs_with_variables_are_not_called_natively(eight: Array) -> None:
-    count = graphc.Variable(np.zeros(8, np.float32), name="count")
-
-    @graphc.compile
-    def step(x: Any) -> Any:
-        count.assign(count + x)
-        return count + 0
-
-    for _ in range(6):
-        total = step(eight)
-    assert (total == 6 * eight).all()
-    assert step.programs[0].call_natively(eight) is None
-
-
 def test_where_the_layout_is_unknown_python_does_it(
     eight: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,4 +379,4 @@ def test_where_the_layout_is_unknown_python_does_it(
         monkeypatch.undo()
         for cached in (call_native._definition, call_native._table):
             cached.cache_clear()
-    assert is_supported() and team.MOST_MEMBERS > 1
+    assert is_supported() and team_code.MOST_MEMBERS > 1

@@ -374,8 +374,9 @@ def test_any_byte_but_zero_is_true() -> None:
 def test_prefetches_change_nothing_wherever_they_point(kind: str) -> None:
     text = f"""kernel prefetches(x: float32[64] in, y: float32[64] out) {{
       for i < 8 parallel {{ for l < 8 {kind} {{
-        prefetch x[100000*i + -5000000]
-        prefetch x[((l + 3*i) floordiv 3)]
+        prefetch x[100000*i + l + -5000000] into 1
+        prefetch x[100000*i] into 2
+        prefetch x[((l + 3*i) floordiv 3)] into 3
         %a = load x[l + 8*i] : float32
         store y[l + 8*i] = %a }} }} }}"""
     check(text, {"x": values(64)})
@@ -402,3 +403,31 @@ def test_words_of_small_elements(kind: str) -> None:
         for name, dtype in (("x", dtypes.bfloat16), ("b", dtypes.int8))
     }
     check(WORDS % (kind, kind), arrays)
+
+
+STREAMING = (("32*i + l", "", True), ("32*i + l + 1", "", False), ("32*i + l", "where %p", False),
+             ("32*i + -1*l + 31", "", False), ("2*l + 64*i", "", False))  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "where", "is_whole"), STREAMING)
+@pytest.mark.parametrize("cpu", CPUS)
+def test_streaming_stores_of_whole_lines_go_past_the_caches(
+    place: str, where: str, is_whole: bool, cpu: str
+) -> None:
+    text = f"""kernel k(x: float32[600] in, y: float32[600] inout) {{
+      for i < 9 parallel {{ for l < 32 vector {{
+        prefetch x[32*i + l + 64] into 1
+        %a = load x[32*i + l] : float32
+        %p = lt(%a, %a) : bool
+        store y[{place}] = %a {where} streaming }} }}
+      barrier
+      for i < 9 parallel {{ for l < 32 vector {{
+        %b = load y[32*i + l] : float32
+        store y[32*i + l] = %b }} }} }}"""
+    arrays = {"x": values(600), "y": values(600, seed=1)}
+    check(text, arrays)
+    executable, _, _ = compile_kernel(parse_kernel(text), arrays, cpu)
+    assembly = executable.text("asm")
+    assert ("vmovntps" in assembly or "movntps" in assembly) == is_whole
+    assert assembly.count("sfence") == is_whole
+    assert "prefetch" in assembly

@@ -156,3 +156,42 @@ def test_executables_are_freed() -> None:
     del executable
     gc.collect()
     assert gone() is None
+
+
+LINUX = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity here")
+
+
+@LINUX
+def test_workers_keep_off_the_callers_core() -> None:
+    done = run_script("""
+import os, time
+executable, given, _ = compile_kernel(parse_kernel(MIXED), arrays(), cores=4)
+cores = os.sched_getaffinity(0)
+for core in sorted(cores):
+    os.sched_setaffinity(0, {core})  # the caller is there now
+    os.sched_setaffinity(0, cores)
+    for _ in range(3):
+        executable.run(given)
+        time.sleep(0.01)
+    workers = [int(task) for task in os.listdir("/proc/self/task") if int(task) != os.getpid()]
+    masks = [os.sched_getaffinity(worker) for worker in workers]
+    assert masks and all(mask <= cores for mask in masks), masks
+    others = [mask for mask in masks if mask != cores]
+    assert len(others) >= 3 or len(cores) == 1, masks
+    assert all(len(mask) == len(cores) - 1 for mask in others), masks
+assert os.sched_getaffinity(0) == cores
+""")
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+@LINUX
+def test_workers_stay_within_the_callers_affinity() -> None:
+    done = run_script("""
+import os
+executable, given, _ = compile_kernel(parse_kernel(MIXED), arrays(), cores=4)
+wanted = executable.run(given)[-1].tobytes()
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+for _ in range(20):
+    assert executable.run(given)[-1].tobytes() == wanted
+""")
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

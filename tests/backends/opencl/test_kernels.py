@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from graphc import dtypes
 from graphc.backends.opencl import BACKEND
+from graphc.backends.opencl.emit import Part, emit_kernel
+from graphc.backends.opencl.functions import Library
+from graphc.backends.opencl.primitives import Features
 from graphc.kernel import Barrier, Kernel, Loop, Statement, statements
 from graphc.kernel_text import parse_kernel
 from graphc.passes.schedule_gpu import schedule_gpu
@@ -54,6 +58,17 @@ CENTRE = """kernel centre(x: float32[ROWS, 37] in, y: float32[ROWS, 37] out) {
     %mean = div(%sum, %count) : float32
     for j < 37 parallel {
       %e = load x[i, j] : float32  %d = sub(%e, %mean) : float32  store y[i, j] = %d } } }"""
+# each row without its first 64 sums: few items at first, many in the end
+WIDE = """kernel wide(x: float32[ROWS, 640] in, y: float32[ROWS, 640] out) {
+  for i < ROWS parallel {
+    scratch lane : float32[64] register
+    for l < 64 parallel { %zero = literal() 0.0 : float32  store lane[l] = %zero }
+    for s < 10 serial { for m < 64 parallel {
+      %a = load x[i, 64*s + m] : float32  %o = load lane[m] : float32
+      %n = add(%o, %a) : float32  store lane[m] = %n } }
+    for j < 640 parallel {
+      %e = load x[i, j] : float32  %p = load lane[((j) mod 64)] : float32
+      %d = sub(%e, %p) : float32  store y[i, j] = %d } } }"""
 STEP = """for tN < N parallel { %pN = load lane[tN] : float32  %qN = load lane[tN + N] : float32
     %rN = add(%pN, %qN) : float32  store lane[tN] = %rN }"""
 
@@ -120,6 +135,75 @@ def test_matmul(m: int, k: int, n: int) -> None:
 def test_matmul_of_other_types(dtype: str) -> None:
     kernel = matmul(17, 19, 21, dtype)
     check(kernel, buffer_values(kernel))
+
+
+def emitted(kernel: Kernel, cores: int) -> tuple[str, tuple[Part, ...]]:
+    library = Library(Features(has_float64=True, exact_division=True))
+    return emit_kernel(kernel, library, "k", frozenset(), most_items=256, cores=cores)
+
+
+@pytest.mark.parametrize(("cores", "items"), [(1, 64), (16, 64), (17, 256), (1000, 256)])
+def test_groups_are_as_wide_as_fills_the_device(cores: int, items: int) -> None:
+    """Of 512 rows the sum has 64 items at work, the rest 256."""
+    kernel = parse_kernel(WIDE.replace("ROWS", "512"))
+    _, (part,) = emitted(schedule_gpu(kernel, BACKEND.target()), cores)
+    assert (part.groups, part.items) == (512, items)
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+def test_rows_wider_than_their_groups(rows: int) -> None:
+    kernel = parse_kernel(WIDE.replace("ROWS", str(rows)))
+    check(kernel, buffer_values(kernel))
+
+
+@pytest.mark.parametrize(
+    ("body", "times"),
+    [
+        ("%n = add(%o, %a) : float32", "64"),
+        ("%b = mul(%a, %a) : float32  %n = fma(%b, %a, %o) : float32", "32"),
+        ("%n = tanh(%a) : float32", None),  # long enough to fill the time
+    ],
+)
+def test_short_loops_that_read_have_many_loads_in_flight(body: str, times: str | None) -> None:
+    text = f"""kernel k(x: float32[50, 40] in, y: float32[40] out) {{ for i < 40 parallel {{
+      scratch t : float32[] register
+      %z = literal() 0.0 : float32  store t[] = %z
+      for k < 50 serial {{
+        %a = load x[k, i] : float32  %o = load t[] : float32  {body}  store t[] = %n }}
+      %r = load t[] : float32  store y[i] = %r }} }}"""
+    kernel = parse_kernel(text)
+    source, _ = emitted(check(kernel, buffer_values(kernel)), cores=1)
+    found = re.search(r"#pragma unroll (\d+)\n", source)
+    assert (found[1] if found else None) == times
+
+
+def test_the_passes_of_a_group_over_a_wide_loop_are_counted() -> None:
+    """For 640 iterations 64 items go round ten times, for 700 eleven, the last time not all."""
+    for width, head in ((640, "pass < 10;"), (700, "pass < 11 && 64 * pass + item < 700;")):
+        text = WIDE.replace("ROWS, 640", f"ROWS, {width}").replace("j < 640", f"j < {width}")
+        kernel = parse_kernel(text.replace("ROWS", "512"))
+        source, _ = emitted(schedule_gpu(kernel, BACKEND.target()), cores=1)
+        assert f"#pragma unroll\n  for (int pass = 0; {head}" in source
+
+
+def test_the_results_of_an_item_are_in_registers() -> None:
+    kernel = schedule_gpu(matmul(130, 20, 260), replace(BACKEND.target(), cores=1))
+    source, _ = emitted(kernel, cores=1)
+    accumulators = re.search(r"\n  float b_acc\[(\d+)\];", source)
+    assert accumulators and accumulators[1] == "64"
+    assert source.count("#pragma unroll") >= 6  # rows and columns: to start, to add, to store
+
+
+@pytest.mark.parametrize("cores", [1, 10, 10**6])
+def test_matmul_under_a_mask(cores: int) -> None:
+    """A third operand is read where the result lies, which must not be beyond the edge."""
+    text = MATMUL.replace("y: float32[M, N] out)", "m: float32[M, N] in, y: float32[M, N] out)")
+    text = text.replace("%x = load", "%m = load m[i, j] : float32  %xm = load")
+    text = text.replace("%new =", "%x = mul(%xm, %m) : float32  %new =")
+    kernel = parse_kernel(text.replace("M", "35").replace("K", "19").replace("N", "50"))
+    arrays = buffer_values(kernel)
+    scheduled = schedule_gpu(kernel, replace(BACKEND.target(), cores=cores))
+    assert_same_bits(on_device(scheduled, arrays), expected(kernel, arrays), "the device")
 
 
 def test_long_sums_in_blocks() -> None:
@@ -196,6 +280,22 @@ GROUPS = {
         barrier
         %b = load t[2] : float32
         for j < 4 item { store y[g, j] = %b } } }""",
+    "registers of which each item has a part": """kernel k(x: float32[2, 4, 3] in,
+                                                       y: float32[2, 4, 3] out) {
+      for g < 2 group {
+        scratch t : float32[4, 3] register
+        for i < 4 item { for u < 3 unrolled { %a = load x[g, i, u] : float32  store t[i, u] = %a } }
+        for j < 4 item { for v < 3 unrolled {
+          %b = load t[j, -1*v + 2] : float32  store y[g, j, v] = %b } } } }""",
+    "registers that two nests part differently": """kernel k(x: float32[4, 4, 2] in,
+                                                         y: float32[4, 4, 2] out) {
+      for g < 1 group {
+        scratch t : float32[4, 4, 2] register
+        for i < 4 item { for j < 4 item { for u < 2 unrolled {
+          %a = load x[i, j, u] : float32  store t[i, j, u] = %a } } }
+        barrier
+        for k < 4 item { for l < 4 item { for m < 2 item {
+          %b = load t[k, l, m] : float32  store y[k, l, m] = %b } } } } }""",
     "more items than a group has": """kernel k(x: float32[2, 700] in, y: float32[2, 700] out) {
       for g < 2 group {
         scratch t : float32[700] local

@@ -261,6 +261,20 @@ def test_too_much_memory_is_refused() -> None:
         compiled([x], [huge])
 
 
+def test_all_that_a_program_holds_is_counted() -> None:
+    """Buffers that fit one by one may not fit together."""
+    x, state = leaf(100), VariableState(tensor_type((100,)), np.zeros(100, np.float32))
+    table = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    total = ops.add(ops.add(x, constant(table)), ops.variable(state=state))
+    plan = plan_of(Graph([x], [total]))
+    device = lesser_device(True, True)
+    device.memory_bytes = 4 * 400  # the input, the output, the constant, the variable
+    assert OpenCLExecutable(plan, device).run([np.zeros(100, np.float32)])[0].shape == (100,)
+    device.memory_bytes -= 1
+    with pytest.raises(BackendError, match="needs 1600 bytes of memory, and the device has 1599"):
+        OpenCLExecutable(plan, device)
+
+
 def test_too_many_buffers_are_refused() -> None:
     xs = [leaf(3) for _ in range(2)]
     device = lesser_device(True, True)

@@ -1,0 +1,237 @@
+"""Long programs poll: handlers of signals run, a call that stops changes no variable, bits stay."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc
+from graphc.api import Settings, compile_graph
+from graphc.backends.llvm import polling, work
+from graphc.kernel_text import parse_kernel
+from graphc.passes import Options
+from tests.backends.llvm.harness import check
+from tests.backends.llvm.test_threads import MIXED, arrays
+from tests.random_graphs import random_graph
+
+SETTINGS = Settings("llvm", Options())
+Array = np.ndarray[Any, Any]
+
+
+def poll_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "STEPS_PER_THREAD", 1)
+    monkeypatch.setattr(polling, "STEPS_PER_POLL", 7)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_loops_cut_into_chunks_give_the_same_bits(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll_everywhere(monkeypatch)
+    # of variables written by the first launch there would be no polls
+    check(MIXED.replace("inout", "out"), {"x": arrays()["x"]}, cores=cores)
+
+
+@pytest.mark.parametrize("first", range(0, 100, 20))
+def test_random_programs_that_poll_give_the_same_bits(
+    first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAPHC_NUM_THREADS", "3")
+    for seed in range(first, first + 20):
+        sample = random_graph(seed)
+        plain = compile_graph(sample.graph, SETTINGS)(*sample.arguments)
+        with monkeypatch.context() as patch:
+            poll_everywhere(patch)
+            polled = compile_graph(sample.graph, SETTINGS)
+        given = polled(*sample.arguments)
+        assert [a.tobytes() for a in given] == [a.tobytes() for a in plain], seed
+
+
+def test_short_programs_do_not_poll() -> None:
+    x = graphc.input((1000,))
+    assert polling.POLL not in graphc.compile([x.sum()]).text("llvm")
+
+
+def test_a_barrier_kernel_that_loads_outside_of_loops_is_not_skipped() -> None:
+    text = """kernel looked_up(x: int64[4] in, t: float32[4] in, y: float32[4] out) {
+      for i < 4 parallel { %a = load t[i] : float32 store y[i] = %a }
+      barrier
+      %i = load x[0] : int64
+      for j < 4 parallel { %b = load t[j] : float32 store y[j] = %b } }"""
+    assert not polling._may_skip(parse_kernel(text))
+    assert polling._may_skip(parse_kernel(text.replace("barrier", "")))
+    assert polling._may_skip(parse_kernel(MIXED))
+
+
+def test_what_comes_before_the_first_write_is_counted() -> None:
+    x, step = graphc.input((2000, 1000), name="x"), graphc.Variable(np.zeros((2000, 1000)))
+
+    @graphc.compile
+    def write_first(x: Any) -> Any:
+        step.assign(step + 1.0)
+        return x
+
+    plan = write_first.program(np.zeros(3)).stages.plan
+    assert plan is not None and polling.first_write(plan.launches) < len(plan.launches)
+    pure = graphc.compile([graphc.exp(x).sum(), x * 2]).stages.plan
+    assert pure is not None and polling.first_write(pure.launches) == len(pure.launches)
+    assert polling.is_polled(pure.launches)
+
+
+class Stop(Exception):
+    """Raised by the handler of the timer."""
+
+
+@pytest.fixture
+def timer() -> Iterator[None]:
+    """Let a timer raise Stop while a test is inside `interrupted`."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise Stop
+
+    old = signal.signal(signal.SIGALRM, handle)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, old)
+
+
+def stop_call(call: Any, *arguments: Any) -> bool:
+    """Start the timer and call; return whether the call was stopped."""
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        call(*arguments)
+    except Stop:
+        return True
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return False
+
+
+def long_chain(x: Any) -> Any:
+    for _ in range(60):
+        x = graphc.tanh(x @ x)
+    return x
+
+
+def start_values() -> Array:
+    return np.random.default_rng(0).standard_normal((700, 700), np.float32)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_handler_stops_a_long_call_and_the_next_one_is_right(timer: None, threads: int) -> None:
+    done = graphc.Variable(np.float32(0))
+
+    @graphc.compile
+    def call(x: Any) -> Any:
+        y = long_chain(x)
+        done.assign(done + 1.0 + 0.0 * y[0, 0])
+        return y
+
+    x = start_values()
+    wanted = call(x)
+    with graphc.threads(threads):
+        for _ in range(3):
+            before = done.value
+            assert stop_call(call, x)
+            assert done.value == before  # it did not come to the end
+        assert (call(x) == wanted).all()
+
+
+def test_native_calls_stop_too(timer: None) -> None:
+    x = start_values()
+    program = graphc.compile(long_chain).program(x)
+    wanted = program(x)[0]
+    for _ in range(4):
+        program(x)
+    assert program.call_natively(x) is not None
+    for _ in range(5):
+        assert stop_call(program, x)
+        assert (program(x)[0] == wanted).all()
+
+
+def test_a_handler_that_does_not_raise_runs_while_the_call_goes_on() -> None:
+    seen: list[int] = []
+    old = signal.signal(signal.SIGALRM, lambda number, frame: seen.append(len(seen)))
+    x = start_values()
+    call = graphc.compile(long_chain)
+    wanted = call(x)
+    during: list[int] = []
+
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        given = call(x)
+        during.append(len(seen))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert (given == wanted).all() and during[0] >= 2  # one could have waited for the end
+
+
+def test_other_threads_are_left_alone(timer: None) -> None:
+    x, results = start_values(), []
+    call = graphc.compile(long_chain)
+    wanted = call(x)
+    worker = threading.Thread(target=lambda: results.append(call(x)))
+    worker.start()
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    with pytest.raises(Stop):
+        time.sleep(10)
+    worker.join()
+    assert (results[0] == wanted).all()
+
+
+def test_a_call_is_not_stopped_once_it_writes_variables(timer: None) -> None:
+    count = graphc.Variable(np.float32(0))
+    weights = graphc.Variable(start_values())
+
+    @graphc.compile
+    def step(x: Any) -> Any:
+        count.assign(count + 1.0)
+        y = long_chain(x + weights)
+        weights.assign(y)
+        return y
+
+    x = np.zeros((700, 700), np.float32)
+    twin = weights.value
+    for number in range(1, 4):
+        stop_call(step, x)
+        assert count.value in (number - 1, number)
+        if count.value == number - 1:  # stopped in front of the first write
+            count.assign(np.float32(number))
+            assert (weights.value == twin).all()
+        else:
+            assert (weights.value != twin).any()
+        twin = weights.value
+
+
+def test_a_stopped_call_reads_no_index_that_was_not_computed(timer: None) -> None:
+    """Indices come from kernels that are left half done; the memory they lie in holds garbage."""
+
+    def gathers(x: Any, table: Any) -> Any:
+        for _ in range(400):
+            x = graphc.take(table, graphc.argmax(x * x, axis=1), axis=0)
+        return x
+
+    random = np.random.default_rng(1)
+    x, table = random.standard_normal((2, 700, 700), np.float32)
+    call = graphc.compile(gathers)
+    wanted = call(x, table)
+    with graphc.threads(2):
+        for _ in range(5):
+            stop_call(call, x, table)
+            assert (call(x, table) == wanted).all()
+
+
+def test_plans_of_one_core_poll_too(monkeypatch: pytest.MonkeyPatch, timer: None) -> None:
+    monkeypatch.setenv("GRAPHC_NUM_THREADS", "1")
+    x = start_values()
+    call = graphc.compile(long_chain)
+    call(x)
+    assert stop_call(call, x)
