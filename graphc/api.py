@@ -41,6 +41,7 @@ from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
+from graphc.passes.round_operands import PRECISIONS, round_operands
 from graphc.plan import Plan
 from graphc.plan_record import leaves_of
 from graphc.process_lock import Rank, process_lock
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from graphc.tune import Tuner
 
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
 # One lock for all compilations: LLVM serialises them anyway.
 COMPILE_LOCK = process_lock(Rank.COMPILATION)
@@ -234,6 +236,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     donate: Tensor | Sequence[Tensor] = (),
     tune: bool = False,
     name: str = "main",
@@ -247,6 +250,7 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     donate: str | Sequence[str] = (),
     tune: bool = False,
 ) -> CompiledFunction[Parameters, Result]: ...
@@ -258,18 +262,20 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     donate: str | Sequence[str] = (),
     tune: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
-def compile(
+def compile(  # noqa: PLR0913  # here users say all that there is to say of compiling
     target: Any = None,
     *,
     inputs: Tensor | Sequence[Tensor] | None = None,
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     donate: Any = (),
     tune: bool = False,
     name: str = "main",
@@ -282,6 +288,8 @@ def compile(
     backend      "llvm" (native code), "opencl" (a GPU) or "reference" (NumPy, node by node)
     optimise     False: no graph passes and a kernel for each node; the results have the same bits
     reassociate  True: allow rewriting that holds in real arithmetic only
+    precision    "bfloat16": sums of products of float32 (matmul, einsum, …) round their factors to
+                 bfloat16 and add in float32, which CPUs with such instructions do faster
     donate       arguments whose memory may be used for outputs of the same size and dtype: names of
                  a function's parameters (all arrays in them), or inputs of a graph. An array that
                  is passed for one holds an output or anything else after the call, also if that
@@ -306,7 +314,11 @@ def compile(
             f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
         )
     _check_tune(tune, backend)
-    options = Options(optimise=optimise, reassociate=reassociate)
+    if precision not in PRECISIONS:
+        raise GraphcValueError(
+            f"there is no precision {precision!r}", hint="choose one of " + ", ".join(PRECISIONS)
+        )
+    options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
     if isinstance(target, Tensor | list | tuple):
         graph = _graph_of(target, inputs, name)
         options = replace(options, donated=_donated_inputs(donate, graph))
@@ -396,8 +408,9 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     if settings.backend == "reference":
         from graphc.backends.reference import ReferenceExecutable  # rarely used
 
-        made = Made(graph)
-        return Program(ReferenceExecutable(graph), Stages(graph, lambda: made), settings.backend)
+        meant = round_operands(graph, settings.options.precision)
+        made = Made(meant)
+        return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
     backend = _backend(settings.backend)
     if not backend.takes_donations:
         options = replace(settings.options, donated=frozenset())

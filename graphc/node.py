@@ -111,6 +111,8 @@ def make_node(op: Op, inputs: Sequence[Node], attributes: Mapping[str, Any]) -> 
 
     Raises what the op's type rule raises, completed with the operands and the user's line.
     """
+    if op.defaults:
+        attributes = {**op.defaults, **attributes}
     if attributes.keys() != op.attribute_names:
         raise InternalError(f"{op.name} takes the attributes {op.attributes}, not {[*attributes]}")
     inputs = tuple(inputs)

@@ -2,8 +2,9 @@
 
 A pass is a pure function in a file named after what it does. Here each is one line of `PIPELINE`,
 with its kind and the reason for its place. `exact` passes change no bit of any result;
-`reassociating` ones hold in real arithmetic only and run when the user allows it. A `Compilation`
-carries what is known so far from pass to pass; nothing else is passed along.
+`reassociating` ones hold in real arithmetic only and run when the user allows it; `rounding` ones
+round to fewer bits where the user asked for that, in graphs that are not optimised too. A
+`Compilation` carries what is known so far from pass to pass; nothing else is passed along.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.lower import Lowered, lower
 from graphc.passes.pack_constants import pack_constants
 from graphc.passes.plan_memory import plan_memory
+from graphc.passes.round_operands import round_operands
 from graphc.passes.schedule import schedule
 from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
@@ -39,6 +41,7 @@ class Options:
 
     optimise: bool = True
     reassociate: bool = False
+    precision: str = "float32"  # in which products of float32 contractions are formed
     donated: frozenset[int] = frozenset()
 
 
@@ -68,7 +71,7 @@ class Pass:
 
     name: str
     run: Callable[[Compilation], Compilation]
-    kind: Literal["exact", "reassociating"]
+    kind: Literal["exact", "reassociating", "rounding"]
     reason: str
 
 
@@ -84,6 +87,10 @@ def _reassociate(state: Compilation) -> Compilation:
     if not (state.options.optimise and state.options.reassociate):
         return state
     return replace(state, graph=simplify(state.graph, reassociate=True))
+
+
+def _round(state: Compilation) -> Compilation:
+    return replace(state, graph=round_operands(state.graph, state.options.precision))
 
 
 def _pack(state: Compilation) -> Compilation:
@@ -125,6 +132,7 @@ def _plan_memory(state: Compilation) -> Compilation:
 
 # fmt: off
 PIPELINE: tuple[Pass, ...] = (
+    Pass("round_operands", _round,       "rounding", "first, so that constants fold"),
     Pass("fold_constants", _fold,        "exact", "rules match the numbers it makes"),
     Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
     Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),

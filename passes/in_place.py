@@ -48,7 +48,10 @@ def _accesses(kernel: Kernel) -> dict[str, _Accesses]:
             if isinstance(statement, Load | Store) and statement.buffer in shapes:
                 place = linearise(statement.indices, shapes[statement.buffer])
                 is_store = isinstance(statement, Store)
-                found[statement.buffer].append((is_store, number, position, place))
+                count = 1 if isinstance(statement, Store) else statement.count
+                found[statement.buffer] += [
+                    (is_store, number, position, place + n) for n in range(count)
+                ]
     return found
 
 

@@ -19,6 +19,7 @@ from math import prod
 
 from graphc.index import LoopVariable
 from graphc.kernel import Guard, Kernel, Load, Loop, LoopKind, Statement, Store, statements
+from graphc.passes.join_words import join_words
 from graphc.passes.loop_analysis import (
     Shapes,
     accesses,
@@ -70,7 +71,7 @@ def schedule(kernel: Kernel, target: Target, choices: ScheduleChoices = MODEL) -
     """
     scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel), choices)
     body: list[Statement] = []
-    for statement in kernel.body:
+    for statement in join_words(kernel.body, scheduler.shapes):
         if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
             body.extend(scheduler.top_nest(statement))
         else:

@@ -14,6 +14,7 @@ from graphc.index import LoopVariable, as_index
 from graphc.kernel import (
     Barrier,
     Guard,
+    Let,
     Load,
     Loop,
     Scope,
@@ -86,7 +87,7 @@ class TileModel:
         if self.choices.tile_rows is None:
             most = self.most_rows(columns, body)
             return extent if extent <= most else _even_part(extent, most)
-        longest = max(count(s.body) for s in _innermost(body))
+        longest = max(count(s.body) - 2 * _pairs(s.body) for s in _innermost(body))
         return max(1, min(self.choices.tile_rows, extent, MOST_STATEMENTS // longest))
 
     def most_rows(self, columns: Columns, body: Body) -> int:
@@ -94,7 +95,7 @@ class TileModel:
         vectors = max(1, columns.lane.extent // lanes)
         arrays = max(1, sum(isinstance(s, Scratch) for s in body))
         fitting = (self.target.vector_registers - vectors - 2) // (vectors * arrays)
-        longest = max(count(s.body) for s in _innermost(body))
+        longest = max(count(s.body) - 2 * _pairs(s.body) for s in _innermost(body))
         return max(2, min(MOST_ROWS, fitting, MOST_STATEMENTS // longest))
 
     def panels_together(
@@ -245,6 +246,11 @@ class TileModel:
                 if extent > lines:
                     near = min(near, max(1, lines // 2))  # beside the lines of the columns
         return near
+
+
+def _pairs(body: Body) -> int:
+    """Return how many pairs are made of loads, which are mostly copied as words before."""
+    return sum(isinstance(s, Let) and s.op == "pair" for s in body)
 
 
 def _innermost(body: Body) -> list[Loop]:

@@ -260,6 +260,8 @@ class _Emitter:
 
     def _load(self, statement: Load) -> None:
         place = self._place(statement.buffer, statement.indices, statement)
+        if statement.count > 1:
+            place = memory.as_word(place, statement.result.dtype, statement.count)
         value = self._transposed(statement, place) or memory.load(self.environment, place)
         self.environment.values[statement.result.name] = value
 

@@ -59,6 +59,9 @@ class Machine:
         return Features(
             fma=not is_x86 or "fma" in self.features,
             half="f16c" in self.features,
+            dot_bfloat16=is_x86 and {"avx512bf16", "avx512vl"} <= self.features,
+            dot_int8=is_x86 and {"avx512vnni", "avx512vl"} <= self.features,
+            multiply_add=self.vector_bytes if is_x86 else 0,
             fence="call void @llvm.x86.sse.sfence()" if is_x86 else "",
         )
 

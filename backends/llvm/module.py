@@ -18,13 +18,21 @@ from graphc.dtypes import DType
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What code generation must know of the CPU: fused multiply-add? conversions of half?
+    """What code generation must know of the CPU.
 
-    `fence` is the instruction after which stores past the caches are in order, empty for none.
+    fma            has fused multiply-add
+    half           converts float16
+    dot_bfloat16   adds products of pairs of bfloat16, in vectors of 4, 8 and 16 sums
+    dot_int8       adds products of four bytes, in such vectors
+    multiply_add   adds the products of a pair of int16, in vectors of this many bytes at most
+    fence          the instruction after which stores past the caches are in order; empty for none
     """
 
     fma: bool
     half: bool
+    dot_bfloat16: bool = False
+    dot_int8: bool = False
+    multiply_add: int = 0
     fence: str = ""
 
 
