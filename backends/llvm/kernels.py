@@ -202,8 +202,9 @@ class _Emitter:
             self._iterations(loop, *limits, maybe_empty=False)
 
     def _iterations(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
+        hint = _word(loop.variable.name)
         with (
-            self.writer.loop(begin, end, _hint(loop), maybe_empty=maybe_empty) as variable,
+            self.writer.loop(begin, end, hint, maybe_empty=maybe_empty) as variable,
             self._inside(loop.variable, variable),
         ):
             self._block(loop.body)
@@ -428,15 +429,12 @@ class _Emitter:
 
 
 def _storage(buffer: Buffer, facts: BufferFacts, number: int) -> Storage:
-    safe = "".join(c if c.isalnum() else "_" for c in buffer.name)
-    is_read_only = buffer.access is Access.IN
-    return Storage(
-        f"%{safe}.b{number}", buffer.type, is_read_only=is_read_only, alignment=facts.alignment
-    )
+    address, is_read = f"%{_word(buffer.name)}.b{number}", buffer.access is Access.IN
+    return Storage(address, buffer.type, is_read_only=is_read, alignment=facts.alignment)
 
 
-def _hint(loop: Loop) -> str:
-    return "".join(c if c.isalnum() else "_" for c in loop.variable.name)
+def _word(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
 
 
 _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
