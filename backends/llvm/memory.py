@@ -131,7 +131,8 @@ def stride_of(environment: Environment, place: Place) -> int | None:
     return stride
 
 
-def _alignment(place: Place) -> int:
+def alignment_of(place: Place) -> int:
+    """Return to how many bytes the elements of the array are aligned."""
     return place.storage.unit or place.dtype.itemsize
 
 
@@ -218,7 +219,7 @@ def _read(environment: Environment, place: Place, address: str, lanes: int) -> s
     if place.condition and lanes > 1:
         address = _choose(environment.writer, place.condition, address)
     element = spelling.memory(place.dtype, lanes)
-    text = f"load {element}, ptr {address}, align {_alignment(place)}"
+    text = f"load {element}, ptr {address}, align {alignment_of(place)}"
     if place.storage.is_read_only:
         return environment.writer.pure(text, within=place.within)
     return environment.writer.emit(text)
@@ -230,7 +231,7 @@ def _read_masked(environment: Environment, place: Place, address: str, mask: str
     type_ = spelling.vector(element, lanes)
     return environment.writer.emit(
         f"call {type_} @llvm.masked.load.{spelling.suffix(element, lanes)}.p0("
-        f"ptr align {_alignment(place)} {address}, <{lanes} x i1> {mask}, "
+        f"ptr align {alignment_of(place)} {address}, <{lanes} x i1> {mask}, "
         f"{type_} zeroinitializer)"
     )
 
@@ -310,7 +311,7 @@ def _store_vector(
     environment: Environment, place: Place, address: str, text: str, mask: str
 ) -> None:
     writer, lanes = environment.writer, environment.lanes
-    element, alignment = spelling.memory(place.dtype), _alignment(place)
+    element, alignment = spelling.memory(place.dtype), alignment_of(place)
     type_ = spelling.vector(element, lanes)
     if mask and not (place.storage.is_private and place.is_inside):
         writer.line(
@@ -343,7 +344,7 @@ def _store_scalar(environment: Environment, place: Place, value: Operand) -> Non
     text = helpers.to_memory(writer, place.dtype, 1, text)
     element = spelling.memory(place.dtype)
     address = address_of(environment, place)
-    writer.line(f"store {element} {text}, ptr {address}, align {_alignment(place)}")
+    writer.line(f"store {element} {text}, ptr {address}, align {alignment_of(place)}")
 
 
 def _one_lane(environment: Environment, place: Place, value: Operand) -> str:
@@ -365,6 +366,6 @@ def _scatter(environment: Environment, place: Place, text: str) -> None:
     mask = _full_mask(writer, place, lanes) or spelling.splat("i1", "true", lanes)
     writer.line(
         f"call void @llvm.masked.scatter.{spelling.suffix(element, lanes)}.v{lanes}p0("
-        f"<{lanes} x {element}> {text}, <{lanes} x ptr> align {_alignment(place)} "
+        f"<{lanes} x {element}> {text}, <{lanes} x ptr> align {alignment_of(place)} "
         f"{addresses}, <{lanes} x i1> {mask})"
     )
