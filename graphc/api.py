@@ -11,32 +11,45 @@ alone knows frontend, passes and backends; it gives the frontend its differentia
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
+import sys
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
+import ml_dtypes
 import numpy as np
 
+from graphc.backends import llvm  # which loads LLVM's library when something is compiled
+from graphc.collection import paused_collection
+from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.executable import Backend, Executable
+from graphc.executable import Backend, Executable, Remembers, Tunable
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
-from graphc.graph_verifier import verify
+from graphc.graph_digest import digest
+from graphc.graph_verifier import verify, verify_assignments
 from graphc.lazy import LazyProperty
 from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
 from graphc.passes.round_operands import PRECISIONS, round_operands
+from graphc.plan import Plan
+from graphc.plan_record import leaves_of
 from graphc.process_lock import Rank, process_lock
-from graphc.program import Program, Stages
+from graphc.program import Made, Program, Stages
+from graphc.target import Target
+
+if TYPE_CHECKING:
+    from graphc.tune import Tuner
 
 BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
@@ -57,6 +70,7 @@ class Settings:
     backend: BackendName
     options: Options
     donated: tuple[str, ...] = ()  # parameters of a function
+    tune: bool = False
 
     def for_inputs(self, inputs: Sequence[Node]) -> Settings:
         """Return the settings for a graph of such inputs, named after parameters."""
@@ -161,7 +175,7 @@ class CompiledFunction(Generic[Parameters, Result]):
         found = self._known.get(key)
         if found is not None:
             return found
-        with COMPILE_LOCK:  # two threads with the same new types compile once
+        with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
             if key not in self._known:
                 traced = trace(self._function, arguments, keywords)
                 settings = self._settings.for_inputs(traced.inputs)
@@ -224,6 +238,7 @@ def compile(
     reassociate: bool = False,
     precision: Precision = "float32",
     donate: Tensor | Sequence[Tensor] = (),
+    tune: bool = False,
     name: str = "main",
 ) -> Program: ...
 
@@ -237,6 +252,7 @@ def compile(
     reassociate: bool = False,
     precision: Precision = "float32",
     donate: str | Sequence[str] = (),
+    tune: bool = False,
 ) -> CompiledFunction[Parameters, Result]: ...
 
 
@@ -248,10 +264,11 @@ def compile(
     reassociate: bool = False,
     precision: Precision = "float32",
     donate: str | Sequence[str] = (),
+    tune: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
-def compile(
+def compile(  # noqa: PLR0913  # here users say all that there is to say of compiling
     target: Any = None,
     *,
     inputs: Tensor | Sequence[Tensor] | None = None,
@@ -260,6 +277,7 @@ def compile(
     reassociate: bool = False,
     precision: Precision = "float32",
     donate: Any = (),
+    tune: bool = False,
     name: str = "main",
 ) -> Any:
     """Compile a graph or a function; without a target, return a decorator.
@@ -278,6 +296,10 @@ def compile(
                  raises, and shares its memory with the output: use what the call returns. A copy is
                  used where the array is read-only, not dense, or shares memory with another
                  argument. Only "llvm" makes use of it.
+    tune         True: measure different schedules of each kernel on this machine, for about ten
+                 seconds each, and take the fastest; the results have the same bits. What was found
+                 is kept on disk, and measured by no later compilation with `tune=True`; one without
+                 does not look for it. `program.explain()` tells what was found. Only "llvm".
 
     Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
     backend cannot work on this machine.
@@ -291,6 +313,7 @@ def compile(
         raise GraphcValueError(
             f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
         )
+    _check_tune(tune, backend)
     if precision not in PRECISIONS:
         raise GraphcValueError(
             f"there is no precision {precision!r}", hint="choose one of " + ", ".join(PRECISIONS)
@@ -299,10 +322,11 @@ def compile(
     if isinstance(target, Tensor | list | tuple):
         graph = _graph_of(target, inputs, name)
         options = replace(options, donated=_donated_inputs(donate, graph))
-        return compile_graph(graph, Settings(backend, options))
+        return compile_graph(graph, Settings(backend, options, tune=tune))
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    settings = Settings(backend, options, (donate,) if isinstance(donate, str) else tuple(donate))
+    donated = (donate,) if isinstance(donate, str) else tuple(donate)
+    settings = Settings(backend, options, donated, tune)
     if target is None:
         return lambda function: _compiled_function(function, settings)
     return _compiled_function(target, settings)
@@ -329,6 +353,16 @@ def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
                 hint="donate= takes tensors among inputs=",
             )
     return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
+
+
+def _check_tune(tune: Any, backend: str) -> None:
+    if not isinstance(tune, bool):
+        raise GraphcTypeError(f"tune= is True or False, not {tune!r}")
+    if tune and backend != "llvm":
+        raise GraphcValueError(
+            f"the {backend} backend has no schedules to choose from",
+            hint='leave tune=True out, or compile with backend="llvm"',
+        )
 
 
 def _function(target: Any) -> Callable[..., Any]:
@@ -364,30 +398,106 @@ def _graph_of(
 
 def compile_graph(graph: Graph, settings: Settings) -> Program:
     """Return `graph` as a program."""
-    with COMPILE_LOCK:
+    with COMPILE_LOCK, paused_collection():
         return _compile_graph(graph, settings)
 
 
 def _compile_graph(graph: Graph, settings: Settings) -> Program:
-    verify(graph)
+    observer = Observer(graph)
+    verify(graph) if observer.verifies else verify_assignments(graph)
     if settings.backend == "reference":
         from graphc.backends.reference import ReferenceExecutable  # rarely used
 
         meant = round_operands(graph, settings.options.precision)
-        return Program(ReferenceExecutable(meant), Stages(graph, meant), settings.backend)
-    backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
-    observer = Observer(graph)
-    options = settings.options
+        made = Made(meant)
+        return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
+    backend = _backend(settings.backend)
     if not backend.takes_donations:
-        options = replace(options, donated=frozenset())
-    state = Compilation(graph, backend.target(), options)
-    state = run_pipeline(state, observer.after)
-    assert state.plan is not None
+        options = replace(settings.options, donated=frozenset())
+        settings = replace(settings, options=options)
+    target, key = backend.target(), None
+    is_new = settings.tune or observer.is_watching  # made anew, whatever is kept
+    if isinstance(backend, Remembers) and backend.remembers() and not is_new:
+        key = _key(graph, target, settings)
+        recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
+        if recalled is not None:
+            return recalled
+    tuner = _tuner(backend, target) if settings.tune else None
+    made = _run_passes(graph, target, settings.options, observer, tuner)
+    plan = made.plan
+    assert plan is not None
     start = time.perf_counter()
-    executable: Executable = backend.compile(state.plan)
+    executable: Executable = backend.compile(plan)
+    if key is not None and isinstance(backend, Remembers):
+        backend.remember(key, executable, leaves_of(graph))
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
-    stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds)
+    stages = Stages(graph, lambda: made, observer.seconds)
     return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _backend(name: str) -> Backend:
+    module = llvm if name == "llvm" else importlib.import_module(f"graphc.backends.{name}")
+    backend: Backend = module.BACKEND
+    return backend
+
+
+def _run_passes(
+    graph: Graph,
+    target: Target,
+    options: Options,
+    observer: Observer,
+    tuner: Tuner | None = None,
+) -> Made:
+    state = Compilation(graph, target, options)
+    if tuner is not None:
+        state = replace(state, choose=tuner)
+    state = run_pipeline(state, observer.after)
+    tuned = {} if tuner is None else tuner.found
+    return Made(state.graph, state.grouping, state.plan, tuned)
+
+
+def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
+    """Return the digest of all that a program depends on, or None where that cannot be told."""
+    compiler, content = compiler_digest(), digest(graph)
+    if compiler is None or content is None:
+        return None
+    versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
+    parts = repr((settings, target, versions)).encode()
+    return hashlib.sha256(b"".join([b"program ", compiler, content, parts])).digest()
+
+
+def _recall(
+    key: bytes,
+    graph: Graph,
+    target: Target,
+    settings: Settings,
+    backend: Remembers,
+    observer: Observer,
+) -> Program | None:
+    """Return the program that is kept on disk under `key`; its stages are made when asked for."""
+    start = time.perf_counter()
+    stages = Stages(
+        graph,
+        lambda: _run_passes(graph, target, settings.options, Observer(graph)),
+        observer.seconds,
+    )
+
+    def plan() -> Plan:
+        assert stages.plan is not None
+        return stages.plan
+
+    executable = backend.recall(key, leaves_of(graph), target, plan)
+    if executable is None:
+        return None
+    observer.recalled(time.perf_counter() - start)
+    return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _tuner(backend: Backend, target: Target) -> Tuner:
+    from graphc.tune import Tuner  # rarely used
+
+    assert isinstance(backend, Tunable)  # others are refused with the arguments
+    return Tuner(backend, target)
 
 
 def evaluate(*tensors: Tensor) -> Any:

@@ -9,13 +9,14 @@ round to fewer bits where the user asked for that, in graphs that are not optimi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from graphc.graph import Graph
 from graphc.group import Grouping
+from graphc.kernel import Kernel
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import Lowered, lower
@@ -27,6 +28,7 @@ from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
 from graphc.passes.split_reductions import split_reductions
 from graphc.plan import Plan
+from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 
 
@@ -43,13 +45,21 @@ class Options:
     donated: frozenset[int] = frozenset()
 
 
+def _choose_nothing(_: Lowered) -> Mapping[Kernel, ScheduleChoices]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Compilation:
-    """A program on its way: the graph as it stands, and what later passes made of it."""
+    """A program on its way: the graph as it stands, and what later passes made of it.
+
+    `choose` names the schedules of lowered kernels that are not left to the cost model.
+    """
 
     graph: Graph
     target: Target
     options: Options = Options()
+    choose: Callable[[Lowered], Mapping[Kernel, ScheduleChoices]] = _choose_nothing
     grouping: Grouping | None = None
     lowered: Lowered | None = None
     plan: Plan | None = None
@@ -103,9 +113,12 @@ def _lower(state: Compilation) -> Compilation:
 
 def _schedule(state: Compilation) -> Compilation:
     assert state.lowered is not None
-    scheduler = schedule_gpu if state.target.kind == "gpu" else schedule
     kernels = dict.fromkeys(call.kernel for call in state.lowered.calls)
-    scheduled = {kernel: scheduler(kernel, state.target) for kernel in kernels}
+    if state.target.kind == "gpu":
+        scheduled = {kernel: schedule_gpu(kernel, state.target) for kernel in kernels}
+    else:
+        chosen = state.choose(state.lowered)
+        scheduled = {k: schedule(k, state.target, chosen.get(k, MODEL)) for k in kernels}
     calls = tuple(replace(call, kernel=scheduled[call.kernel]) for call in state.lowered.calls)
     return replace(state, lowered=replace(state.lowered, calls=calls))
 

@@ -9,6 +9,7 @@ bit of any result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -33,10 +34,14 @@ from graphc.passes.join_words import replace_values
 from graphc.passes.loop_analysis import Shapes, nest, offset_of
 from graphc.passes.rewrite_statements import Body, Names, copy, substitute
 from graphc.passes.transform_loops import over
+from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
 REUSED = 4  # row tiles that share a panel of adjacent elements before copying it pays
+REUSED_NEAR = 24  # the same where those that stay near are read from the second-level cache
+LINE = 64  # bytes of a cache line
+CACHE_WAYS = (4096, 65536)  # bytes after which addresses meet the same set of a cache, as usual
 COPIED_TOGETHER = 8  # columns of a panel that are copied in one go
 
 
@@ -95,8 +100,11 @@ class Column:
 class Packer:
     """Copies panels for one kernel."""
 
-    def __init__(self, names: Names, shapes: Shapes, target: Target) -> None:
-        self.names, self.shapes = names, shapes
+    def __init__(
+        self, names: Names, shapes: Shapes, target: Target, choices: ScheduleChoices = MODEL
+    ) -> None:
+        self.names, self.shapes, self.choices = names, shapes, choices
+        self.cache_bytes = target.cache_bytes
         self.most_bytes = target.cache_bytes[1] // 2  # of the cache scratch of a kernel
 
     def offset(self, load: Load) -> Index:
@@ -186,7 +194,7 @@ class Packer:
         copies: list[Statement] = []
         packed: dict[str, Load] = {}
         for column in self.columns(body):
-            if not all(self.is_worth_copying(load, columns, rows, body) for load in column.loads):
+            if not all(self.may_copy(load, columns, rows, body) for load in column.loads):
                 continue
             offsets = [self.offset(load) for load in column.loads]
             if not column.pairs and self.is_panel(column.loops, offsets[0], lane):
@@ -195,7 +203,11 @@ class Packer:
             moving = (*columns.place[:-1], *serial, lane)
             type_ = TensorType(tuple(v.extent for v in moving), column.result.dtype)
             adjacent = all(o.stride(lane) == 1 for o in offsets)
-            if type_.nbytes > budget or (adjacent and tiles < REUSED):
+            worth = all(
+                self.is_worth_copying(load, column.loops, offset, lane.extent, tiles)
+                for load, offset in zip(column.loads, offsets, strict=True)
+            )
+            if type_.nbytes > budget or (adjacent and not worth):
                 continue
             budget -= type_.nbytes
             panel = Scratch(self.names.fresh("panel"), type_, Scope.CACHE)
@@ -204,14 +216,35 @@ class Packer:
             packed[column.result.name] = Load(column.result, panel.name, place)
         return tuple(copies), replace_values(body, packed) if packed else body
 
-    def is_worth_copying(
-        self, load: Load, columns: Columns, rows: LoopVariable, body: Body
-    ) -> bool:
+    def may_copy(self, load: Load, columns: Columns, rows: LoopVariable, body: Body) -> bool:
         """Return whether `load` moves along the lanes and may be copied before the rows."""
         offset, plain = self.offset(load), replace(load, where=None)
         if columns.lane not in offset.variables or not self.can_pack(plain, offset, rows, body):
             return False
         return load.where is None or self.is_column_predicate(load.where, body)
+
+    def is_worth_copying(
+        self, load: Load, loops: list[LoopVariable], offset: Index, columns: int, tiles: int
+    ) -> bool:
+        """Return whether adjacent columns that so many tiles of rows read are worth a copy.
+
+        Where they lie, the steps from one row of them to the next may meet few of the sets of a
+        cache, of which the rest is of no use then, and fill lines only in part.
+        """
+        if self.choices.copies is not None:
+            return self.choices.copies > 0
+        itemsize, nbytes = load.result.dtype.itemsize, panel_bytes(loops, offset, columns, load)
+        steps, row = [offset.stride(v) for v in _moving(loops, offset)], columns * itemsize
+        if None in steps or row < LINE:
+            return tiles >= REUSED
+        gaps = [abs(step or 0) * itemsize for step in steps]
+        useful = [
+            size * row // max(row, math.gcd(way, *gaps))
+            for size, way in zip(self.cache_bytes, CACHE_WAYS, strict=False)
+        ]
+        if nbytes <= useful[0]:
+            return False
+        return tiles >= (REUSED_NEAR if nbytes <= useful[1] else REUSED)
 
     @staticmethod
     def is_column_predicate(where: Value, body: Body) -> bool:

@@ -25,6 +25,8 @@ FACADE = (
     "graphc.observer",
     "graphc.program",
     "graphc.program_profile",
+    "graphc.progress",
+    "graphc.tune",
 )
 ANYWHERE = {"numpy", "ml_dtypes"}
 ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}
