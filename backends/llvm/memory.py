@@ -19,6 +19,7 @@ from graphc.backends.llvm.operations import Operand, spread
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType, bool_
 from graphc.index import Index, linearise
+from graphc.kernel import Load
 from graphc.tensor_type import TensorType
 
 LINE = 64  # bytes of a line of the caches, which is written past them as a whole or not at all
@@ -85,8 +86,11 @@ def make_place(
     return Place(storage, offset, where.text, "", True, within)
 
 
-def as_word(place: Place, dtype: DType, count: int) -> Place:
-    """Return the place of `count` elements as one of the array seen as words of `dtype`."""
+def in_words(place: Place, load: Load) -> Place:
+    """Return the place of what `load` reads, in the array seen as words if it reads one."""
+    count, dtype = load.count, load.result.dtype
+    if count == 1:
+        return place
     storage = place.storage
     assert storage.lanes == 1
     words = TensorType((storage.type.size // count,), dtype)
