@@ -16,7 +16,7 @@ import importlib
 import sys
 import time
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
@@ -309,15 +309,9 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
     >>> graphc.compile([x * 2], inputs=[x])([1, 2, 3])
     [array([2., 4., 6.], dtype=float32)]
     """
-    if backend not in BACKENDS:
-        raise GraphcValueError(
-            f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
-        )
+    _check_choice("backend", backend, BACKENDS)
+    _check_choice("precision", precision, PRECISIONS)
     _check_tune(tune, backend)
-    if precision not in PRECISIONS:
-        raise GraphcValueError(
-            f"there is no precision {precision!r}", hint="choose one of " + ", ".join(PRECISIONS)
-        )
     options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
     if isinstance(target, Tensor | list | tuple):
         graph = _graph_of(target, inputs, name)
@@ -330,6 +324,13 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
     if target is None:
         return lambda function: _compiled_function(function, settings)
     return _compiled_function(target, settings)
+
+
+def _check_choice(what: str, chosen: object, known: Iterable[str]) -> None:
+    if chosen not in (names := [*known]):
+        raise GraphcValueError(
+            f"there is no {what} {chosen!r}", hint="choose one of " + ", ".join(names)
+        )
 
 
 def _compiled_function(target: Any, settings: Settings) -> CompiledFunction[..., Any]:

@@ -259,12 +259,10 @@ class _Emitter:
             result = Operand(text, dtype)
         environment.values[statement.result.name] = result
 
-    def _load(self, statement: Load) -> None:
-        place = self._place(statement.buffer, statement.indices, statement)
-        if statement.count > 1:
-            place = memory.as_word(place, statement.result.dtype, statement.count)
-        value = self._transposed(statement, place) or memory.load(self.environment, place)
-        self.environment.values[statement.result.name] = value
+    def _load(self, load: Load) -> None:
+        place = memory.in_words(self._place(load.buffer, load.indices, load), load)
+        value = self._transposed(load, place) or memory.load(self.environment, place)
+        self.environment.values[load.result.name] = value
 
     def _transposed(self, load: Load, place: memory.Place) -> Operand | None:
         """Return what this copy of an unrolled loop loads of a matrix that all of them load."""

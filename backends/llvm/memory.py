@@ -19,6 +19,7 @@ from graphc.backends.llvm.operations import Operand, spread
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType, bool_
 from graphc.index import Index, linearise
+from graphc.kernel import Load
 from graphc.tensor_type import TensorType
 
 LINE = 64  # bytes of a line of the caches, which is written past them as a whole or not at all
@@ -85,8 +86,11 @@ def make_place(
     return Place(storage, offset, where.text, "", True, within)
 
 
-def as_word(place: Place, dtype: DType, count: int) -> Place:
-    """Return the place of `count` elements as one of the array seen as words of `dtype`."""
+def in_words(place: Place, load: Load) -> Place:
+    """Return the place of what `load` reads, in the array seen as words if it reads one."""
+    count, dtype = load.count, load.result.dtype
+    if count == 1:
+        return place
     storage = place.storage
     assert storage.lanes == 1
     words = TensorType((storage.type.size // count,), dtype)
@@ -131,7 +135,8 @@ def stride_of(environment: Environment, place: Place) -> int | None:
     return stride
 
 
-def _alignment(place: Place) -> int:
+def alignment_of(place: Place) -> int:
+    """Return to how many bytes the elements of the array are aligned."""
     return place.storage.unit or place.dtype.itemsize
 
 
@@ -218,7 +223,7 @@ def _read(environment: Environment, place: Place, address: str, lanes: int) -> s
     if place.condition and lanes > 1:
         address = _choose(environment.writer, place.condition, address)
     element = spelling.memory(place.dtype, lanes)
-    text = f"load {element}, ptr {address}, align {_alignment(place)}"
+    text = f"load {element}, ptr {address}, align {alignment_of(place)}"
     if place.storage.is_read_only:
         return environment.writer.pure(text, within=place.within)
     return environment.writer.emit(text)
@@ -230,7 +235,7 @@ def _read_masked(environment: Environment, place: Place, address: str, mask: str
     type_ = spelling.vector(element, lanes)
     return environment.writer.emit(
         f"call {type_} @llvm.masked.load.{spelling.suffix(element, lanes)}.p0("
-        f"ptr align {_alignment(place)} {address}, <{lanes} x i1> {mask}, "
+        f"ptr align {alignment_of(place)} {address}, <{lanes} x i1> {mask}, "
         f"{type_} zeroinitializer)"
     )
 
@@ -310,7 +315,7 @@ def _store_vector(
     environment: Environment, place: Place, address: str, text: str, mask: str
 ) -> None:
     writer, lanes = environment.writer, environment.lanes
-    element, alignment = spelling.memory(place.dtype), _alignment(place)
+    element, alignment = spelling.memory(place.dtype), alignment_of(place)
     type_ = spelling.vector(element, lanes)
     if mask and not (place.storage.is_private and place.is_inside):
         writer.line(
@@ -343,7 +348,7 @@ def _store_scalar(environment: Environment, place: Place, value: Operand) -> Non
     text = helpers.to_memory(writer, place.dtype, 1, text)
     element = spelling.memory(place.dtype)
     address = address_of(environment, place)
-    writer.line(f"store {element} {text}, ptr {address}, align {_alignment(place)}")
+    writer.line(f"store {element} {text}, ptr {address}, align {alignment_of(place)}")
 
 
 def _one_lane(environment: Environment, place: Place, value: Operand) -> str:
@@ -365,6 +370,6 @@ def _scatter(environment: Environment, place: Place, text: str) -> None:
     mask = _full_mask(writer, place, lanes) or spelling.splat("i1", "true", lanes)
     writer.line(
         f"call void @llvm.masked.scatter.{spelling.suffix(element, lanes)}.v{lanes}p0("
-        f"<{lanes} x {element}> {text}, <{lanes} x ptr> align {_alignment(place)} "
+        f"<{lanes} x {element}> {text}, <{lanes} x ptr> align {alignment_of(place)} "
         f"{addresses}, <{lanes} x i1> {mask})"
     )

@@ -9,7 +9,7 @@ import pytest
 
 import graphc
 from graphc import dtypes, ops
-from graphc.backends.llvm import BACKEND
+from graphc.backends.llvm import BACKEND, machine
 from graphc.graph import Graph
 from graphc.node import ArrayData, Node
 from graphc.passes import Compilation, Options, run_pipeline
@@ -87,6 +87,23 @@ def test_of_several_labels_the_last_even_one_goes_in_pairs(
     for cpu in CPUS:
         given = run(Graph([x, y], [node]), [a, b], cpu)
         assert given.tobytes() == in_pairs(a, b, paired).tobytes(), cpu
+
+
+def test_subnormal_numbers_count_as_zeros_only_where_an_instruction_takes_them_so() -> None:
+    a = np.asarray([[2.0**-130, 0.0], [2.0**-70, 0.0], [-(2.0**-70), 0.0]], BFLOAT16)
+    b = np.asarray([[1.0, 0.0], [2.0**-70, 0.0]], BFLOAT16)
+    x, y = (
+        ops.input_(number=n, name=f"x{n}", shape=v.shape, dtype=dtypes.bfloat16)
+        for n, v in enumerate((a, b))
+    )
+    node = ops.contraction(x, y, lhs="ik", rhs="jk", out="ij", dtype=dtypes.float32)
+    wanted = in_pairs(a, b)
+    assert wanted[0, 0] == 2.0**-130 and wanted[1, 1] == 2.0**-140
+    flushed = np.where(np.abs(wanted) < 2.0**-126, np.copysign(np.float32(0), wanted), wanted)
+    for cpu in CPUS:
+        has_instruction = machine.machine(cpu).code_features.dot_bfloat16
+        given = run(Graph([x, y], [node]), [a, b], cpu)
+        assert given.tobytes() == (flushed if has_instruction else wanted).tobytes(), cpu
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8])
