@@ -11,31 +11,40 @@ alone knows frontend, passes and backends; it gives the frontend its differentia
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
+import sys
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
+import ml_dtypes
 import numpy as np
 
+from graphc.backends import llvm  # which loads LLVM's library when something is compiled
+from graphc.collection import paused_collection
+from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.executable import Backend, Executable, Tunable
+from graphc.executable import Backend, Executable, Remembers, Tunable
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
-from graphc.graph_verifier import verify
+from graphc.graph_digest import digest
+from graphc.graph_verifier import verify, verify_assignments
 from graphc.lazy import LazyProperty
 from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.differentiate import gradients
+from graphc.plan import Plan
+from graphc.plan_record import leaves_of
 from graphc.process_lock import Rank, process_lock
-from graphc.program import Program, Stages
+from graphc.program import Made, Program, Stages
 from graphc.target import Target
 
 if TYPE_CHECKING:
@@ -164,7 +173,7 @@ class CompiledFunction(Generic[Parameters, Result]):
         found = self._known.get(key)
         if found is not None:
             return found
-        with COMPILE_LOCK:  # two threads with the same new types compile once
+        with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
             if key not in self._known:
                 traced = trace(self._function, arguments, keywords)
                 settings = self._settings.for_inputs(traced.inputs)
@@ -377,32 +386,97 @@ def _graph_of(
 
 def compile_graph(graph: Graph, settings: Settings) -> Program:
     """Return `graph` as a program."""
-    with COMPILE_LOCK:
+    with COMPILE_LOCK, paused_collection():
         return _compile_graph(graph, settings)
 
 
 def _compile_graph(graph: Graph, settings: Settings) -> Program:
-    verify(graph)
+    observer = Observer(graph)
+    verify(graph) if observer.verifies else verify_assignments(graph)
     if settings.backend == "reference":
         from graphc.backends.reference import ReferenceExecutable  # rarely used
 
-        return Program(ReferenceExecutable(graph), Stages(graph, graph), settings.backend)
-    backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
-    observer = Observer(graph)
-    options = settings.options
+        made = Made(graph)
+        return Program(ReferenceExecutable(graph), Stages(graph, lambda: made), settings.backend)
+    backend = _backend(settings.backend)
     if not backend.takes_donations:
-        options = replace(options, donated=frozenset())
-    state = Compilation(graph, backend.target(), options)
-    tuner = _tuner(backend, state.target) if settings.tune else None
+        options = replace(settings.options, donated=frozenset())
+        settings = replace(settings, options=options)
+    target, key = backend.target(), None
+    is_new = settings.tune or observer.is_watching  # made anew, whatever is kept
+    if isinstance(backend, Remembers) and backend.remembers() and not is_new:
+        key = _key(graph, target, settings)
+        recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
+        if recalled is not None:
+            return recalled
+    tuner = _tuner(backend, target) if settings.tune else None
+    made = _run_passes(graph, target, settings.options, observer, tuner)
+    plan = made.plan
+    assert plan is not None
+    start = time.perf_counter()
+    executable: Executable = backend.compile(plan)
+    if key is not None and isinstance(backend, Remembers):
+        backend.remember(key, executable, leaves_of(graph))
+    observer.compiled(executable, backend.stages, time.perf_counter() - start)
+    stages = Stages(graph, lambda: made, observer.seconds)
+    return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _backend(name: str) -> Backend:
+    module = llvm if name == "llvm" else importlib.import_module(f"graphc.backends.{name}")
+    backend: Backend = module.BACKEND
+    return backend
+
+
+def _run_passes(
+    graph: Graph,
+    target: Target,
+    options: Options,
+    observer: Observer,
+    tuner: Tuner | None = None,
+) -> Made:
+    state = Compilation(graph, target, options)
     if tuner is not None:
         state = replace(state, choose=tuner)
     state = run_pipeline(state, observer.after)
-    assert state.plan is not None
-    start = time.perf_counter()
-    executable: Executable = backend.compile(state.plan)
-    observer.compiled(executable, backend.stages, time.perf_counter() - start)
     tuned = {} if tuner is None else tuner.found
-    stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds, tuned)
+    return Made(state.graph, state.grouping, state.plan, tuned)
+
+
+def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
+    """Return the digest of all that a program depends on, or None where that cannot be told."""
+    compiler, content = compiler_digest(), digest(graph)
+    if compiler is None or content is None:
+        return None
+    versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
+    parts = repr((settings, target, versions)).encode()
+    return hashlib.sha256(b"".join([b"program ", compiler, content, parts])).digest()
+
+
+def _recall(
+    key: bytes,
+    graph: Graph,
+    target: Target,
+    settings: Settings,
+    backend: Remembers,
+    observer: Observer,
+) -> Program | None:
+    """Return the program that is kept on disk under `key`; its stages are made when asked for."""
+    start = time.perf_counter()
+    stages = Stages(
+        graph,
+        lambda: _run_passes(graph, target, settings.options, Observer(graph)),
+        observer.seconds,
+    )
+
+    def plan() -> Plan:
+        assert stages.plan is not None
+        return stages.plan
+
+    executable = backend.recall(key, leaves_of(graph), target, plan)
+    if executable is None:
+        return None
+    observer.recalled(time.perf_counter() - start)
     return Program(executable, stages, settings.backend, backend.stages)
 
 

@@ -56,6 +56,7 @@ from typing import Any, TypeAlias
 
 from graphc.dtypes import DType
 from graphc.index import Index, LoopVariable
+from graphc.lazy import LazyProperty
 from graphc.tensor_type import TensorType
 
 
@@ -210,13 +211,30 @@ class Barrier:
 Statement: TypeAlias = Let | Load | IndexValue | Store | Prefetch | Scratch | Loop | Guard | Barrier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
-    """A named loop nest over `buffers`."""
+    """A named loop nest over `buffers`. Kernels are compared by what they are, and hashed once."""
 
     name: str
     buffers: tuple[Buffer, ...]
     body: tuple[Statement, ...]
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Kernel):
+            return NotImplemented
+        if self._hash != other._hash:
+            return False
+        mine, others = (self.name, self.buffers, self.body), (other.name, other.buffers, other.body)
+        return mine == others
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @LazyProperty
+    def _hash(self) -> int:
+        return hash((self.name, self.buffers, self.body))
 
     def __str__(self) -> str:
         from graphc.kernel_text import print_kernel  # the printer knows this class

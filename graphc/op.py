@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from graphc.dtypes import DType
 from graphc.errors import InternalError
 from graphc.index import Index
+from graphc.lazy import LazyProperty
 from graphc.scalar import Formula, ScalarProgram, trace
 from graphc.tensor_type import TensorType
 
@@ -211,6 +212,11 @@ class Op:
         if self.name in _REGISTRY:
             raise InternalError(f"op {self.name} is declared twice")
         _REGISTRY[self.name] = self
+
+    @LazyProperty
+    def attribute_names(self) -> frozenset[str]:
+        """The names of the attributes."""
+        return frozenset(self.attributes)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

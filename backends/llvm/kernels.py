@@ -16,15 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.backends.llvm import (
-    memory,
-    operations,
-    polling,
-    primitives,
-    spelling,
-    transposition,
-)
+from graphc.backends.llvm import memory, operations, polling, primitives, spelling, transposition
 from graphc.backends.llvm.addresses import Environment
+from graphc.backends.llvm.division import is_parallel, is_whole
 from graphc.backends.llvm.memory import Storage
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.operations import Operand
@@ -80,11 +74,13 @@ def write_kernel(
     facts: tuple[BufferFacts, ...],
     name: str,
     *,
+    is_exported: bool = False,
     is_polled: bool = False,
 ) -> Written:
     """Add the function of `kernel` to `module`; `facts` has an entry for each buffer.
 
-    With `is_polled` it takes one more argument, `ptr control`; see `polling`.
+    `is_exported` lets other modules call it. With `is_polled` it takes one more argument, `ptr
+    control`; see `polling`.
     """
     emitter = _Emitter(module, kernel, facts, is_polled=is_polled)
     emitter.top_level(kernel.body)
@@ -96,30 +92,10 @@ def write_kernel(
     ]
     parameters += ["ptr %workspace", "ptr %team", "i64 %thread", "i64 %threads"]
     parameters += ["ptr %control"] if is_polled else []
-    head = f"define internal void {function}({', '.join(parameters)}) noinline nounwind"
+    linkage = "" if is_exported else "internal "
+    head = f"define {linkage}void {function}({', '.join(parameters)}) noinline nounwind"
     module.add(function, f"{head} {{\n{emitter.writer.text()}\n}}")
     return Written(function, emitter.workspace_bytes)
-
-
-def is_divisible(kernel: Kernel) -> bool:
-    """Return whether several threads can share the work of `kernel`."""
-    return not _is_whole(kernel.body) and any(_is_parallel(s) for s in statements(kernel.body))
-
-
-def _is_parallel(statement: Statement) -> bool:
-    return isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL
-
-
-def _is_whole(body: tuple[Statement, ...]) -> bool:
-    """Whether the top level holds scratch memory, so that one thread must do everything."""
-    pending = list(body)
-    while pending:
-        statement = pending.pop()
-        if isinstance(statement, Scratch):
-            return True
-        if isinstance(statement, Guard):
-            pending.extend(statement.body)
-    return False
 
 
 def _attributes(facts: BufferFacts) -> str:
@@ -144,13 +120,13 @@ class _Emitter:
         self.workspace_bytes = self.stack_bytes = 0
         self.mask = ""  # of the guards in the vector loop around; empty for all lanes
         self.within = 0  # the depth of the innermost guard
-        self.is_shared = not _is_whole(kernel.body)
+        self.is_shared = not is_whole(kernel.body)
+        self.is_polled, self.has_barriers = is_polled, polling.has_barriers(kernel)
+        self.escape = ""  # where a poll goes to in order to leave the nest around it
         self.is_unfenced = False  # whether stores past the caches may still be on their way
         self.copied: LoopVariable | None = None  # of the innermost loop that is written out
         self.copied_depth = 0
         self.columns: dict[str, list[Operand]] = {}  # what its copies load, by the load's result
-        self.is_polled, self.has_barriers = is_polled, polling.has_barriers(kernel)
-        self.escape = ""  # where a poll goes to in order to leave the nest around it
 
     # --- the top level: what each thread does -----------------------------------------------------
 
@@ -191,7 +167,7 @@ class _Emitter:
             elif isinstance(statement, Guard):
                 with self._guarded(self._condition(statement)):
                     self._shared(statement.body)
-            elif _is_parallel(statement):
+            elif is_parallel(statement):
                 assert isinstance(statement, Loop)
                 self._divided(statement)
             elif isinstance(statement, Loop | Store):
@@ -222,10 +198,7 @@ class _Emitter:
         if not count:
             self._iterations(loop, begin, end, maybe_empty=maybe_empty)
             return
-        chunks = polling.write_chunks(self.writer, begin, end, count)
-        with self.writer.loop("0", chunks, "chunk", maybe_empty=maybe_empty) as chunk:
-            polling.write_poll(self.writer, self.escape)
-            limits = polling.write_chunk(self.writer, chunk, begin, end, count)
+        with polling.chunks(self.writer, (begin, end), count, self.escape) as limits:
             self._iterations(loop, *limits, maybe_empty=False)
 
     def _iterations(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:

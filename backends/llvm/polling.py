@@ -17,18 +17,18 @@ no variable; only the contents of its outputs are lost.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from graphc.backends.llvm import work
+from graphc.backends.llvm.layout import POLL
 from graphc.backends.llvm.writer import Writer
 from graphc.kernel import Access, Barrier, Guard, Kernel, Load, Loop, Statement
 from graphc.plan import Launch, Space
 
 STEPS_PER_POLL = 1 << 21  # 0.04 ms of the densest arithmetic, 40 ms of loads that all miss
 NANOSECONDS = 30_000_000
-CONTROL_BYTES = 64
 STOP, CLOSED, SEEN = 4, 8, 16  # offsets in the control block
 
-POLL = "graphc.team.poll"
 DECLARATION = f"declare i1 @{POLL}(ptr, i64) nounwind"
 
 
@@ -87,11 +87,6 @@ def write_stopped(writer: Writer) -> str:
     return writer.emit(f"icmp ne i32 {stop}, 0")
 
 
-def write_poll(writer: Writer, escape: str) -> None:
-    """Write a poll that goes to the block `escape` where the call shall stop."""
-    leave_if(writer, writer.emit(f"call i1 @{POLL}(ptr %control, i64 %thread)"), escape)
-
-
 def leave_if(writer: Writer, condition: str, escape: str) -> None:
     """Write a branch to `escape` where `condition` holds."""
     go_on = writer.fresh("on")
@@ -99,17 +94,22 @@ def leave_if(writer: Writer, condition: str, escape: str) -> None:
     writer.label(go_on)
 
 
-def write_chunks(writer: Writer, begin: str, end: str, count: int) -> str:
-    """Return how many chunks of `count` iterations the loop from `begin` to `end` has."""
+@contextmanager
+def chunks(
+    writer: Writer, limits: tuple[str, str], count: int, escape: str
+) -> Iterator[tuple[str, str]]:
+    """Write a loop over chunks of `count` iterations, and give the limits of each.
+
+    Before each it polls, and goes to the block `escape` where the call shall stop.
+    """
+    begin, end = limits
     length = writer.pure(f"sub i64 {end}, {begin}")
     more = writer.pure(f"add i64 {length}, {count - 1}")
-    return writer.pure(f"sdiv i64 {more}, {count}")  # of an empty loop: 0
-
-
-def write_chunk(writer: Writer, chunk: str, begin: str, end: str, count: int) -> tuple[str, str]:
-    """Return where chunk number `chunk` begins and ends."""
-    skipped = writer.emit(f"mul i64 {chunk}, {count}")
-    start = writer.emit(f"add i64 {begin}, {skipped}")
-    full = writer.emit(f"add i64 {start}, {count}")
-    is_last = writer.emit(f"icmp slt i64 {end}, {full}")
-    return start, writer.emit(f"select i1 {is_last}, i64 {end}, i64 {full}")
+    number = writer.pure(f"sdiv i64 {more}, {count}")  # of an empty loop: 0
+    with writer.loop("0", number, "chunk", maybe_empty=True) as chunk:
+        leave_if(writer, writer.emit(f"call i1 @{POLL}(ptr %control, i64 %thread)"), escape)
+        skipped = writer.emit(f"mul i64 {chunk}, {count}")
+        start = writer.emit(f"add i64 {begin}, {skipped}")
+        full = writer.emit(f"add i64 {start}, {count}")
+        is_last = writer.emit(f"icmp slt i64 {end}, {full}")
+        yield start, writer.emit(f"select i1 {is_last}, i64 {end}, i64 {full}")

@@ -65,7 +65,7 @@ def kernel_of(*outputs: Node) -> Kernel:
     inputs = sorted(set(members) - set(computed), key=lambda n: n.attributes["number"])
     graph = Graph(inputs, outputs)
     group = Group("k", computed, outputs)
-    (call,) = lower(Grouping(graph, (group,), ())).calls
+    (call,) = lower(Grouping(graph, (group,), tuple)).calls
     return call.kernel
 
 
