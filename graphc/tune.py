@@ -40,6 +40,7 @@ from graphc.version import __version__
 SECONDS = 10.0  # for each kernel, about
 RACE_SECONDS = 0.15  # for each schedule in a race, at most
 MOST_ROUNDS = 100
+TOGETHER = 8  # schedules in a race with the best so far; each has memory of its own
 BEHIND = 1.3  # times the best: out of the race after two rounds
 WORTH = 0.97  # of the cost model's time is a win
 INTEGERS_BELOW = 10
@@ -101,41 +102,41 @@ class _Search:
         self.arguments = random_arrays(_inputs(kernel), min(below, INTEGERS_BELOW))
         self.end = time.perf_counter() + SECONDS
         self.runners: dict[Kernel, TimedExecutable] = {}
-        self.threads = 1
+        self.threads, self.measured = 1, 0
 
     def run(self) -> Tuned:
-        model, best = next(iter(candidates(self.kernel, self.target))), MODEL
-        choices = {model: MODEL}
-        winner = model
-        while time.perf_counter() < self.end:
-            around = candidates(self.kernel, self.target, best)
-            fresh = {k: c for k, c in around.items() if k not in choices}
-            choices |= fresh
-            times = self.race([winner, *self.compiled(fresh)])
-            fastest = min(times, key=times.__getitem__)
-            if times[fastest] > WORTH * times[winner]:
-                break
-            winner, best = fastest, choices[fastest]
+        """Return the best that was found in the time there is."""
+        model = next(iter(candidates(self.kernel, self.target)))
+        choices, winner, start = {model: MODEL}, model, None
+        while winner is not start and self.has_time:
+            start = winner
+            around = candidates(self.kernel, self.target, choices[winner])
+            fresh = [kernel for kernel in around if kernel not in choices]
+            choices |= {kernel: around[kernel] for kernel in fresh}
+            for first in range(0, len(fresh), TOGETHER):
+                if self.has_time:
+                    winner = self.winner_of(winner, fresh[first : first + TOGETHER])
+                    self.runners = {k: r for k, r in self.runners.items() if k in (model, winner)}
         times = self.race([model, winner])
         if times[winner] > WORTH * times[model]:
             winner = model
-        return Tuned(choices[winner], times[winner], times[model], len(self.runners), self.threads)
+        return Tuned(choices[winner], times[winner], times[model], self.measured, self.threads)
 
-    def compiled(self, schedules: Mapping[Kernel, ScheduleChoices]) -> list[Kernel]:
-        """Return those of `schedules` that there is time to compile, compiled."""
-        half = (time.perf_counter() + self.end) / 2
-        done = []
-        for kernel in schedules:
-            if time.perf_counter() > half:
-                break
-            self.runner(kernel)
-            done.append(kernel)
-        return done
+    @property
+    def has_time(self) -> bool:
+        return time.perf_counter() < self.end
+
+    def winner_of(self, best: Kernel, others: list[Kernel]) -> Kernel:
+        """Return the fastest of `others` if it is clearly faster than `best`, else that."""
+        times = self.race([best, *others])
+        fastest = min(times, key=times.__getitem__)
+        return fastest if times[fastest] <= WORTH * times[best] else best
 
     def runner(self, kernel: Kernel) -> TimedExecutable:
         if kernel not in self.runners:
             plan = plan_of(kernel, self.target, self.checks)
             self.runners[kernel] = self.backend.compile_timed(plan)
+            self.measured += 1
         return self.runners[kernel]
 
     def race(self, kernels: list[Kernel]) -> dict[Kernel, float]:
