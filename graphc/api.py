@@ -5,80 +5,46 @@
 
 A compiled function keeps one program for each combination of input types, structure and static
 arguments that it is called with. Programs may be called from many threads at once. This module
-alone knows frontend, passes and backends; it gives the frontend its differentiator and compiler.
+gives the frontend its differentiator and compiler; `graph_compilation` does the work.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib
-import sys
-import time
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-import ml_dtypes
 import numpy as np
 
-from graphc.backends import llvm  # which loads LLVM's library when something is compiled
 from graphc.collection import paused_collection
-from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.executable import Backend, Executable, Remembers, Tunable
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
-from graphc.graph_digest import digest
-from graphc.graph_verifier import verify, verify_assignments
+from graphc.graph_compilation import (
+    BACKENDS,
+    COMPILE_LOCK,
+    BackendName,
+    Precision,
+    Settings,
+    compile_graph,
+)
 from graphc.lazy import LazyProperty
-from graphc.node import Node, given_name
-from graphc.observer import Observer
-from graphc.passes import Compilation, Options, run_pipeline
+from graphc.passes import Options
 from graphc.passes.differentiate import gradients
-from graphc.passes.round_operands import PRECISIONS, round_operands
-from graphc.plan import Plan
-from graphc.plan_record import leaves_of
-from graphc.process_lock import Rank, process_lock
-from graphc.program import Made, Program, Stages
-from graphc.target import Target
+from graphc.passes.round_operands import PRECISIONS
+from graphc.program import Program
 
-if TYPE_CHECKING:
-    from graphc.tune import Tuner
-
-BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
-Precision: TypeAlias = Literal["float32", "bfloat16"]
-BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
-# One lock for all compilations: LLVM serialises them anyway.
-COMPILE_LOCK = process_lock(Rank.COMPILATION)
 MANY_PROGRAMS = 32  # of one function: more are likely a mistake
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 transforms.set_differentiator(gradients)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to compile: the backend, and what the passes may do."""
-
-    backend: BackendName
-    options: Options
-    donated: tuple[str, ...] = ()  # parameters of a function
-    tune: bool = False
-
-    def for_inputs(self, inputs: Sequence[Node]) -> Settings:
-        """Return the settings for a graph of such inputs, named after parameters."""
-        if not self.donated:
-            return self
-        owners = [given_name(node).split(".")[0] for node in inputs]
-        numbers = frozenset(i for i, owner in enumerate(owners) if owner in self.donated)
-        return replace(self, options=replace(self.options, donated=numbers))
 
 
 class CompiledFunction(Generic[Parameters, Result]):
@@ -397,110 +363,6 @@ def _graph_of(
     return Graph([i.node for i in inputs], outputs, name=name)
 
 
-def compile_graph(graph: Graph, settings: Settings) -> Program:
-    """Return `graph` as a program."""
-    with COMPILE_LOCK, paused_collection():
-        return _compile_graph(graph, settings)
-
-
-def _compile_graph(graph: Graph, settings: Settings) -> Program:
-    observer = Observer(graph)
-    verify(graph) if observer.verifies else verify_assignments(graph)
-    if settings.backend == "reference":
-        from graphc.backends.reference import ReferenceExecutable  # rarely used
-
-        meant = round_operands(graph, settings.options.precision)
-        made = Made(meant)
-        return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
-    backend = _backend(settings.backend)
-    if not backend.takes_donations:
-        options = replace(settings.options, donated=frozenset())
-        settings = replace(settings, options=options)
-    target, key = backend.target(), None
-    is_new = settings.tune or observer.is_watching  # made anew, whatever is kept
-    if isinstance(backend, Remembers) and backend.remembers() and not is_new:
-        key = _key(graph, target, settings)
-        recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
-        if recalled is not None:
-            return recalled
-    tuner = _tuner(backend, target) if settings.tune else None
-    made = _run_passes(graph, target, settings.options, observer, tuner)
-    plan = made.plan
-    assert plan is not None
-    start = time.perf_counter()
-    executable: Executable = backend.compile(plan)
-    if key is not None and isinstance(backend, Remembers):
-        backend.remember(key, executable, leaves_of(graph))
-    observer.compiled(executable, backend.stages, time.perf_counter() - start)
-    stages = Stages(graph, lambda: made, observer.seconds)
-    return Program(executable, stages, settings.backend, backend.stages)
-
-
-def _backend(name: str) -> Backend:
-    module = llvm if name == "llvm" else importlib.import_module(f"graphc.backends.{name}")
-    backend: Backend = module.BACKEND
-    return backend
-
-
-def _run_passes(
-    graph: Graph,
-    target: Target,
-    options: Options,
-    observer: Observer,
-    tuner: Tuner | None = None,
-) -> Made:
-    state = Compilation(graph, target, options)
-    if tuner is not None:
-        state = replace(state, choose=tuner)
-    state = run_pipeline(state, observer.after)
-    tuned = {} if tuner is None else tuner.found
-    return Made(state.graph, state.grouping, state.plan, tuned)
-
-
-def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
-    """Return the digest of all that a program depends on, or None where that cannot be told."""
-    compiler, content = compiler_digest(), digest(graph)
-    if compiler is None or content is None:
-        return None
-    versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
-    parts = repr((settings, target, versions)).encode()
-    return hashlib.sha256(b"".join([b"program ", compiler, content, parts])).digest()
-
-
-def _recall(
-    key: bytes,
-    graph: Graph,
-    target: Target,
-    settings: Settings,
-    backend: Remembers,
-    observer: Observer,
-) -> Program | None:
-    """Return the program that is kept on disk under `key`; its stages are made when asked for."""
-    start = time.perf_counter()
-    stages = Stages(
-        graph,
-        lambda: _run_passes(graph, target, settings.options, Observer(graph)),
-        observer.seconds,
-    )
-
-    def plan() -> Plan:
-        assert stages.plan is not None
-        return stages.plan
-
-    executable = backend.recall(key, leaves_of(graph), target, plan)
-    if executable is None:
-        return None
-    observer.recalled(time.perf_counter() - start)
-    return Program(executable, stages, settings.backend, backend.stages)
-
-
-def _tuner(backend: Backend, target: Target) -> Tuner:
-    from graphc.tune import Tuner  # rarely used
-
-    assert isinstance(backend, Tunable)  # others are refused with the arguments
-    return Tuner(backend, target)
-
-
 def evaluate(*tensors: Tensor) -> Any:
     """Return the values of tensors that depend on no input, computed by the reference backend.
 
@@ -512,4 +374,12 @@ def evaluate(*tensors: Tensor) -> Any:
 
 transforms.set_compiler(compile)
 
-__all__ = ["BACKENDS", "CompiledFunction", "compile", "compile_graph", "evaluate"]
+__all__ = [
+    "BACKENDS",
+    "BackendName",
+    "CompiledFunction",
+    "Settings",
+    "compile",
+    "compile_graph",
+    "evaluate",
+]

@@ -22,6 +22,7 @@ FACADE = (
     "graphc.cli",
     "graphc.draw",
     "graphc.explain",
+    "graphc.graph_compilation",
     "graphc.observer",
     "graphc.program",
     "graphc.program_profile",
