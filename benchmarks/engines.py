@@ -232,9 +232,13 @@ def engines_for(work: Work, peers: Sequence[str]) -> list[str]:
 
 
 def environment(threads: int, cache: str) -> dict[str, str]:
-    """Return the environment of a worker: threads, and an empty directory for every cache."""
+    """Return the environment of a worker: threads, and an empty directory for every cache.
+
+    Python may keep bytecode, as it has that of the peers, which are installed.
+    """
     own = dict.fromkeys(THREAD_VARIABLES, str(threads))
     own |= {"XDG_CACHE_HOME": cache, "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor"}
     own["JAX_PLATFORMS"] = "cpu"
     own["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "")
-    return {**os.environ, **own}
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **own}

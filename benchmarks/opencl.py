@@ -60,12 +60,12 @@ class Row:
 
 
 def works(patterns: Sequence[str]) -> list[Work]:
-    """Return the works that match any pattern, in the order of the patterns."""
+    """Return the works for a device that match any pattern, in the order of the patterns."""
     known = find_works()
     large = matmul.work("4096", (4096, 4096), (4096, 4096))
     known[large.name] = large
     found = [w for pattern in patterns for w in known.values() if fnmatch.fnmatch(w.name, pattern)]
-    return [w for w in found if w.measure == "call" and w.graphc is not None]
+    return [w for w in found if w.measure == "call" and w.graphc is not None and not w.busy]
 
 
 def run_graphc(work: Work, inputs: Sequence[Array]) -> Runner:

@@ -12,7 +12,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.dtypes import bool_
+from graphc.dtypes import DType, DTypeLike, as_dtype, bool_
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import elementwise, shapes
 from graphc.frontend.einstein_summation import contract, einsum
@@ -40,8 +40,11 @@ def _promote(name: str, *operands: TensorLike) -> list[Node]:
     return nodes
 
 
-def matmul(x: TensorLike, y: TensorLike) -> Tensor:
+def matmul(x: TensorLike, y: TensorLike, *, dtype: DTypeLike | None = None) -> Tensor:
     """Return the matrix product `x @ y`; axes before the last two are a batch and broadcast.
+
+    `dtype` is that of the sums and the result, where the operands' own is too narrow: float32 for
+    bfloat16, int32 for int8.
 
     An operand with one axis is a row (x) or a column (y) whose axis does not appear in the result.
     Raises ShapeError where the extents to be summed differ, or an operand has no axes.
@@ -75,7 +78,11 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     lhs = letters[batch - len(batch_a) :] + (row + summed if len(a.shape) > 1 else summed)
     rhs = letters[batch - len(batch_b) :] + (summed + column if len(b.shape) > 1 else summed)
     out = letters + row * (len(a.shape) > 1) + column * (len(b.shape) > 1)
-    return Tensor(contract(a, b, lhs, rhs, out, summed))
+    return Tensor(contract(a, b, lhs, rhs, out, summed, _wider(dtype)))
+
+
+def _wider(dtype: DTypeLike | None) -> DType | None:
+    return None if dtype is None else as_dtype(dtype)
 
 
 def _matmul_hint(a: tuple[int, ...], b: tuple[int, ...]) -> str:

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from graphc.dtypes import bool_
+from graphc.dtypes import DType, bool_
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import indexing, shapes
 from graphc.frontend.operands import apply, broadcast_to, fail
@@ -28,9 +28,13 @@ from graphc.node import Node
 Extents = dict[str, int]
 
 
-def contract(a: Node, b: Node, lhs: str, rhs: str, out: str, summed: str) -> Node:
+def contract(
+    a: Node, b: Node, lhs: str, rhs: str, out: str, summed: str, dtype: DType | None = None
+) -> Node:
     """Return the contraction of two operands whose axes are labelled, to the labels `out`.
 
+    The result has the `dtype`, by default that of the operands; another is asked for only where
+    both operands have every label that is summed.
     Labels stand once in an operand. A label of extent 1 broadcasts against another extent; one that
     is summed may stand in one operand only.
     """
@@ -42,7 +46,7 @@ def contract(a: Node, b: Node, lhs: str, rhs: str, out: str, summed: str) -> Nod
     if not set(lhs) & set(summed):
         return _product(a, b, lhs, rhs, out)
     present = "".join(label for label in out if label in lhs + rhs)
-    result = apply("contraction", a, b, lhs=lhs, rhs=rhs, out=present)
+    result = apply("contraction", a, b, lhs=lhs, rhs=rhs, out=present, dtype=dtype)
     missing = [place for place, label in enumerate(out) if label not in present]
     return shapes.expand_node(result, missing)
 

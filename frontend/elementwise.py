@@ -67,6 +67,8 @@ def apply_elementwise(name: str, *operands: TensorLike) -> Tensor:
         raise InternalError(f"no op is called {name}")
     if len(operands) != len(op.operands):
         fail(GraphcTypeError, f"{name} takes {len(op.operands)} operands, not {len(operands)}")
+    if _are_alike(op, operands):
+        return Tensor(op(*[x.node for x in operands]))  # type: ignore[union-attr]  # tensors
     dtype = _common_dtype(name, operands)
     if not _takes(op, dtype):
         if dtype is bool_ and name in MEANING_FOR_BOOL:
@@ -78,6 +80,15 @@ def apply_elementwise(name: str, *operands: TensorLike) -> Tensor:
     dtype = _accepted_dtype(op, dtype, operands)
     nodes = [as_node(x, dtype) for x in operands]
     return Tensor(op(*broadcast(name, nodes)))
+
+
+def _are_alike(op: ops.Op, operands: tuple[TensorLike, ...]) -> bool:
+    """Return whether all operands are tensors of one type that the op takes, as most are."""
+    first = operands[0]
+    if type(first) is not Tensor or not _takes(op, first.dtype):
+        return False
+    type_ = first.node.type
+    return all(type(x) is Tensor and x.node.type == type_ for x in operands)
 
 
 def _takes(op: ops.Op, dtype: DType) -> bool:

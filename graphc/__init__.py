@@ -11,7 +11,7 @@ array([[0.09, 0.24, 0.67],
 import sys
 from typing import TYPE_CHECKING
 
-from graphc import frontend
+from graphc import compiler_digest, frontend  # the first notes when the sources were read
 from graphc.api import CompiledFunction, compile, evaluate
 from graphc.dtypes import (
     DType,

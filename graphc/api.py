@@ -5,64 +5,46 @@
 
 A compiled function keeps one program for each combination of input types, structure and static
 arguments that it is called with. Programs may be called from many threads at once. This module
-alone knows frontend, passes and backends; it gives the frontend its differentiator and compiler.
+gives the frontend its differentiator and compiler; `graph_compilation` does the work.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
-import time
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
 
+from graphc.collection import paused_collection
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.executable import Backend, Executable
 from graphc.frontend import transforms
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
-from graphc.graph_verifier import verify
+from graphc.graph_compilation import (
+    BACKENDS,
+    COMPILE_LOCK,
+    BackendName,
+    Precision,
+    Settings,
+    compile_graph,
+)
 from graphc.lazy import LazyProperty
-from graphc.node import Node, given_name
-from graphc.observer import Observer
-from graphc.passes import Compilation, Options, run_pipeline
+from graphc.passes import Options
 from graphc.passes.differentiate import gradients
-from graphc.process_lock import Rank, process_lock
-from graphc.program import Program, Stages
+from graphc.passes.round_operands import PRECISIONS
+from graphc.program import Program
 
-BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
-BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
-# One lock for all compilations: LLVM serialises them anyway.
-COMPILE_LOCK = process_lock(Rank.COMPILATION)
 MANY_PROGRAMS = 32  # of one function: more are likely a mistake
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 transforms.set_differentiator(gradients)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to compile: the backend, and what the passes may do."""
-
-    backend: BackendName
-    options: Options
-    donated: tuple[str, ...] = ()  # parameters of a function
-
-    def for_inputs(self, inputs: Sequence[Node]) -> Settings:
-        """Return the settings for a graph of such inputs, named after parameters."""
-        if not self.donated:
-            return self
-        owners = [given_name(node).split(".")[0] for node in inputs]
-        numbers = frozenset(i for i, owner in enumerate(owners) if owner in self.donated)
-        return replace(self, options=replace(self.options, donated=numbers))
 
 
 class CompiledFunction(Generic[Parameters, Result]):
@@ -159,7 +141,7 @@ class CompiledFunction(Generic[Parameters, Result]):
         found = self._known.get(key)
         if found is not None:
             return found
-        with COMPILE_LOCK:  # two threads with the same new types compile once
+        with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
             if key not in self._known:
                 traced = trace(self._function, arguments, keywords)
                 settings = self._settings.for_inputs(traced.inputs)
@@ -220,7 +202,9 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     donate: Tensor | Sequence[Tensor] = (),
+    tune: bool = False,
     name: str = "main",
 ) -> Program: ...
 
@@ -232,7 +216,9 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     donate: str | Sequence[str] = (),
+    tune: bool = False,
 ) -> CompiledFunction[Parameters, Result]: ...
 
 
@@ -242,18 +228,22 @@ def compile(
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     donate: str | Sequence[str] = (),
+    tune: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
-def compile(
+def compile(  # noqa: PLR0913  # here users say all that there is to say of compiling
     target: Any = None,
     *,
     inputs: Tensor | Sequence[Tensor] | None = None,
     backend: BackendName = "llvm",
     optimise: bool = True,
     reassociate: bool = False,
+    precision: Precision = "float32",
     donate: Any = (),
+    tune: bool = False,
     name: str = "main",
 ) -> Any:
     """Compile a graph or a function; without a target, return a decorator.
@@ -264,12 +254,18 @@ def compile(
     backend      "llvm" (native code), "opencl" (a GPU) or "reference" (NumPy, node by node)
     optimise     False: no graph passes and a kernel for each node; the results have the same bits
     reassociate  True: allow rewriting that holds in real arithmetic only
+    precision    "bfloat16": sums of products of float32 (matmul, einsum, …) round their factors to
+                 bfloat16 and add in float32, which CPUs with such instructions do faster
     donate       arguments whose memory may be used for outputs of the same size and dtype: names of
                  a function's parameters (all arrays in them), or inputs of a graph. An array that
                  is passed for one holds an output or anything else after the call, also if that
                  raises, and shares its memory with the output: use what the call returns. A copy is
                  used where the array is read-only, not dense, or shares memory with another
                  argument. Only "llvm" makes use of it.
+    tune         True: measure different schedules of each kernel on this machine, for about ten
+                 seconds each, and take the fastest; the results have the same bits. What was found
+                 is kept on disk, and measured by no later compilation with `tune=True`; one without
+                 does not look for it. `program.explain()` tells what was found. Only "llvm".
 
     Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
     backend cannot work on this machine.
@@ -279,21 +275,28 @@ def compile(
     >>> graphc.compile([x * 2], inputs=[x])([1, 2, 3])
     [array([2., 4., 6.], dtype=float32)]
     """
-    if backend not in BACKENDS:
-        raise GraphcValueError(
-            f"there is no backend {backend!r}", hint="choose one of " + ", ".join(BACKENDS)
-        )
-    options = Options(optimise=optimise, reassociate=reassociate)
+    _check_choice("backend", backend, BACKENDS)
+    _check_choice("precision", precision, PRECISIONS)
+    _check_tune(tune, backend)
+    options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
     if isinstance(target, Tensor | list | tuple):
         graph = _graph_of(target, inputs, name)
         options = replace(options, donated=_donated_inputs(donate, graph))
-        return compile_graph(graph, Settings(backend, options))
+        return compile_graph(graph, Settings(backend, options, tune=tune))
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    settings = Settings(backend, options, (donate,) if isinstance(donate, str) else tuple(donate))
+    donated = (donate,) if isinstance(donate, str) else tuple(donate)
+    settings = Settings(backend, options, donated, tune)
     if target is None:
         return lambda function: _compiled_function(function, settings)
     return _compiled_function(target, settings)
+
+
+def _check_choice(what: str, chosen: object, known: Iterable[str]) -> None:
+    if chosen not in (names := [*known]):
+        raise GraphcValueError(
+            f"there is no {what} {chosen!r}", hint="choose one of " + ", ".join(names)
+        )
 
 
 def _compiled_function(target: Any, settings: Settings) -> CompiledFunction[..., Any]:
@@ -317,6 +320,16 @@ def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
                 hint="donate= takes tensors among inputs=",
             )
     return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
+
+
+def _check_tune(tune: Any, backend: str) -> None:
+    if not isinstance(tune, bool):
+        raise GraphcTypeError(f"tune= is True or False, not {tune!r}")
+    if tune and backend != "llvm":
+        raise GraphcValueError(
+            f"the {backend} backend has no schedules to choose from",
+            hint='leave tune=True out, or compile with backend="llvm"',
+        )
 
 
 def _function(target: Any) -> Callable[..., Any]:
@@ -350,33 +363,6 @@ def _graph_of(
     return Graph([i.node for i in inputs], outputs, name=name)
 
 
-def compile_graph(graph: Graph, settings: Settings) -> Program:
-    """Return `graph` as a program."""
-    with COMPILE_LOCK:
-        return _compile_graph(graph, settings)
-
-
-def _compile_graph(graph: Graph, settings: Settings) -> Program:
-    verify(graph)
-    if settings.backend == "reference":
-        from graphc.backends.reference import ReferenceExecutable  # rarely used
-
-        return Program(ReferenceExecutable(graph), Stages(graph, graph), settings.backend)
-    backend: Backend = importlib.import_module(f"graphc.backends.{settings.backend}").BACKEND
-    observer = Observer(graph)
-    options = settings.options
-    if not backend.takes_donations:
-        options = replace(options, donated=frozenset())
-    state = Compilation(graph, backend.target(), options)
-    state = run_pipeline(state, observer.after)
-    assert state.plan is not None
-    start = time.perf_counter()
-    executable: Executable = backend.compile(state.plan)
-    observer.compiled(executable, backend.stages, time.perf_counter() - start)
-    stages = Stages(graph, state.graph, state.grouping, state.plan, observer.seconds)
-    return Program(executable, stages, settings.backend, backend.stages)
-
-
 def evaluate(*tensors: Tensor) -> Any:
     """Return the values of tensors that depend on no input, computed by the reference backend.
 
@@ -388,4 +374,12 @@ def evaluate(*tensors: Tensor) -> Any:
 
 transforms.set_compiler(compile)
 
-__all__ = ["BACKENDS", "CompiledFunction", "compile", "compile_graph", "evaluate"]
+__all__ = [
+    "BACKENDS",
+    "BackendName",
+    "CompiledFunction",
+    "Settings",
+    "compile",
+    "compile_graph",
+    "evaluate",
+]

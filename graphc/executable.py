@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from graphc.plan import Plan
+from graphc.plan_record import Leaves
 from graphc.roofline import Limits
 from graphc.target import Target
 
@@ -99,3 +100,39 @@ class Backend(Protocol):
 
     def compile(self, plan: Plan) -> Executable:
         """Return `plan` as something that runs."""
+
+
+@runtime_checkable
+class Remembers(Backend, Protocol):
+    """A backend that keeps compiled programs on disk, each under a digest of all it depends on."""
+
+    def remembers(self) -> bool:
+        """Return whether anything is kept, as the user's settings are now."""
+
+    def remember(self, key: bytes, executable: Executable, leaves: Leaves) -> None:
+        """Keep what `compile` made of the plan of a graph with these leaves."""
+
+    def recall(
+        self, key: bytes, leaves: Leaves, target: Target, plan: Callable[[], Plan]
+    ) -> Executable | None:
+        """Return the executable kept under `key`, over other leaves of the same kind, or None.
+
+        `plan()` makes the plan anew, for whoever wants to see more than results.
+        """
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A backend on which schedules can be measured, and that keeps what was found on disk."""
+
+    def compile_timed(self, plan: Plan) -> TimedExecutable:
+        """Return `plan` as something that runs and times its launches."""
+
+    def machine_text(self) -> str:
+        """Return what the times of a kernel depend on besides itself and its target."""
+
+    def find_record(self, key: bytes) -> bytes | None:
+        """Return what is kept under a key of 32 bytes, whole and unaltered, or None."""
+
+    def keep_record(self, key: bytes, record: bytes) -> None:
+        """Keep a record under a key of 32 bytes, unless the user wants nothing kept."""

@@ -16,6 +16,7 @@ from graphc.group import Decision, Group
 from graphc.node import Node, scalar_value
 from graphc.op import Contraction, Elementwise, Reduction, Scatter, Selection
 from graphc.program import Stages
+from graphc.schedule_choices import Tuned
 
 
 def explain(stages: Stages) -> str:
@@ -30,7 +31,19 @@ def explain(stages: Stages) -> str:
     for index, group in enumerate(stages.grouping.groups):
         inside = [d for node in group.members for d in into.get(node, ())]
         lines += ["", *_explain_group(index, group, inside, names)]
+    if stages.tuned:
+        lines += ["", "schedules, the best of those measured"]
+        lines += [f"  {name}: {_explain_tuned(found)}" for name, found in stages.tuned.items()]
     return "\n".join(lines)
+
+
+def _explain_tuned(found: Tuned) -> str:
+    time = f"{_seconds(found.seconds)}, {found.threads} threads, {found.candidates} measured"
+    if not found.choices.chosen:
+        return f"{found.choices}, {time}"
+    won = 1 - found.seconds / found.model_seconds
+    model = f"{won:.0%} less than the cost model's {_seconds(found.model_seconds)}"
+    return f"{found.choices}, {time}, {model}"
 
 
 def _headline(stages: Stages) -> str:
@@ -105,6 +118,10 @@ def _summed_size(node: Node) -> int:
     labels, out = node.attributes["lhs"], node.attributes["out"]
     extents = zip(labels, node.inputs[0].shape, strict=True)
     return math.prod(extent for label, extent in extents if label not in out)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1e6:.4g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.4g} ms"
 
 
 def _bytes(count: int) -> str:

@@ -69,6 +69,8 @@ class Graph:
 
     def with_roots(self, roots: Sequence[Node]) -> Graph:
         """Return the graph with the same inputs and other outputs and assigned values."""
+        if tuple(roots) == self.roots:
+            return self
         count = len(self.outputs)
         targets = (target for target, _ in self.assignments)
         assignments = tuple(zip(targets, roots[count:], strict=True))
@@ -76,7 +78,7 @@ class Graph:
 
     def rewrite(self, replace: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
         """Return the graph, each node rebuilt by `replace(node, new_inputs)`, operands first."""
-        return self.with_roots(rewrite(self.roots, replace))
+        return self.with_roots(_rewrite(self.nodes, self.roots, replace))
 
     def __str__(self) -> str:
         from graphc.graph_text import print_graph  # the printer knows this class
@@ -93,14 +95,16 @@ def topological_order(roots: Iterable[Node]) -> tuple[Node, ...]:
             continue
         path, pending = [root], [iter(root.inputs)]
         while path:
-            operand = next(pending[-1], None)
-            if operand is None:
+            for operand in pending[-1]:
+                if operand not in done:
+                    path.append(operand)
+                    pending.append(iter(operand.inputs))
+                    break
+            else:
                 pending.pop()
-                done.add(path[-1])
-                order.append(path.pop())
-            elif operand not in done:
-                path.append(operand)
-                pending.append(iter(operand.inputs))
+                node = path.pop()
+                done.add(node)
+                order.append(node)
     return tuple(order)
 
 
@@ -116,9 +120,17 @@ def rewrite(
     roots: Sequence[Node], replace: Callable[[Node, tuple[Node, ...]], Node]
 ) -> tuple[Node, ...]:
     """Return the images of `roots` when every node is rebuilt by `replace`, operands first."""
+    return _rewrite(topological_order(roots), roots, replace)
+
+
+def _rewrite(
+    order: Iterable[Node],
+    roots: Sequence[Node],
+    replace: Callable[[Node, tuple[Node, ...]], Node],
+) -> tuple[Node, ...]:
     image: dict[Node, Node] = {}
-    for node in topological_order(roots):
-        image[node] = replace(node, tuple(image[i] for i in node.inputs))
+    for node in order:
+        image[node] = replace(node, tuple([image[i] for i in node.inputs]))
     return tuple(image[root] for root in roots)
 
 

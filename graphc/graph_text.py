@@ -11,7 +11,8 @@
     comment    ::= '#' the user's line
 
 A printed graph elides the values of large constants; `print_graph(graph, full=True)` writes every
-bit, and only that text can be parsed. Inputs and variables come back as new ones of the same names
+bit, and only that text can be parsed. Attributes that
+have their default are left out. Inputs and variables come back as new ones of the same names
 and types (a variable starts at zero unless its state is given); with these put for the old ones,
 the parsed graph *is* the printed one, node for node, since equal nodes are one.
 """
@@ -76,7 +77,8 @@ def _own_name(node: Node) -> str:
 
 def _print_node(node: Node, names: Mapping[Node, str], *, full: bool, lines: bool) -> str:
     operands = ", ".join(f"%{names[i]}" for i in node.inputs)
-    pairs = ", ".join(f"{k}={_print_value(v, full=full)}" for k, v in node.attributes.items())
+    given = {k: v for k, v in node.attributes.items() if (k, v) not in node.op.defaults.items()}
+    pairs = ", ".join(f"{k}={_print_value(v, full=full)}" for k, v in given.items())
     attributes = f" {{{pairs}}}" if pairs else ""
     comment = f"  # {node.line}" if lines and node.line else ""
     return f"%{names[node]} = {node.op.name}({operands}){attributes} : {node.type}{comment}"

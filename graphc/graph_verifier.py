@@ -25,7 +25,7 @@ def verify(graph: Graph) -> Graph:
     for node in seen:
         if node.op.name == "input" and node not in listed:
             raise VerificationError(f"{node!r} is not listed among the inputs")
-    _verify_assignments(graph)
+    verify_assignments(graph)
     return graph
 
 
@@ -43,7 +43,11 @@ def _verify_node(node: Node, seen: set[Node]) -> None:
         raise VerificationError(f"{node!r} is not hash-consed", line=str(node.line or ""))
 
 
-def _verify_assignments(graph: Graph) -> None:
+def verify_assignments(graph: Graph) -> None:
+    """Raise VerificationError where an assignment breaks law 4.
+
+    The other laws hold of any graph whose nodes were made as `graphc.node` makes them.
+    """
     targets = [target for target, _ in graph.assignments]
     if len(set(targets)) != len(targets):
         raise VerificationError("a variable is assigned twice")

@@ -10,10 +10,12 @@ they can run. For each edge between computed nodes there is one `Decision` with 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from graphc.graph import Graph
+from graphc.lazy import LazyProperty
 from graphc.node import Node
 
 
@@ -70,10 +72,18 @@ class Group:
         return tuple(dict.fromkeys(read))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Grouping:
-    """All groups of a graph in an order in which they can run, and the verdict on every edge."""
+    """All groups of a graph in an order in which they can run, and the verdict on every edge.
+
+    `decide` tells the verdicts, which are worked out when somebody wants to read them.
+    """
 
     graph: Graph
     groups: tuple[Group, ...]
-    decisions: tuple[Decision, ...]
+    decide: Callable[[], tuple[Decision, ...]]
+
+    @LazyProperty
+    def decisions(self) -> tuple[Decision, ...]:
+        """One for each edge between two computed nodes."""
+        return self.decide()

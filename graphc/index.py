@@ -29,6 +29,9 @@ class LoopVariable:
     name: str
     extent: int
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def __str__(self) -> str:
         return self.name
 
@@ -70,15 +73,33 @@ class Mod:
 Atom: TypeAlias = LoopVariable | ValueAtom | FloorDiv | Mod
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Index:
     """`constant` plus the sum of coefficient * atom over `terms` (no zero coefficients)."""
 
     terms: tuple[tuple[Atom, int], ...]
     constant: int
 
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Index):
+            return NotImplemented
+        return self.constant == other.constant and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @LazyProperty
+    def _hash(self) -> int:
+        return hash((self.terms, self.constant))
+
     def __add__(self, other: Index | int) -> Index:
+        if isinstance(other, int):
+            return Index(self.terms, self.constant + other) if other else self
         other = as_index(other)
+        if not self.terms or not other.terms:
+            return Index(self.terms or other.terms, self.constant + other.constant)
         return _combine([*self.terms, *other.terms], self.constant + other.constant)
 
     __radd__ = __add__
@@ -87,7 +108,11 @@ class Index:
         return self + as_index(other) * -1
 
     def __mul__(self, factor: int) -> Index:
-        return _combine([(a, c * factor) for a, c in self.terms], self.constant * factor)
+        if factor == 0:
+            return ZERO
+        # what belongs together is together already
+        terms = tuple([(atom, coefficient * factor) for atom, coefficient in self.terms])
+        return Index(terms, self.constant * factor)
 
     __rmul__ = __mul__
 
@@ -256,9 +281,11 @@ def delinearise(offset: Index, shape: tuple[int, ...]) -> tuple[Index, ...]:
 
 def _combine(terms: Iterable[tuple[Atom, int]], constant: int) -> Index:
     collected: dict[Atom, int] = {}
+    has_remainders = False
     for atom, coefficient in terms:
         collected[atom] = collected.get(atom, 0) + coefficient
-    while any(isinstance(atom, Mod) for atom in collected):
+        has_remainders |= type(atom) is Mod
+    while has_remainders:
         merged = _reunite(collected)
         if merged is None:
             break
@@ -266,7 +293,7 @@ def _combine(terms: Iterable[tuple[Atom, int]], constant: int) -> Index:
         for atom, coefficient in rest.items():
             collected[atom] = collected.get(atom, 0) + coefficient
         constant += merged.constant
-    return Index(tuple((a, c) for a, c in collected.items() if c), constant)
+    return Index(tuple([(a, c) for a, c in collected.items() if c]), constant)
 
 
 def _reunite(collected: dict[Atom, int]) -> Index | None:

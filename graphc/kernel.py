@@ -7,12 +7,13 @@
                 | 'if' guard ('and' guard)* block            guard ::= index '<' index
                 | 'scratch' NAME ':' type scope
                 | '%'NAME '=' scalar-op '(' operand* ')' payload? ':' dtype
-                | '%'NAME '=' 'load' NAME '[' index,* ']' where? ':' dtype
+                | '%'NAME '=' 'load' NAME '[' index,* ']' by? where? ':' dtype
                 | '%'NAME '=' 'index' '(' index ')' ':' dtype
                 | 'store' NAME '[' index,* ']' '=' '%'NAME where? 'streaming'?
                 | 'prefetch' NAME '[' index,* ']' 'into' integer
                 | 'barrier'
     where     ::= 'where' '%'NAME
+    by        ::= 'by' integer
     payload   ::= number | '[' number (',' number)* ']'
     number    ::= integer | float | 'true' | 'false' | '-'? 'inf' | '-'? 'nan'
     loop-kind ::= 'serial' | 'parallel' | 'vector' | 'unrolled' | 'group' | 'item'
@@ -31,6 +32,8 @@ Meaning
   those inside. A loop carries nothing but memory.
 - A load `where` a false predicate reads nothing and gives zero; a store `where` false does nothing.
   Indices may be out of bounds only there, or under a guard that does not hold.
+- A load `by` n reads n neighbouring elements as one unsigned integer n times as wide, the first in
+  the low bits. The row-major offset of the first is a multiple of n.
 - `prefetch` means nothing, and tells that a place will be read soon, from the cache of the level
   given; in a vector loop the places of all lanes. The place may be out of bounds.
 - In a vector loop (innermost but for serial and unrolled loops inside it, extents of which do not
@@ -56,6 +59,7 @@ from typing import Any, TypeAlias
 
 from graphc.dtypes import DType
 from graphc.index import Index, LoopVariable
+from graphc.lazy import LazyProperty
 from graphc.tensor_type import TensorType
 
 
@@ -140,12 +144,13 @@ class Let:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`result = buffer[indices]`, zero where `where` does not hold."""
+    """`result = buffer[indices]`, zero where `where` does not hold; `count` elements as a word."""
 
     result: Value
     buffer: str
     indices: tuple[Index, ...]
     where: Value | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +215,30 @@ class Barrier:
 Statement: TypeAlias = Let | Load | IndexValue | Store | Prefetch | Scratch | Loop | Guard | Barrier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
-    """A named loop nest over `buffers`."""
+    """A named loop nest over `buffers`. Kernels are compared by what they are, and hashed once."""
 
     name: str
     buffers: tuple[Buffer, ...]
     body: tuple[Statement, ...]
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Kernel):
+            return NotImplemented
+        if self._hash != other._hash:
+            return False
+        mine, others = (self.name, self.buffers, self.body), (other.name, other.buffers, other.body)
+        return mine == others
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @LazyProperty
+    def _hash(self) -> int:
+        return hash((self.name, self.buffers, self.body))
 
     def __str__(self) -> str:
         from graphc.kernel_text import print_kernel  # the printer knows this class

@@ -37,13 +37,12 @@ from graphc.kernel import (
     statements,
 )
 from graphc.op import Elementwise, find, scalar_program
-from graphc.scalar import PRIMITIVES
+from graphc.scalar import KEEPS_16_BIT, PRIMITIVES
 from graphc.scalar_interpreter import apply, evaluate
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _LANE_WISE = frozenset({LoopKind.PARALLEL, LoopKind.VECTOR, LoopKind.ITEM})
-_KEEPS_16_BIT = frozenset({"literal", "lookup", "convert", "bitcast", "select"})
 _GARBAGE = 0xA5
 
 
@@ -165,6 +164,9 @@ class _Machine:
     def load(self, load: Load, lanes: _Lanes) -> None:
         mask = _mask(load.where, lanes)
         array, place = _place(load.buffer, load.indices, mask, lanes)
+        if load.count > 1:
+            whole = array[: array.size // load.count * load.count]
+            array, place = whole.view(load.result.dtype.numpy), place // load.count
         result = np.zeros(lanes.count, array.dtype)
         result[mask] = array[place]
         lanes.values[load.result.name] = result
@@ -245,7 +247,7 @@ def compute(op: str, operands: list[Array], dtype: DType, payload: Any = None) -
 
 def _converts_16_bit(op: str) -> bool:
     if op in PRIMITIVES:
-        return op not in _KEEPS_16_BIT
+        return op not in KEEPS_16_BIT
     declared = find(op)
     lowering = declared.lowering if declared else None
     return not (isinstance(lowering, Elementwise) and lowering.native_16_bit)

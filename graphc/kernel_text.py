@@ -70,7 +70,8 @@ def _print_let(let: Let) -> str:
 
 def _print_load(load: Load) -> str:
     place = _place(load.buffer, load.indices)
-    return f"{load.result} = load {place}{_where(load.where)} : {load.result.dtype}"
+    by = f" by {load.count}" if load.count > 1 else ""
+    return f"{load.result} = load {place}{by}{_where(load.where)} : {load.result.dtype}"
 
 
 def _print_index_value(statement: IndexValue) -> str:
@@ -313,8 +314,9 @@ class _Parser:
         op = self.name("an operation")
         if op == "load":
             buffer, indices = self.place()
+            count = self.integer() if self.accept("by") else 1
             where = self.where()
-            return Load(self.result(name), buffer, indices, where)
+            return Load(self.result(name), buffer, indices, where, count)
         self.expect("(")
         if op == "index":
             index = self.index()

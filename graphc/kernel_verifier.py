@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.errors import VerificationError
-from graphc.index import FloorDiv, Index, LoopVariable, Mod, ValueAtom
+from graphc.index import ZERO, FloorDiv, Index, LoopVariable, Mod, ValueAtom, linearise
 from graphc.kernel import (
     Access,
     Barrier,
@@ -202,11 +202,20 @@ class _Verifier:
     def load(self, load: Load, scope: _Scope) -> None:
         self.where(load.where, load, scope)
         memory = self.access(load, scope)
-        if memory.type.dtype is not load.result.dtype:
+        if load.count == 1 and memory.type.dtype is not load.result.dtype:
             self.fail(f"{load.buffer} holds {memory.type.dtype}", load)
+        if load.count != 1:
+            self.word(load, memory.type)
         varies = memory.is_per_lane or any(_varies(i, scope) for i in load.indices)
         varies = varies or (load.where is not None and load.where.name in scope.varying)
         self.define(load.result, load, scope, varies=varies)
+
+    def word(self, load: Load, type_: TensorType) -> None:
+        result = load.result.dtype
+        if load.count < 1 or result.kind != "uint" or result.bits != load.count * type_.dtype.bits:
+            self.fail(f"{load.count} elements of {type_.dtype} are no {result}", load)
+        if linearise(load.indices, type_.shape) % load.count != ZERO:
+            self.fail("the offset of a word is a multiple of its elements", load)
 
     def store(self, store: Store, scope: _Scope) -> None:
         self.use(store.value, store, scope)
@@ -347,11 +356,30 @@ def _bitcast(given: list[DType], result: DType) -> DType | None:
     return result if result.bits == given[0].bits and result.kind != "bool" else None
 
 
+def _pair(given: list[DType], result: DType) -> DType | None:
+    holds_both = result.kind == "uint" and result.bits == 2 * given[0].bits <= 32
+    return result if given[0] is given[1] and holds_both else None
+
+
+def _dot_bfloat16(given: list[DType], _result: DType) -> DType | None:
+    takes = given == [dtypes.uint32, dtypes.uint32, dtypes.float32]
+    return dtypes.float32 if takes else None
+
+
+def _dot_of_bytes(given: list[DType], _result: DType) -> DType | None:
+    words = given[:2] == [dtypes.uint32, dtypes.uint32]
+    return given[2] if words and given[2] in (dtypes.int32, dtypes.uint32) else None
+
+
 _RESULTS: dict[str, Callable[[list[DType], DType], DType | None]] = {
     "literal": _any_result,
     "lookup": _any_result,
     "convert": _any_result,
     "bitcast": _bitcast,
     "select": _select,
+    "pair": _pair,
+    "dot_bfloat16": _dot_bfloat16,
+    "dot_int8": _dot_of_bytes,
+    "dot_uint8": _dot_of_bytes,
     **dict.fromkeys(COMPARISONS, _comparison),
 }

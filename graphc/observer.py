@@ -20,7 +20,7 @@ from graphc.graph import Graph
 from graphc.graph_verifier import verify as verify_graph
 from graphc.kernel_verifier import verify as verify_kernel
 from graphc.passes import Compilation, Pass
-from graphc.program import Stages
+from graphc.program import Made, Stages
 
 _numbers = itertools.count(1)
 
@@ -36,6 +36,11 @@ class Observer:
         self.number = next(_numbers)
         self._last = time.perf_counter()
         self._write("traced", str(graph) if self.dump else "", "graph")
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether somebody wants to see each pass at work."""
+        return bool(self.debug or self.verifies or self.dump)
 
     def after(self, step: Pass, state: Compilation) -> None:
         """Take note of what `step` made."""
@@ -57,6 +62,10 @@ class Observer:
         self._write(step.name, text, kind)
         if self.debug >= level:
             print(text, file=sys.stderr)
+
+    def recalled(self, seconds: float) -> None:
+        """Take note that the program was found on disk."""
+        self._note("cache", seconds)
 
     def compiled(self, executable: Executable, stages: tuple[str, ...], seconds: float) -> None:
         """Take note of what the backend made."""
@@ -96,5 +105,6 @@ def describe(step: Pass, traced: Graph, state: Compilation) -> tuple[str, str, i
         kernels = dict.fromkeys(call.kernel for call in state.lowered.calls)
         return "\n\n".join(str(k).rstrip() for k in kernels), "kernels", 3
     if state.grouping is not None:
-        return explain(Stages(traced, state.graph, state.grouping)), "groups", 2
+        made = Made(state.graph, state.grouping)
+        return explain(Stages(traced, lambda: made)), "groups", 2
     return str(state.graph), "graph", 2

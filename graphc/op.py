@@ -24,13 +24,14 @@ Declarations register themselves; `find` looks one up by name. The declarations 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphc.dtypes import DType
 from graphc.errors import InternalError
 from graphc.index import Index
+from graphc.lazy import LazyProperty
 from graphc.scalar import Formula, ScalarProgram, trace
 from graphc.tensor_type import TensorType
 
@@ -113,8 +114,9 @@ class Contraction:
     """Attributes `lhs`, `rhs`, `out` label the axes with letters, each at most once an operand.
 
     A label of the operands that is not in `out` is summed over and stands in both. Float products
-    are accumulated by fused multiply-adds in the compute dtype, starting from 0.0, k ascending in
-    row-major order of the summed labels as they stand in `lhs`; integers wrap.
+    are accumulated by fused multiply-adds in the result's compute dtype, starting from 0.0, k
+    ascending in row-major order of the summed labels as they stand in `lhs`, bfloat16 in pairs;
+    integers wrap. docs/semantics.md has it all.
     """
 
 
@@ -193,6 +195,7 @@ class Op:
     lowering    see the module's docstring
     derivative  derivative(node, cotangent) -> a cotangent or None for each operand, as nodes
     dtypes      the kinds of dtype it accepts, for tests and documentation
+    defaults    the values of attributes that may be left out, and then do not print
     """
 
     name: str
@@ -206,11 +209,17 @@ class Op:
     kinds: tuple[str, ...] = ("bool", "int", "uint", "float")
     domain: tuple[Domain, ...] = (Domain(),)
     summary: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.name in _REGISTRY:
             raise InternalError(f"op {self.name} is declared twice")
         _REGISTRY[self.name] = self
+
+    @LazyProperty
+    def attribute_names(self) -> frozenset[str]:
+        """The names of the attributes."""
+        return frozenset(self.attributes)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

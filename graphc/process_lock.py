@@ -21,9 +21,11 @@ class Rank(IntEnum):
 
     COMPILATION = 0
     VARIABLES = 1
-    LINKING = 2
-    LLVM = 3
-    NODES = 4
+    EMISSION = 2
+    LOADING = 3
+    LINKING = 4
+    LLVM = 5
+    NODES = 6
 
 
 _across_fork: list[tuple[Rank, AbstractContextManager[Any]]] = []

@@ -21,8 +21,10 @@ from graphc.executable import Executable, HasNativeCall, NativeCall
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
+from graphc.lazy import LazyProperty
 from graphc.node import Node, given_name
 from graphc.plan import Plan
+from graphc.schedule_choices import Tuned
 from graphc.tensor_type import TensorType
 
 if TYPE_CHECKING:
@@ -30,14 +32,50 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Stages:
-    """What the compiler made on the way; the last three are None on the reference backend."""
+class Made:
+    """What the passes made of a graph; the last two are None on the reference backend."""
 
-    graph: Graph
     optimised: Graph
     grouping: Grouping | None = None
     plan: Plan | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    tuned: dict[str, Tuned] = field(default_factory=dict)  # by the names of kernels
+
+
+class Stages:
+    """What the compiler made on the way, and the seconds that it took by stage.
+
+    Of a program whose code was found on disk nothing was made: then `made` makes it when somebody
+    asks, and it is what the passes made when that code was compiled.
+    """
+
+    def __init__(
+        self, graph: Graph, made: Callable[[], Made], seconds: dict[str, float] | None = None
+    ) -> None:
+        self.graph, self._make, self.seconds = graph, made, seconds or {}
+
+    @LazyProperty
+    def _made(self) -> Made:
+        return self._make()
+
+    @property
+    def optimised(self) -> Graph:
+        """The graph after all graph passes."""
+        return self._made.optimised
+
+    @property
+    def grouping(self) -> Grouping | None:
+        """The groups, and the verdict on every edge."""
+        return self._made.grouping
+
+    @property
+    def plan(self) -> Plan | None:
+        """Kernels, launches and memory."""
+        return self._made.plan
+
+    @property
+    def tuned(self) -> dict[str, Tuned]:
+        """The schedules that measurements chose, by the names of kernels."""
+        return self._made.tuned
 
 
 _FIRST_NATIVE_CALL = 3
@@ -174,7 +212,10 @@ class Program:
         return self._executable.text(stage)
 
     def explain(self) -> str:
-        """Return what was fused, why, what was not and why, with bytes moved and operations."""
+        """Return what was fused, why, what was not and why, with bytes moved and operations.
+
+        Of a program compiled with `tune=True` also the schedules that were measured.
+        """
         from graphc.explain import explain  # rarely needed
 
         return explain(self.stages)
@@ -191,7 +232,7 @@ class Program:
         >>> program = graphc.compile([graphc.softmax(x)], inputs=[x])
         >>> profile = program.profile(np.ones((64, 64), np.float32), repeat=3)
         >>> [(row.bytes, row.operations) for row in profile.rows]
-        [(32768, 20480)]
+        [(32768, 20544)]
         """
         from graphc.program_profile import profile  # rarely needed
 

@@ -12,7 +12,8 @@ may `call` another declared op; emitters make a function of each op they meet.
 What always holds: operands of one arithmetic instruction have one dtype; there is no branch, no
 trap and no contraction (`multiply` then `add` rounds twice; only `fma` rounds once); float16 and
 bfloat16 do not occur in arithmetic (the kernel converts to float32 first), but may be bitcast,
-converted and selected. Subnormals and signed zeros are kept.
+converted, selected and paired. Subnormals and signed zeros are kept, but in `dot_bfloat16`: where a
+CPU has an instruction for it, that takes subnormals as zeros.
 """
 
 from __future__ import annotations
@@ -78,10 +79,19 @@ PRIMITIVES: dict[str, Primitive] = dict(
         # conversions: the target type is the instruction's own dtype
         _row("convert", 1, "bool int uint float", "to the nearest value; see docs/semantics.md"),
         _row("bitcast", 1, "int uint float", "the same bits as another type of the same width"),
+        # small numbers in words, the first in the low bits: for instructions that take several
+        _row(
+            "pair", 2, "int uint float", "the bits of a and, above them, those of b; 8 or 16 each"
+        ),
+        _row("dot_bfloat16", 3, "uint float", "low a * low b + (high a * high b + c) by two fma"),
+        _row("dot_int8", 3, "int uint", "c and the four products of bytes of the words a and b"),
+        _row("dot_uint8", 3, "int uint", "the same of unsigned bytes"),
         _row("lookup", 1, "int uint", "the entry of the payload, a table of constants, at index a"),
     ]
 )
 
+# What may be done to 16-bit floats as they are; anything else is computed in float32.
+KEEPS_16_BIT = frozenset({"literal", "lookup", "convert", "bitcast", "select", "pair"})
 COMPARISONS = frozenset({"eq", "ne", "lt", "le"})
 
 

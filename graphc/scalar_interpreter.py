@@ -102,6 +102,36 @@ def _bitcast(dtype: DType, _payload: Any, a: Array) -> Array:
     return a.view(dtype.numpy)
 
 
+def _pair(dtype: DType, _payload: Any, a: Array, b: Array) -> Array:
+    half = np.dtype(f"u{dtype.itemsize // 2}")
+    low, high = (np.atleast_1d(x).view(half).astype(dtype.numpy) for x in (a, b))
+    word: Array = low | (high << dtype.numpy.type(half.itemsize * 8))
+    return word
+
+
+def _dot_bfloat16(a: Array, b: Array, c: Array) -> Array:
+    high = _fma(_upper_half(a), _upper_half(b), c)
+    sixteen = np.uint32(16)
+    return _fma(_upper_half(a << sixteen), _upper_half(b << sixteen), high)
+
+
+def _dot_of_bytes(kind: Any) -> _Row:
+    def row(a: Array, b: Array, c: Array) -> Array:
+        left, right = (
+            np.ascontiguousarray(w).view(kind).reshape(*w.shape, 4).astype(np.int64)
+            for w in np.broadcast_arrays(a, b)
+        )
+        return np.asarray((c + (left * right).sum(-1)).astype(c.dtype))
+
+    return row
+
+
+def _upper_half(word: Array) -> Array:
+    """Return the bfloat16 in the upper bits as a float32."""
+    bits: Array = np.atleast_1d(word & np.uint32(0xFFFF0000)).view(np.float32)
+    return bits
+
+
 # --- division of integers ------------------------------------------------------------------------
 
 
@@ -242,6 +272,7 @@ _TYPED_ROWS: dict[str, _Row] = {
     "literal": _literal,
     "lookup": _lookup,
     "bitcast": _bitcast,
+    "pair": _pair,
     "convert": _convert,
 }
 
@@ -252,6 +283,9 @@ _ROWS: dict[str, _Row] = {
     "mul": np.multiply,
     "div": np.divide,
     "fma": _fma,
+    "dot_bfloat16": _dot_bfloat16,
+    "dot_int8": _dot_of_bytes(np.int8),
+    "dot_uint8": _dot_of_bytes(np.uint8),
     "neg": np.negative,
     "abs": np.absolute,
     "sqrt": np.sqrt,

@@ -2,29 +2,33 @@
 
 A pass is a pure function in a file named after what it does. Here each is one line of `PIPELINE`,
 with its kind and the reason for its place. `exact` passes change no bit of any result;
-`reassociating` ones hold in real arithmetic only and run when the user allows it. A `Compilation`
-carries what is known so far from pass to pass; nothing else is passed along.
+`reassociating` ones hold in real arithmetic only and run when the user allows it; `rounding` ones
+round to fewer bits where the user asked for that, in graphs that are not optimised too. A
+`Compilation` carries what is known so far from pass to pass; nothing else is passed along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from graphc.graph import Graph
 from graphc.group import Grouping
+from graphc.kernel import Kernel
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import Lowered, lower
 from graphc.passes.pack_constants import pack_constants
 from graphc.passes.plan_memory import plan_memory
+from graphc.passes.round_operands import round_operands
 from graphc.passes.schedule import schedule
 from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
 from graphc.passes.split_reductions import split_reductions
 from graphc.plan import Plan
+from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 
 
@@ -37,16 +41,25 @@ class Options:
 
     optimise: bool = True
     reassociate: bool = False
+    precision: str = "float32"  # in which products of float32 contractions are formed
     donated: frozenset[int] = frozenset()
+
+
+def _choose_nothing(_: Lowered) -> Mapping[Kernel, ScheduleChoices]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Compilation:
-    """A program on its way: the graph as it stands, and what later passes made of it."""
+    """A program on its way: the graph as it stands, and what later passes made of it.
+
+    `choose` names the schedules of lowered kernels that are not left to the cost model.
+    """
 
     graph: Graph
     target: Target
     options: Options = Options()
+    choose: Callable[[Lowered], Mapping[Kernel, ScheduleChoices]] = _choose_nothing
     grouping: Grouping | None = None
     lowered: Lowered | None = None
     plan: Plan | None = None
@@ -58,7 +71,7 @@ class Pass:
 
     name: str
     run: Callable[[Compilation], Compilation]
-    kind: Literal["exact", "reassociating"]
+    kind: Literal["exact", "reassociating", "rounding"]
     reason: str
 
 
@@ -74,6 +87,10 @@ def _reassociate(state: Compilation) -> Compilation:
     if not (state.options.optimise and state.options.reassociate):
         return state
     return replace(state, graph=simplify(state.graph, reassociate=True))
+
+
+def _round(state: Compilation) -> Compilation:
+    return replace(state, graph=round_operands(state.graph, state.options.precision))
 
 
 def _pack(state: Compilation) -> Compilation:
@@ -96,9 +113,12 @@ def _lower(state: Compilation) -> Compilation:
 
 def _schedule(state: Compilation) -> Compilation:
     assert state.lowered is not None
-    scheduler = schedule_gpu if state.target.kind == "gpu" else schedule
     kernels = dict.fromkeys(call.kernel for call in state.lowered.calls)
-    scheduled = {kernel: scheduler(kernel, state.target) for kernel in kernels}
+    if state.target.kind == "gpu":
+        scheduled = {kernel: schedule_gpu(kernel, state.target) for kernel in kernels}
+    else:
+        chosen = state.choose(state.lowered)
+        scheduled = {k: schedule(k, state.target, chosen.get(k, MODEL)) for k in kernels}
     calls = tuple(replace(call, kernel=scheduled[call.kernel]) for call in state.lowered.calls)
     return replace(state, lowered=replace(state.lowered, calls=calls))
 
@@ -112,6 +132,7 @@ def _plan_memory(state: Compilation) -> Compilation:
 
 # fmt: off
 PIPELINE: tuple[Pass, ...] = (
+    Pass("round_operands", _round,       "rounding", "first, so that constants fold"),
     Pass("fold_constants", _fold,        "exact", "rules match the numbers it makes"),
     Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
     Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),

@@ -53,6 +53,8 @@ def _is_small(node: Node) -> bool:
 
 
 def _fold_elementwise(node: Node) -> Node:
+    if any(i.op.name not in ("constant", "broadcast_to") for i in node.inputs):
+        return node
     if all(is_constant(i) for i in node.inputs):
         return _constant(node, apply_formula(node, [constant_value(i) for i in node.inputs]))
     scalars = [_uniform(i) for i in node.inputs]

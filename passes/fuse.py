@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from functools import partial
 
 from graphc.graph import Graph
 from graphc.group import Group, Grouping, Reason
@@ -76,7 +77,7 @@ class _Fusion:
             elif readers or node in self.roots:
                 self._place(node, readers)
         self._read_before_assigning()
-        return Grouping(self.graph, self._groups(), self.verdicts.decisions(self.graph))
+        return Grouping(self.graph, self._groups(), partial(self.verdicts.decisions, self.graph))
 
     # --- placing a node --------------------------------------------------------------------------
 
@@ -319,7 +320,7 @@ def _reads_memory(cluster: Cluster, node: Node) -> bool:
 
 def _copies(node: Node, readers: list[Cluster]) -> float:
     """Return how often each element would be computed if every reader computed it."""
-    return sum(reader.repeats(d, node) for reader in readers for d in reader.wanted[node])
+    return sum([reader.repeats(d, node) for reader in readers for d in reader.wanted[node]])
 
 
 def _repeated_cost(node: Node, readers: list[Cluster]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from graphc.group import Reason
 from graphc.index import Index, LoopVariable
@@ -110,9 +111,9 @@ class Cluster:
 
     def repeats(self, demand: Demand, node: Node) -> float:
         """Return how often each element of `node` is computed for this demand, on the average."""
-        wanted = _variables(demand.indices)
-        if self.has_prefix(node, demand.indices):
+        if demand.indices == self.own_place(node) or self.has_prefix(node, demand.indices):
             return 1.0
+        wanted = _variables(demand.indices)
         if self.space is None:
             count = math.prod(variable.extent for variable in wanted)
         elif wanted <= _variables(row_indices(self.space)):
@@ -133,10 +134,12 @@ def _is_adjacent(space: Space) -> bool:
     return space.reduced[:1] == (len(space.kept),)
 
 
-def _variables(indices: Indices) -> set[LoopVariable]:
-    return {variable for index in indices for variable in index.variables}
+@lru_cache(maxsize=1024)
+def _variables(indices: Indices) -> frozenset[LoopVariable]:
+    return frozenset(variable for index in indices for variable in index.variables)
 
 
+@lru_cache(maxsize=1024)
 def row_indices(space: Space) -> Indices:
     """Return the loop variables of the rows."""
     everywhere = loop_indices(space.extents)

@@ -36,8 +36,9 @@ def demands_of(node: Node, demand: Demand, repeated: int) -> Iterator[Wish]:
 
 
 def _elementwise(node: Node, demand: Demand, repeated: int) -> Iterator[Wish]:
+    wish = Demand(demand.indices, repeated)
     for number in range(len(node.inputs)):
-        yield number, Demand(demand.indices, repeated)
+        yield number, wish
 
 
 def _view(node: Node, demand: Demand, repeated: int) -> Iterator[Wish]:

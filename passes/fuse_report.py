@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from graphc.graph import Graph
 from graphc.group import Decision, Reason
@@ -50,23 +50,27 @@ class Verdicts:
 
     def decisions(self, graph: Graph) -> tuple[Decision, ...]:
         """Return one decision for each edge between two computed nodes."""
+        homes = {node: self.homes(node) for node in graph.nodes}
         return tuple(
-            Decision(producer, consumer, number, self._reason(producer, consumer))
-            for consumer in graph.nodes
-            for number, producer in enumerate(consumer.inputs)
-            if not producer.op.is_leaf
+            [
+                Decision(producer, consumer, number, self._reason(producer, consumer, homes))
+                for consumer in graph.nodes
+                for number, producer in enumerate(consumer.inputs)
+                if not producer.op.is_leaf
+            ]
         )
 
-    def _reason(self, producer: Node, consumer: Node) -> Reason:
-        homes = self.homes(consumer)
-        for cluster in homes:
+    def _reason(
+        self, producer: Node, consumer: Node, homes: Mapping[Node, list[Cluster]]
+    ) -> Reason:
+        for cluster in homes[consumer]:
             if producer not in cluster.members:
                 return self._refusals.get((producer, cluster.number), Reason.BOUNDARY)
-        return _fused(producer, consumer, homes[0], len(self.homes(producer)) > 1)
+        return _fused(producer, consumer, homes[consumer][0], len(homes[producer]) > 1)
 
 
 def _fused(producer: Node, consumer: Node, cluster: Cluster, is_repeated: bool) -> Reason:
-    if any(isinstance(node.op.lowering, View) for node in (producer, consumer)):
+    if isinstance(producer.op.lowering, View) or isinstance(consumer.op.lowering, View):
         return Reason.INDEX_MAP
     if is_accumulator(consumer):
         return Reason.SAME_ROWS if is_accumulator(producer) else Reason.PROLOGUE

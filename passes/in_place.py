@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphc.index import Index, linearise
+from graphc.index import ZERO, Index, linearise
 from graphc.kernel import Access, Guard, Kernel, Load, Loop, Statement, Store
 
 
@@ -35,7 +35,7 @@ def _reads_before(source: _Accesses, out: _Accesses) -> bool:
     if not all(is_store for is_store, _, _, _ in out):
         return False
     return all(
-        any(b == block and at > statement and p == place for _, b, at, p in out)
+        any(b == block and at > statement and p - place == ZERO for _, b, at, p in out)
         for _, block, statement, place in source
     )
 
@@ -48,7 +48,10 @@ def _accesses(kernel: Kernel) -> dict[str, _Accesses]:
             if isinstance(statement, Load | Store) and statement.buffer in shapes:
                 place = linearise(statement.indices, shapes[statement.buffer])
                 is_store = isinstance(statement, Store)
-                found[statement.buffer].append((is_store, number, position, place))
+                count = 1 if isinstance(statement, Store) else statement.count
+                found[statement.buffer] += [
+                    (is_store, number, position, place + n) for n in range(count)
+                ]
     return found
 
 

@@ -15,11 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from graphc.errors import InternalError
 from graphc.index import ZERO, Index, LoopVariable, as_index
 from graphc.node import Node
 from graphc.op import Concatenation, Contraction, Indices, Reduction, Scatter, Selection
+
+_ACCUMULATORS = (Reduction, Selection, Contraction)
+_ALONE = (Concatenation, Scatter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +60,27 @@ class Space:
         return math.prod(self.rows)
 
 
-def strip(shape: Iterable[int]) -> tuple[int, ...]:
+@lru_cache(maxsize=1024)
+def strip(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the extents of `shape` other than 1."""
     return tuple(extent for extent in shape if extent != 1)
 
 
-def spread(shape: Sequence[int], indices: Sequence[Index]) -> Indices:
+@lru_cache(maxsize=1024)
+def spread(shape: tuple[int, ...], indices: Indices) -> Indices:
     """Return an index for each axis of `shape`: 0 where the extent is 1, else the next one."""
     following = iter(indices)
     return tuple(ZERO if extent == 1 else next(following) for extent in shape)
 
 
-def loop_indices(extents: Sequence[int], prefix: str = "i") -> Indices:
+@lru_cache(maxsize=1024)
+def loop_indices(extents: tuple[int, ...], prefix: str = "i") -> Indices:
     """Return the loop variables prefix0, prefix1, … over `extents` as indices."""
     return tuple(as_index(LoopVariable(f"{prefix}{n}", e)) for n, e in enumerate(extents))
 
 
-def whole_space(extents: Sequence[int]) -> Space:
+@lru_cache(maxsize=1024)
+def whole_space(extents: tuple[int, ...]) -> Space:
     """Return the space over `extents` (1 left out) all of which are rows."""
     stripped = strip(extents)
     return Space(stripped, tuple(range(len(stripped))))
@@ -80,12 +88,12 @@ def whole_space(extents: Sequence[int]) -> Space:
 
 def is_accumulator(node: Node) -> bool:
     """Return whether an element takes a loop of its own: of reductions and contractions."""
-    return isinstance(node.op.lowering, Reduction | Selection | Contraction)
+    return isinstance(node.op.lowering, _ACCUMULATORS)
 
 
 def stands_alone(node: Node) -> bool:
     """Return whether the node is lowered to nests of its own, with nothing computed after it."""
-    return isinstance(node.op.lowering, Concatenation | Scatter)
+    return isinstance(node.op.lowering, _ALONE)
 
 
 def reduced_axes(node: Node) -> tuple[int, ...]:

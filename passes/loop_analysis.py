@@ -37,7 +37,13 @@ def accesses(body: Body, shapes: Shapes) -> Iterator[tuple[Load | Store, Index]]
     """Yield each access to a buffer named in `shapes` and its row-major offset."""
     for statement in statements(body):
         if isinstance(statement, Load | Store) and statement.buffer in shapes:
-            yield statement, linearise(statement.indices, shapes[statement.buffer])
+            yield statement, offset_of(statement, shapes)
+
+
+def offset_of(access: Load | Store, shapes: Shapes) -> Index:
+    """Return the row-major offset of an access to a buffer: of a word, counted in words."""
+    offset = linearise(access.indices, shapes[access.buffer])
+    return offset // access.count if isinstance(access, Load) else offset
 
 
 def stride_in_panels(offset: Index, variable: LoopVariable, width: int) -> int | None:

@@ -2,7 +2,8 @@
 
 `accumulate` emits them where it is called and returns the value. The order of combination is that
 of `graphc.reduction_order` and, for contractions, ascending in row-major order of the summed
-labels. Accumulation is in the operand's compute dtype and is rounded once at the end.
+labels. Accumulation is in the operand's compute dtype, of a contraction in the result's, and is
+rounded once at the end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from graphc.node import Node
 from graphc.op import Contraction, Indices, Reduction, Selection
 from graphc.passes.iteration_space import reduced_axes
 from graphc.passes.lower_emitter import Element, Emitter
+from graphc.passes.lower_words import add_in_words, goes_in_words
 from graphc.reduction_order import BLOCK, reduction_order
 from graphc.scalar import trace
 from graphc.tensor_type import TensorType
@@ -248,14 +250,19 @@ class _Products(_Combination):
         extents = _extents(self.node)
         return tuple(extents[label] for label in self.summed)
 
-    def element(self, reduced: Sequence[Index]) -> Value | _Factors:
-        labels, factors = self.node.attributes, []
+    def factors(self, reduced: Sequence[Index]) -> tuple[Value, Value]:
+        """Return the elements of both operands at these indices of the summed labels."""
+        labels = self.node.attributes
         place = dict(zip(labels["out"], self.rows, strict=True))
         place.update(zip(self.summed, reduced, strict=True))
-        for operand, axes in zip(self.node.inputs, (labels["lhs"], labels["rhs"]), strict=True):
-            element = Element(operand, tuple(place[label] for label in axes))
-            factors.append(self.emitter.convert(self.emitter.value(element), self.dtype))
-        return tuple(factors)
+        a, b = (
+            self.emitter.value(Element(operand, tuple(place[label] for label in labels[side])))
+            for operand, side in zip(self.node.inputs, ("lhs", "rhs"), strict=True)
+        )
+        return a, b
+
+    def element(self, reduced: Sequence[Index]) -> Value | _Factors:
+        return tuple(self.emitter.convert(value, self.dtype) for value in self.factors(reduced))
 
     def fold(self, buffer: str, place: Indices, value: Value | _Factors) -> None:
         old = self.emitter.load(buffer, place, self.dtype)
@@ -268,14 +275,17 @@ class _Products(_Combination):
 
 
 def _contract(emitter: Emitter, node: Node, rows: Indices) -> Value:
-    dtype = node.inputs[0].type.dtype.compute
+    dtype = node.type.dtype.compute
     products = _Products(emitter, node, rows, dtype, 0)
     lanes = contraction_lanes(node)
     if lanes > 1:
         return emitter.convert(_reduce_in_lanes(products, lanes), node.type.dtype)
     total = _accumulator(emitter, "accumulator", (), dtype, 0)
-    with emitter.loops(products.shape, LoopKind.SERIAL, "k") as reduced:
-        products.fold(total, (), products.element(reduced))
+    if goes_in_words(node, products.shape):
+        add_in_words(products, node.inputs[0].type.dtype, total)
+    else:
+        with emitter.loops(products.shape, LoopKind.SERIAL, "k") as reduced:
+            products.fold(total, (), products.element(reduced))
     return emitter.convert(emitter.load(total, (), dtype), node.type.dtype)
 
 

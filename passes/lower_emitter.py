@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -43,8 +44,7 @@ from graphc.scalar import PRIMITIVES, ScalarProgram
 from graphc.tensor_type import TensorType
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """What is wanted: `node` at `indices`; where `where` does not hold nothing is read."""
 
     node: Node
@@ -77,6 +77,7 @@ class Emitter:
         self.outermost = 0  # no element is computed outside so many loops: nests stay perfect
         self._blocks = [_Block()]
         self._depths: dict[str, int] = {}
+        self._index_depths: dict[Indices, int] = {}  # names are unique: they never change
         self._counts: dict[str, int] = {}
 
     # --- blocks and statements -------------------------------------------------------------------
@@ -125,7 +126,7 @@ class Emitter:
         return f"{name}{number}"
 
     def _result(self, name: str, dtype: DType, depth: int) -> Value:
-        value = Value(self._unique(re.sub(r"\d+$", "", name) + "_"), dtype)
+        value = Value(self._unique(_stem(name)), dtype)
         self._depths[value.name] = depth
         return value
 
@@ -226,15 +227,17 @@ class Emitter:
 
     def depth_of(self, element: Element) -> int:
         """Return the number of loops inside which the element's indices and predicate are known."""
-        depth = self.outermost
+        depth = self._index_depths.get(element.indices)
+        if depth is None:
+            depth = self._index_depths[element.indices] = self._depth_of_indices(element.indices)
         if element.where is not None:
             depth = max(depth, self._depths[element.where.name])
-        for index in element.indices:
-            for variable in index.variables:
-                depth = max(depth, self._depths[variable.name])
-            for name in index.values:
-                depth = max(depth, self._depths[name])
-        return depth
+        return max(depth, self.outermost)
+
+    def _depth_of_indices(self, indices: Indices) -> int:
+        variables = [variable.name for index in indices for variable in index.variables]
+        names = [*variables, *(name for index in indices for name in index.values)]
+        return max((self._depths[name] for name in names), default=0)
 
     def known(self, element: Element) -> Value | None:
         """Return the element's value if it is visible here."""
@@ -299,6 +302,12 @@ class Emitter:
         if is_of_row:
             self.store(buffer, inside, value, None, depth)
         return value
+
+
+@cache
+def _stem(op: str) -> str:
+    """Return how the names of an op's results begin."""
+    return re.sub(r"\d+$", "", op) + "_"
 
 
 def _plain(value: Any, dtype: DType) -> Any:

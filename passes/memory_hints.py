@@ -34,20 +34,30 @@ from graphc.passes.rewrite_statements import Body, rewrite
 from graphc.target import Target
 
 AHEAD = 6 * 1024  # bytes between what is loaded and what is fetched meanwhile
-_CACHED = 0.75  # of the last cache, which others use too
+CACHED = 0.75  # of the last cache, which others use too
 _MOST_OFTEN = 2  # times that each element may be loaded by what fetches it
 
 
 def add_memory_hints(kernel: Kernel, target: Target) -> Kernel:
     """Return `kernel`, in the scheduled form, with hints for its large buffers."""
     _, second, last = target.cache_bytes
-    if sum(b.type.nbytes for b in kernel.buffers) <= last * _CACHED:
+    whole = [b for b in kernel.buffers if b.name not in _gathered(kernel.body)]
+    if sum(b.type.nbytes for b in whole) <= last * CACHED:
         return kernel
-    large = {b.name: b for b in kernel.buffers if b.type.nbytes > target.cores * second}
+    large = {b.name: b for b in whole if b.type.nbytes > target.cores * second}
     body: list[Statement] = []
     for nest in kernel.body:
         body.extend(_with_hints((nest,), large))
     return kernel.with_body(tuple(body))
+
+
+def _gathered(body: Body) -> set[str]:
+    """Return the buffers of which an unknown part is accessed, at places that are values."""
+    return {
+        s.buffer
+        for s in statements(body)
+        if isinstance(s, Load | Store) and any(i.values for i in s.indices)
+    }
 
 
 def _with_hints(nest: Body, large: dict[str, Buffer]) -> Body:
@@ -93,7 +103,6 @@ def _first_loads(nest: Body, large: dict[str, Buffer]) -> set[str]:
         if (
             lane.kind is LoopKind.VECTOR
             and offset.stride(lane.variable) == 1
-            and not offset.values
             and load.where is None
             and times <= _MOST_OFTEN * buffer.type.size
         ):

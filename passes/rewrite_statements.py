@@ -85,7 +85,7 @@ def rewrite(
                 return replace(s, result=value(s.result), operands=tuple(map(value, s.operands)))
             case Load():
                 place, where = tuple(map(index, s.indices)), optional(s.where)
-                return memory(Load(value(s.result), buffer(s.buffer), place, where))
+                return memory(Load(value(s.result), buffer(s.buffer), place, where, s.count))
             case IndexValue():
                 return IndexValue(value(s.result), index(s.index))
             case Store():

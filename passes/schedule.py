@@ -15,9 +15,11 @@ inside the body (rows that are reduced in lanes). Contractions go in register ti
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from graphc.index import LoopVariable
-from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement, Store, statements
+from graphc.kernel import Guard, Kernel, Load, Loop, LoopKind, Statement, Store, statements
+from graphc.passes.join_words import join_words
 from graphc.passes.loop_analysis import (
     Shapes,
     accesses,
@@ -32,14 +34,16 @@ from graphc.passes.loop_analysis import (
     unit_stride_score,
     work,
 )
-from graphc.passes.memory_hints import add_memory_hints
+from graphc.passes.memory_hints import CACHED, add_memory_hints
 from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
 from graphc.passes.schedule_transposes import square_of, transpose_squares
+from graphc.passes.tile_model import MOST_VECTORS, TASKS
 from graphc.passes.transform_loops import (
     collapse,
     enclose,
+    hoist,
     only_loop,
     over,
     split,
@@ -47,6 +51,7 @@ from graphc.passes.transform_loops import (
     split_with_guard,
     vectorise,
 )
+from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 
 MOST_LANES = 64
@@ -54,18 +59,19 @@ CHEAP = 20_000  # scalar operations that are not worth waking a thread for
 GRAIN = 16_000  # scalar operations that one iteration of a parallel loop should have
 SMALL_BODY = 8  # statements, up to which an elementwise body goes in two vectors at once
 LIGHT = 12  # scalar operations, up to which the lanes of a reduction wait for one another
+STREAMS = 2  # tasks for each core where rows are read in long pieces
 MOST_CHUNKS = 4  # vectors of a lanes loop that are unrolled, so that they stay in registers
 
 
-def schedule(kernel: Kernel, target: Target) -> Kernel:
-    """Return `kernel` in the scheduled form for `target`.
+def schedule(kernel: Kernel, target: Target, choices: ScheduleChoices = MODEL) -> Kernel:
+    """Return `kernel` in the scheduled form for `target`, with `choices` in place of the model's.
 
     Requires the lowered form: independent loops are `parallel`, all others `serial`. Guarantees the
-    same bits for every input.
+    same bits for every input and all choices.
     """
-    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel))
+    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel), choices)
     body: list[Statement] = []
-    for statement in kernel.body:
+    for statement in join_words(kernel.body, scheduler.shapes):
         if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
             body.extend(scheduler.top_nest(statement))
         else:
@@ -75,8 +81,10 @@ def schedule(kernel: Kernel, target: Target) -> Kernel:
 
 
 class _Scheduler:
-    def __init__(self, target: Target, names: Names, shapes: Shapes) -> None:
-        self.target, self.names, self.shapes = target, names, shapes
+    def __init__(
+        self, target: Target, names: Names, shapes: Shapes, choices: ScheduleChoices
+    ) -> None:
+        self.target, self.names, self.shapes, self.choices = target, names, shapes, choices
 
     # --- a top-level nest
 
@@ -86,7 +94,7 @@ class _Scheduler:
             return ()
         cost = work((loop,))
         variables, body = self.join(variables, body)
-        lane = self.lane_variable(variables, body)
+        lane = self.chosen_lane(variables, body) or self.lane_variable(variables, body)
         if lane is None:
             inside = self.inner(body)
             if not variables:
@@ -94,7 +102,7 @@ class _Scheduler:
             return self.spread(nest(variables, inside), cost)
         body = _serial(body)
         others = [v for v in variables if v != lane]
-        tiler = Tiler(self.target, self.names, self.shapes, cost // GRAIN)
+        tiler = Tiler(self.target, self.names, self.shapes, cost // GRAIN, self.choices)
         tiled = tiler.nests(others, lane, body)
         if tiled is None:
             tiled = self.streams(others, Loop(lane, LoopKind.PARALLEL, body), cost)
@@ -113,6 +121,13 @@ class _Scheduler:
                 body = joined.body
             position -= 1
         return variables, body
+
+    def chosen_lane(self, variables: list[LoopVariable], body: Body) -> LoopVariable | None:
+        """Return the loop that the choices name; None where lanes would each need whole rows."""
+        lane = self.choices.lane
+        if lane is None or lane >= len(variables) or holds(body, LoopKind.PARALLEL):
+            return None
+        return variables[-1 - lane]
 
     def lane_variable(self, variables: list[LoopVariable], body: Body) -> LoopVariable | None:
         """Return the loop along which vectors go best; None for those inside the body."""
@@ -161,11 +176,14 @@ class _Scheduler:
         body: Body,
         crossing: LoopVariable | None,
     ) -> Body:
-        width = self.width(body, lane.extent)
         loop = Loop(lane, LoopKind.PARALLEL, body)
-        first, last = split_off_tail(loop, width, self.names)
         if others and crossing is None and _product(others) >= 4 * self.target.cores:
-            return nest(others, vectorise(loop, width, self.names, LoopKind.PARALLEL))
+            before, loop = _once_a_row(loop)
+            width = self.width(loop.body, lane.extent)
+            rows = vectorise(loop, width, self.names, LoopKind.PARALLEL)
+            return nest(self.in_reading_order(others, body), (*before, *rows))
+        width = self.width(body, lane.extent)
+        first, last = split_off_tail(loop, width, self.names)
         if crossing is not None:
             others = [*(v for v in others if v != crossing), crossing]
         nests: list[Statement] = []
@@ -176,9 +194,24 @@ class _Scheduler:
                 nests.extend(enclose(nested, self.names))
         return tuple(nests)
 
+    def in_reading_order(self, variables: list[LoopVariable], body: Body) -> list[LoopVariable]:
+        """Return the loops in the order in which the only load goes through memory, if that is far.
+
+        A processor foresees what is read next to what was read; what is written waits for nobody.
+        """
+        found = [(a, o) for a, o in accesses(body, self.shapes) if isinstance(a, Load)]
+        if len(found) != 1:
+            return variables
+        load, offset = found[0]
+        size = prod(self.shapes[load.buffer]) * load.result.dtype.itemsize
+        strides = {v: offset.stride(v) for v in variables}
+        if 2 * size <= CACHED * self.target.cache_bytes[2] or not all(strides.values()):
+            return variables
+        return sorted(variables, key=lambda v: -abs(strides[v] or 0))
+
     def streams(self, others: list[LoopVariable], lane: Loop, cost: int) -> Body:
         """Return nests that read far rows in long pieces, and others for what is left."""
-        tasks = min(2 * self.target.cores, cost // GRAIN) // _product(others)
+        tasks = min(self.tasks(STREAMS), cost // GRAIN) // _product(others)
         nests, rest = stream_columns(lane, others, self.shapes, self.target, tasks, self.names)
         if rest is None:
             return nests
@@ -202,6 +235,8 @@ class _Scheduler:
         factor = 1 if count(body) > SMALL_BODY else 2
         if holds(body, LoopKind.SERIAL):
             factor = 4 if count(body) <= 2 * SMALL_BODY else 2
+        if self.choices.vectors:
+            factor = 1 << (min(self.choices.vectors, MOST_VECTORS).bit_length() - 1)
         while factor > 1 and extent < lanes * factor:
             factor //= 2
         return min(lanes * factor, MOST_LANES)
@@ -248,6 +283,11 @@ class _Scheduler:
 
     # --- threads
 
+    def tasks(self, each: int) -> int:
+        """Return how many tasks are wanted: `each` for a core, or what is chosen."""
+        chosen = self.choices.tasks
+        return (each if chosen is None else chosen) * self.target.cores
+
     def spread(self, body: Body, cost: int) -> Body:
         """Return the nests of `body` with the outermost loops of each shared among threads."""
         done: list[Statement] = []
@@ -261,9 +301,9 @@ class _Scheduler:
     def share(self, loop: Loop, cost: int) -> Body:
         """Return `loop` parallel with enough work in an iteration, or serial if it is cheap."""
         own = work((loop,))
-        if cost < CHEAP or own < CHEAP or self.target.cores < 2:
+        if cost < CHEAP or own < CHEAP or self.target.cores < 2 or self.choices.tasks == 0:
             return _serial((loop,))
-        wanted = min(4 * self.target.cores, own // GRAIN)
+        wanted = min(self.tasks(TASKS), own // GRAIN)
         while loop.variable.extent < wanted:
             inner = only_loop(loop)
             if inner is None or inner.kind is not LoopKind.PARALLEL:
@@ -287,6 +327,15 @@ def _outside_in(blocks: Body, others: list[LoopVariable], blocks_outside: bool) 
     if blocks_outside and isinstance(block, Loop) and block.kind is LoopKind.PARALLEL:
         return (replace(block, body=nest(others, block.body)),)
     return nest(others, blocks)
+
+
+def _once_a_row(loop: Loop) -> tuple[Body, Loop]:
+    """Return `loop` after what it looks up and checks anew for each of its elements."""
+    *before, inside = hoist(loop)
+    assert isinstance(inside, Loop)
+    if any(isinstance(s, Load | Store) for s in before):
+        return tuple(before), inside
+    return (), loop
 
 
 def _serial(body: Body) -> Body:

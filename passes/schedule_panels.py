@@ -2,18 +2,20 @@
 
 A load of an innermost serial loop is copied, for all lanes of the panels of a task and all
 iterations of the serial loops by which it moves, where its elements are not adjacent along the
-lanes, or where many row tiles share it. Columns that do not fill the lanes are predicated: there a
-panel holds zeros. Copies change no value, so no bit of any result.
+lanes, or where many row tiles share it. Loads of which words are made are copied as words. Columns
+that do not fill the lanes are predicated: there a panel holds zeros. Copies change no value, so no
+bit of any result.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from graphc import dtypes
 from graphc.dtypes import DType
-from graphc.index import Index, LoopVariable, as_index, linearise
+from graphc.index import Index, LoopVariable, as_index
 from graphc.kernel import (
     Guard,
     IndexValue,
@@ -28,13 +30,18 @@ from graphc.kernel import (
     Value,
     statements,
 )
-from graphc.passes.loop_analysis import Shapes, nest
-from graphc.passes.rewrite_statements import Body, Names, copy, rewrite, substitute
+from graphc.passes.join_words import replace_values
+from graphc.passes.loop_analysis import Shapes, nest, offset_of
+from graphc.passes.rewrite_statements import Body, Names, copy, substitute
 from graphc.passes.transform_loops import over
+from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
 REUSED = 4  # row tiles that share a panel of adjacent elements before copying it pays
+REUSED_NEAR = 24  # the same where those that stay near are read from the second-level cache
+LINE = 64  # bytes of a cache line
+CACHE_WAYS = (4096, 65536)  # bytes after which addresses meet the same set of a cache, as usual
 COPIED_TOGETHER = 8  # columns of a panel that are copied in one go
 
 
@@ -72,28 +79,58 @@ class Columns:
         return over(self.panel, LoopKind.SERIAL, inside)
 
 
+@dataclass(frozen=True)
+class Column:
+    """What a panel may hold: a load in serial `loops`, or a word that `pairs` of them make."""
+
+    loops: list[LoopVariable]
+    loads: tuple[Load, ...]
+    pairs: tuple[Let, ...] = ()
+
+    @property
+    def result(self) -> Value:
+        return self.pairs[-1].result if self.pairs else self.loads[0].result
+
+    def joined(self, other: Column, pair: Let) -> Column:
+        """Return the word that `pair` makes of two."""
+        loads, pairs = self.loads + other.loads, self.pairs + other.pairs
+        return Column(self.loops, loads, (*pairs, pair))
+
+
 class Packer:
     """Copies panels for one kernel."""
 
-    def __init__(self, names: Names, shapes: Shapes, target: Target) -> None:
-        self.names, self.shapes = names, shapes
+    def __init__(
+        self, names: Names, shapes: Shapes, target: Target, choices: ScheduleChoices = MODEL
+    ) -> None:
+        self.names, self.shapes, self.choices = names, shapes, choices
+        self.cache_bytes = target.cache_bytes
         self.most_bytes = target.cache_bytes[1] // 2  # of the cache scratch of a kernel
 
     def offset(self, load: Load) -> Index:
         """Return the row-major offset of what `load` reads."""
-        return linearise(load.indices, self.shapes[load.buffer])
+        return offset_of(load, self.shapes)
 
     def serial_loads(self, body: Body) -> Iterator[tuple[list[LoopVariable], Load]]:
         """Yield the loads from buffers directly in the innermost serial loops, with those loops."""
-        for statement in body:
-            loops: list[LoopVariable] = []
-            inside: Body = (statement,)
-            while len(inside) == 1 and isinstance(inside[0], Loop):
-                loops.append(inside[0].variable)
-                inside = inside[0].body
+        for loops, inside in _innermost(body):
             for s in inside:
-                if loops and isinstance(s, Load) and s.buffer in self.shapes:
+                if isinstance(s, Load) and s.buffer in self.shapes:
                     yield loops, s
+
+    def columns(self, body: Body) -> Iterator[Column]:
+        """Yield the same loads, those of which a word is made as one."""
+        for loops, inside in _innermost(body):
+            found: dict[str, Column] = {}
+            for s in inside:
+                if isinstance(s, Load) and s.buffer in self.shapes:
+                    found[s.result.name] = Column(loops, (s,))
+                elif isinstance(s, Let) and s.op == "pair":
+                    low, high = (found.get(o.name) for o in s.operands)
+                    if low is not None and high is not None:
+                        found = {n: c for n, c in found.items() if c is not low and c is not high}
+                        found[s.result.name] = low.joined(high, s)
+            yield from found.values()
 
     def can_pack(self, load: Load, offset: Index, rows: LoopVariable, body: Body) -> bool:
         """Return whether `load` may be copied before the loop over `rows` around `body`."""
@@ -156,52 +193,84 @@ class Packer:
         lane, budget = columns.lane, self.budget(body)
         copies: list[Statement] = []
         packed: dict[str, Load] = {}
-        for loops, load in self.serial_loads(body):
-            offset = self.offset(load)
-            where, plain = load.where, replace(load, where=None)
-            if lane not in offset.variables or not self.can_pack(plain, offset, rows, body):
+        for column in self.columns(body):
+            if not all(self.may_copy(load, columns, rows, body) for load in column.loads):
                 continue
-            if where is not None and not self.is_column_predicate(where, body):
+            offsets = [self.offset(load) for load in column.loads]
+            if not column.pairs and self.is_panel(column.loops, offsets[0], lane):
                 continue
-            if self.is_panel(loops, offset, lane):
-                continue
-            moving = (*columns.place[:-1], *_moving(loops, offset), lane)
-            type_ = TensorType(tuple(v.extent for v in moving), load.result.dtype)
-            adjacent = offset.stride(lane) == 1
-            if type_.nbytes > budget or (adjacent and tiles < REUSED):
+            serial = [v for v in column.loops if any(v in o.variables for o in offsets)]
+            moving = (*columns.place[:-1], *serial, lane)
+            type_ = TensorType(tuple(v.extent for v in moving), column.result.dtype)
+            adjacent = all(o.stride(lane) == 1 for o in offsets)
+            worth = all(
+                self.is_worth_copying(load, column.loops, offset, lane.extent, tiles)
+                for load, offset in zip(column.loads, offsets, strict=True)
+            )
+            if type_.nbytes > budget or (adjacent and not worth):
                 continue
             budget -= type_.nbytes
             panel = Scratch(self.names.fresh("panel"), type_, Scope.CACHE)
             place = tuple(map(as_index, moving))
-            copies.extend((panel, *self.copy_panel(columns, panel, place, load, body)))
-            packed[load.result.name] = Load(load.result, panel.name, place)
+            copies.extend((panel, *self.copy_panel(columns, panel, place, column, body)))
+            packed[column.result.name] = Load(column.result, panel.name, place)
+        return tuple(copies), replace_values(body, packed) if packed else body
 
-        def memory(access: Load | Store) -> Load | Store:
-            return packed.get(access.result.name, access) if isinstance(access, Load) else access
+    def may_copy(self, load: Load, columns: Columns, rows: LoopVariable, body: Body) -> bool:
+        """Return whether `load` moves along the lanes and may be copied before the rows."""
+        offset, plain = self.offset(load), replace(load, where=None)
+        if columns.lane not in offset.variables or not self.can_pack(plain, offset, rows, body):
+            return False
+        return load.where is None or self.is_column_predicate(load.where, body)
 
-        return tuple(copies), rewrite(body, memory=memory) if packed else body
+    def is_worth_copying(
+        self, load: Load, loops: list[LoopVariable], offset: Index, columns: int, tiles: int
+    ) -> bool:
+        """Return whether adjacent columns that so many tiles of rows read are worth a copy.
+
+        Where they lie, the steps from one row of them to the next may meet few of the sets of a
+        cache, of which the rest is of no use then, and fill lines only in part.
+        """
+        if self.choices.copies is not None:
+            return self.choices.copies > 0
+        itemsize, nbytes = load.result.dtype.itemsize, panel_bytes(loops, offset, columns, load)
+        steps, row = [offset.stride(v) for v in _moving(loops, offset)], columns * itemsize
+        if None in steps or row < LINE:
+            return tiles >= REUSED
+        gaps = [abs(step or 0) * itemsize for step in steps]
+        useful = [
+            size * row // max(row, math.gcd(way, *gaps))
+            for size, way in zip(self.cache_bytes, CACHE_WAYS, strict=False)
+        ]
+        if nbytes <= useful[0]:
+            return False
+        return tiles >= (REUSED_NEAR if nbytes <= useful[1] else REUSED)
 
     @staticmethod
     def is_column_predicate(where: Value, body: Body) -> bool:
         return len(body) > 2 and isinstance(body[2], Let) and body[2].result == where
 
     def copy_panel(
-        self, columns: Columns, panel: Scratch, place: tuple[Index, ...], load: Load, body: Body
+        self,
+        columns: Columns,
+        panel: Scratch,
+        place: tuple[Index, ...],
+        column: Column,
+        body: Body,
     ) -> Body:
-        """Return the loops that fill `panel`, of which `place` is the element that `load` reads.
+        """Return the loops that fill `panel`, of which `place` is the element that `column` is.
 
         Adjacent columns are read row by row through all panels, others panel by panel.
         """
         lane = columns.lane
-        value = self.names.value(load.result)
-        move: Body = (replace(load, result=value), Store(panel.name, place, value))
-        if load.where is not None:
-            move = copy((*body[:3], *move), self.names)
+        predicate = body[:3] if any(s.where is not None for s in column.loads) else ()
+        store = Store(panel.name, place, column.result)
+        move = copy((*predicate, *column.loads, *column.pairs, store), self.names)
         loops = [v for i in place[:-1] for v in i.variables if v != columns.panel]
         fresh = {v: self.names.variable(v, v.extent) for v in loops}
         move = substitute(move, {v: as_index(f) for v, f in fresh.items()})
         variables = list(fresh.values())
-        if self.offset(load).stride(lane) == 1:
+        if all(self.offset(load).stride(lane) == 1 for load in column.loads):
             vector = columns.each(over(lane, LoopKind.VECTOR, move))
             return nest(variables, vector, LoopKind.SERIAL)
         together = min(COPIED_TOGETHER, lane.extent)
@@ -218,6 +287,18 @@ def panel_width(target: Target, dtype: DType, columns: int) -> int:
     """Return how many columns a panel has: two vectors of what `dtype` is computed in."""
     most = min(64, 2 * target.lanes(dtype.compute.itemsize))
     return min(most, 1 << max(columns - 1, 0).bit_length())
+
+
+def _innermost(body: Body) -> Iterator[tuple[list[LoopVariable], Body]]:
+    """Yield what stands in the innermost of perfectly nested loops in `body`, with those loops."""
+    for statement in body:
+        loops: list[LoopVariable] = []
+        inside: Body = (statement,)
+        while len(inside) == 1 and isinstance(inside[0], Loop):
+            loops.append(inside[0].variable)
+            inside = inside[0].body
+        if loops:
+            yield loops, inside
 
 
 def _moves(access: Load | Store, lane: LoopVariable) -> bool:

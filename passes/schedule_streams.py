@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.dtypes import DType
-from graphc.index import LoopVariable, as_index, linearise
+from graphc.index import LoopVariable, as_index
 from graphc.kernel import (
     Load,
     Loop,
@@ -31,7 +31,7 @@ from graphc.kernel import (
     Value,
     statements,
 )
-from graphc.passes.loop_analysis import Shapes, element_bytes, nest, work
+from graphc.passes.loop_analysis import Shapes, element_bytes, nest, offset_of, work
 from graphc.passes.rewrite_statements import Body, Names, copy, rewrite, substitute
 from graphc.passes.transform_loops import (
     distribute,
@@ -87,7 +87,7 @@ def _jumps_a_page(lane: Loop, shapes: Shapes) -> bool:
         if work(loop.body) > LIGHT:
             return False
         for load in (s for s in loop.body if isinstance(s, Load) and s.buffer in shapes):
-            offset = linearise(load.indices, shapes[load.buffer])
+            offset = offset_of(load, shapes)
             step = offset.stride(loop.variable) or 0
             far = abs(step) * load.result.dtype.itemsize >= PAGE
             found = found or (far and offset.stride(lane.variable) == 1)

@@ -23,9 +23,9 @@ compute shapes.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -33,6 +33,7 @@ import numpy as np
 from graphc import ops
 from graphc.errors import InternalError
 from graphc.graph import Graph, rebuild
+from graphc.lazy import LazyProperty
 from graphc.node import ArrayData, Node, at_line, scalar_value
 from graphc.op import Elementwise, find
 from graphc.passes.fold_constants import fold_node
@@ -87,6 +88,7 @@ KINDS = {
     "signed": ("int",),
     "bool": ("bool",),
 }
+_NUMBERS = ("constant", "broadcast_to")  # what `scalar_value` sees a number in
 Bindings: TypeAlias = dict[str, Node]
 
 
@@ -101,13 +103,21 @@ class Rule:
 
     def apply(self, node: Node) -> Node | None:
         """Return what `node` is rewritten to, or None where the left side does not match."""
-        if node.type.dtype.kind not in self.kinds:
-            return None
         bindings: Bindings = {}
         if not _matches(self.left, node, bindings):
             return None
         with at_line(node.line):
             return _build(self.right, bindings, node.type)
+
+    @LazyProperty
+    def _operand_ops(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the ops that each operand must be of, of which () is any."""
+        return tuple(map(_possible_ops, self.left.args))
+
+    def may_match(self, kind: str, operands: Sequence[str]) -> bool:
+        """Return whether the left side may match a node of a kind of dtype over such operands."""
+        pairs = zip(self._operand_ops, operands, strict=True)
+        return kind in self.kinds and all(not names or name in names for names, name in pairs)
 
 
 def parse_rule(text: str) -> Rule:
@@ -123,6 +133,15 @@ def parse_rule(text: str) -> Rule:
 def rules(table: str) -> tuple[Rule, ...]:
     """Return the rules of a table."""
     return tuple(parse_rule(line) for line in table.strip().splitlines())
+
+
+@lru_cache(maxsize=4096)
+def _candidates(
+    reassociate: bool, root: str, kind: str, operands: tuple[str, ...]
+) -> tuple[Rule, ...]:
+    """Return the rules that may match a node, in their order, told by what it looks like."""
+    found = _by_root(reassociate).get(root, ())
+    return tuple(rule for rule in found if rule.may_match(kind, operands))
 
 
 @cache
@@ -152,7 +171,8 @@ def _step(node: Node, reassociate: bool) -> Node | None:
     declared = _apply_algebra(node) or simplify_view(node)
     if declared is not None:
         return declared
-    for rule in _by_root(reassociate).get(node.op.name, ()):
+    operands = tuple([operand.op.name for operand in node.inputs])
+    for rule in _candidates(reassociate, node.op.name, node.type.dtype.kind, operands):
         rewritten = rule.apply(node)
         if rewritten is not None:
             return rewritten
@@ -168,6 +188,8 @@ def _apply_algebra(node: Node) -> Node | None:
     if len(inputs) != 2 or not isinstance(node.op.lowering, Elementwise):
         return None
     x, y = inputs
+    if x is not y and x.op.name not in _NUMBERS and y.op.name not in _NUMBERS:
+        return None
     if algebra.commutative and scalar_value(x) is not None and scalar_value(y) is None:
         return rebuild(node, (y, x))
     if algebra.identity is not None and _is_number(y, algebra.identity) and x.type == node.type:
@@ -187,6 +209,13 @@ def _is_number(node: Node, number: float) -> bool:
 def _op_name(call: ast.Call) -> str:
     assert isinstance(call.func, ast.Name)
     return call.func.id
+
+
+def _possible_ops(pattern: ast.expr) -> tuple[str, ...]:
+    if isinstance(pattern, ast.Call):
+        return (_op_name(pattern),)
+    is_any = isinstance(pattern, ast.Name) and not pattern.id.startswith("k")
+    return () if is_any else _NUMBERS
 
 
 def _matches(pattern: ast.expr, node: Node, bindings: Bindings) -> bool:

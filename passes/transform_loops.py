@@ -9,6 +9,7 @@ out: what it holds stands in its place.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -241,11 +242,13 @@ def _keep(body: Body, kept: Mapping[str, str], loop: Loop) -> Body:
 
 
 def hoist(loop: Loop) -> Body:
-    """Return `loop` after the statements in it that compute the same in every iteration.
+    """Return `loop` after the statements in it that do the same in every iteration.
 
-    Law: the loop has an iteration. Loads go from memory that is not stored to in the loop.
+    Law: the loop has an iteration. Loads go from memory that is not stored to in the loop, stores
+    to memory that nothing else in it accesses.
     """
     stored = {s.buffer for s in statements(loop.body) if isinstance(s, Store)}
+    accessed = Counter(s.buffer for s in statements(loop.body) if isinstance(s, Load | Store))
     made = {s.name for s in loop.body if isinstance(s, Scratch)}
     own = {v.name for s in statements(loop.body) if (v := result_of(s)) is not None}
     before: list[Statement] = []
@@ -257,10 +260,13 @@ def hoist(loop: Loop) -> Body:
         )
         value = result_of(s)
         fixed = value is not None and not (isinstance(s, Load) and s.buffer in stored | made)
-        if value is None or varies or not fixed:
+        if isinstance(s, Store):
+            fixed = accessed[s.buffer] == 1
+        if varies or not fixed:
             inside.append(s)
             continue
-        own.discard(value.name)
+        if value is not None:
+            own.discard(value.name)
         before.append(s)
     return (*before, replace(loop, body=tuple(inside)))
 

@@ -22,9 +22,12 @@ FACADE = (
     "graphc.cli",
     "graphc.draw",
     "graphc.explain",
+    "graphc.graph_compilation",
     "graphc.observer",
     "graphc.program",
     "graphc.program_profile",
+    "graphc.progress",
+    "graphc.tune",
 )
 ANYWHERE = {"numpy", "ml_dtypes"}
 ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}

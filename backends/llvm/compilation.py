@@ -4,7 +4,7 @@ The emitter writes vectors, hoists and shares by itself, so few passes are left 
 module is verified before any pass sees it, because LLVM's answer to a malformed one is to abort
 the process. The object that comes out is kept on disk (`object_cache`) under the digest of all
 that it depends on, and only linked the next time: the same text is neither parsed nor verified
-twice.
+twice. The `loader` links it where it knows how, LLVM's own linker elsewhere.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import contextlib
 import ctypes
 import hashlib
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
-import llvmlite
-import llvmlite.binding as llvm
-
-from graphc.backends.llvm import object_cache
+from graphc.backends.llvm import loader, object_cache, unlocked
+from graphc.backends.llvm.beside import Beside, is_beside
+from graphc.backends.llvm.library import binding
 from graphc.backends.llvm.machine import CODE_OPTIONS, Machine
+from graphc.backends.llvm.module import ModuleText
 from graphc.errors import InternalError
 from graphc.process_lock import Rank, process_lock
 from graphc.version import __version__
@@ -29,6 +30,11 @@ from graphc.version import __version__
 _PASSES = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
 _SPEED_LEVEL = 1
 
+# Objects on disk, each with what it exports: the first is the one that has the entry.
+Objects: TypeAlias = "tuple[tuple[bytes, tuple[str, ...]], ...]"
+
+# Held by a thread that compiles, for itself and for those beside it: no fork meanwhile.
+_emission_lock = process_lock(Rank.EMISSION)
 _jit_lock = process_lock(Rank.LINKING)  # also of code made outside of a compilation
 _jits: list[Any] = []
 _numbers = itertools.count()
@@ -39,6 +45,8 @@ class Code:
 
     def __init__(self, tracker: Any) -> None:
         self._tracker = tracker
+        self.objects: Objects = ()  # where they are kept on disk, the first is this code's own
+        self.parts: tuple[Code, ...] = ()  # that this code calls
 
     def address(self, name: str) -> int:
         """Return the address of an exported function."""
@@ -53,23 +61,30 @@ def _make_immortal(thing: Any) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def optimise(text: str, machine: Machine) -> Any:
+def optimise(text: str, machine: Machine, handle: Any) -> Any:
     """Return the verified and optimised module; raises InternalError for a malformed text."""
     module = _parse(text, machine)
-    options = llvm.create_pipeline_tuning_options(speed_level=_SPEED_LEVEL)
-    builder = llvm.create_pass_builder(machine.handle, options)
-    passes = llvm.create_new_module_pass_manager()
-    for name in _PASSES:
-        getattr(passes, f"add_{name}_pass")()
-    passes.run(module, builder)
+    manager, builder = _passes(handle)
+    unlocked.run_passes(manager, module, builder)
     return module
 
 
+def _passes(handle: Any) -> tuple[Any, Any]:
+    """Return the passes for a target machine, and what they are run with."""
+    llvm = binding()
+    options = llvm.create_pipeline_tuning_options(speed_level=_SPEED_LEVEL)
+    manager = llvm.create_new_module_pass_manager()
+    for name in _PASSES:
+        getattr(manager, f"add_{name}_pass")()
+    return manager, llvm.create_pass_builder(handle, options)
+
+
 def _parse(text: str, machine: Machine) -> Any:
+    llvm = binding()
     context = llvm.create_context()
     try:
         module = llvm.parse_assembly(text, context)
-        module.triple = machine.handle.triple
+        module.triple = machine.triple
         module.data_layout = str(machine.handle.target_data)
         module.verify()
     except RuntimeError as error:
@@ -79,7 +94,9 @@ def _parse(text: str, machine: Machine) -> Any:
 
 def assembly(text: str, machine: Machine) -> str:
     """Return the assembly of a module."""
-    return str(machine.handle.emit_assembly(optimise(text, machine)))
+    with _emission_lock:
+        module = optimise(text, machine, machine.handle)
+        return str(machine.handle.emit_assembly(module))
 
 
 def compile_module(
@@ -89,31 +106,94 @@ def compile_module(
 
     Raises InternalError for a text that LLVM refuses or cannot link.
     """
+    return compile_modules((ModuleText(text, exports),), machine, lambda: imports)
+
+
+def compile_modules(
+    modules: tuple[ModuleText, ...], machine: Machine, imports: Callable[[], Mapping[str, int]]
+) -> Code:
+    """Compile and link modules of which the first calls the others; return the code of the first.
+
+    Several that are not found on disk are compiled at once, and `imports` is asked meanwhile.
+    """
     cache = object_cache.configured()
-    if cache is None:
-        return _link(_emit(text, machine), exports, imports)
-    key = cache_key(text, machine)
-    image = cache.load(key)
-    if image is not None:
-        with contextlib.suppress(InternalError):  # whole, and yet not to be linked: compile anew
-            return _link(image, exports, imports)
-    image = _emit(text, machine)
-    code = _link(image, exports, imports)
-    cache.store(key, image)
+    objects = _objects(modules, machine) if cache is not None else ()
+    code = load_modules(objects, imports) if objects else None
+    if code is not None:
+        return code
+    images, addresses = _emit_all(modules, machine, imports)
+    code = _link_all(images, [module.exports for module in modules], addresses)
+    if cache is not None:
+        code.objects = objects
+        for (key, _), image in zip(objects, images, strict=True):
+            cache.store(key, image)
     return code
 
 
+def _objects(modules: tuple[ModuleText, ...], machine: Machine) -> Objects:
+    return tuple((cache_key(module.text, machine), module.exports) for module in modules)
+
+
+def load_modules(objects: Objects, imports: Callable[[], Mapping[str, int]]) -> Code | None:
+    """Return the code whose objects are kept on disk; None if one is not, or they do not link."""
+    cache = object_cache.configured()
+    images: list[bytes] = []
+    for key, _ in objects:
+        image = None if cache is None else cache.load(key)
+        if image is None:
+            return None
+        images.append(image)
+    with contextlib.suppress(InternalError):  # whole, and yet not to be linked
+        code = _link_all(images, [exports for _, exports in objects], imports())
+        code.objects = objects
+        return code
+    return None
+
+
+def _link_all(
+    images: Sequence[bytes], exports: Sequence[tuple[str, ...]], imports: Mapping[str, int]
+) -> Code:
+    addresses, parts = dict(imports), []
+    for image, names in zip(images[1:], exports[1:], strict=True):
+        code = _link(image, names, imports)
+        addresses |= {name: code.address(name) for name in names}
+        parts.append(code)
+    code = _link(images[0], exports[0], addresses)
+    code.parts = tuple(parts)
+    return code
+
+
+def _emit_all(
+    modules: Sequence[ModuleText], machine: Machine, imports: Callable[[], Mapping[str, int]]
+) -> tuple[list[bytes], Mapping[str, int]]:
+    """Return the objects of modules, and what `imports` gives."""
+    if len(modules) == 1:
+        with contextlib.nullcontext() if is_beside() else _emission_lock:
+            return [_emit(modules[0].text, machine)], imports()
+    with _emission_lock, contextlib.ExitStack() as stack:
+        others = [Beside(partial(_emit, m.text, machine)) for m in modules[1:]]
+        addresses = Beside(imports)
+        for other in others:
+            stack.callback(other.join)
+        stack.callback(addresses.join)
+        first = _emit(modules[0].text, machine)
+        return [first, *(other.value() for other in others)], addresses.value()
+
+
 def _emit(text: str, machine: Machine) -> bytes:
-    return bytes(machine.handle.emit_object(optimise(text, machine)))
+    handle = machine.new_handle() if is_beside() else machine.handle
+    return unlocked.emit_object(handle, optimise(text, machine, handle))
 
 
 def cache_key(text: str, machine: Machine) -> bytes:
     """Return the digest of all that the object of a module depends on, 32 bytes."""
+    import llvmlite  # small: its version
+
     parts = (
         ("graphc", __version__),
         ("llvmlite", llvmlite.__version__),
-        ("LLVM", llvm.llvm_version_info),
-        ("triple", machine.handle.triple),
+        ("LLVM", machine.version),
+        ("triple", machine.triple),
         ("CPU", machine.name, sorted(machine.features)),
         ("code", sorted(CODE_OPTIONS.items())),
         ("passes", _SPEED_LEVEL, _PASSES),
@@ -123,7 +203,14 @@ def cache_key(text: str, machine: Machine) -> bytes:
 
 
 def _link(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) -> Code:
-    builder = llvm.JITLibraryBuilder().add_object_img(image)
+    if loader.is_supported():
+        with contextlib.suppress(loader.UnknownObjectError):
+            return Code(loader.load(image, exports, imports))
+    return _link_by_llvm(image, exports, imports)
+
+
+def _link_by_llvm(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) -> Code:
+    builder = binding().JITLibraryBuilder().add_object_img(image)
     for name in exports:
         builder.export_symbol(name)
     for name, address in imports.items():
@@ -138,7 +225,7 @@ def _link(image: bytes, exports: tuple[str, ...], imports: Mapping[str, int]) ->
 def _jit() -> Any:
     """Return the process's linker, never disposed of: code may outlive Python's objects."""
     if not _jits:
-        jit = llvm.create_lljit_compiler(use_jit_link=True)
+        jit = binding().create_lljit_compiler(use_jit_link=True)
         _make_immortal(jit)
         _jits.append(jit)
     return _jits[0]

@@ -17,13 +17,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.backends.llvm import polling, team, timing, work
+from graphc.backends.llvm import team
+from graphc.backends.llvm.build import Built, build
 from graphc.backends.llvm.call_native import NativeProgram, native_call, remember_team
 from graphc.backends.llvm.call_outputs import address_of, makers
-from graphc.backends.llvm.compilation import assembly, compile_module
-from graphc.backends.llvm.limits import measure_limits
-from graphc.backends.llvm.machine import Machine
-from graphc.backends.llvm.program import BARRIER, DISPATCH, Program, threads_for, write_program
+from graphc.backends.llvm.compilation import assembly
+from graphc.backends.llvm.layout import CONTROL_BYTES, Layout
 from graphc.dtypes import as_dtype, uint8
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.executable import LaunchTime, NativeCall
@@ -35,8 +34,6 @@ from graphc.thread_limit import thread_limit
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
-_LIBRARY = ("fma", "memset", "memcpy")  # what emitted code may call of the C library
-_LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
 _Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 _Apart = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)  # raises what it left
 
@@ -47,17 +44,17 @@ class _Frame:
     `table` begins with arguments and outputs.
     """
 
-    def __init__(self, plan: Plan, program: Program, fixed: Sequence[int], threads: int) -> None:
+    def __init__(self, plan: Plan, layout: Layout, fixed: Sequence[int], threads: int) -> None:
         self.threads = threads
         self._arena = _bytes(plan.arena_bytes, "the arena")
-        self._workspace = _bytes(program.workspace_bytes * threads, "the workspaces")
-        self._control = _bytes(polling.CONTROL_BYTES, "the control block")
+        self._workspace = _bytes(layout.workspace_bytes * threads, "the workspaces")
+        self._control = _bytes(CONTROL_BYTES, "the control block")
         self._control[...] = 0  # a program that nothing can stop never writes it
         self.control = address_of(self._control)
         self.status = ctypes.c_int32.from_address(self.control)
-        self.table = (ctypes.c_uint64 * program.slots.count)()
+        self.table = (ctypes.c_uint64 * layout.slots.count)()
         memories = (self._arena, self._control, self._workspace)
-        self.table[program.slots.variable :] = [*fixed, *map(address_of, memories)]
+        self.table[layout.slots.variable :] = [*fixed, *map(address_of, memories)]
         self.address = ctypes.addressof(self.table)
 
 
@@ -92,17 +89,6 @@ def _span(variable: VariableState) -> tuple[int, int]:
     return start, start + variable.type.nbytes
 
 
-def _imports(program: Program) -> dict[str, int]:
-    """Return the addresses of the functions outside of the module that it calls."""
-    imports = {name: team.c_function(name) for name in _LIBRARY}
-    if program.threads > 1:
-        symbols = team.symbols()
-        imports |= {DISPATCH: symbols["run"], BARRIER: symbols["barrier"]}
-    if program.is_polled:
-        imports[polling.POLL] = team.symbols()["poll"]
-    return imports
-
-
 def _team_of(threads: int) -> int:
     address = team.address(threads)
     remember_team(address, threads)
@@ -120,22 +106,13 @@ def _locked(call: NativeCall) -> NativeCall:
     return locked
 
 
-def _is_long(plan: Plan) -> bool:
-    """Return whether a call is long enough to let other threads of Python run meanwhile."""
-    return sum(work.steps(launch.kernel) for launch in plan.launches) > _LONG_STEPS
-
-
 class LlvmExecutable:
     """A plan in machine code. Any number of threads may be in `run` at once."""
 
-    def __init__(self, plan: Plan, machine: Machine, *, is_timed: bool = False) -> None:
-        self._plan, self._machine = plan, machine
-        self._program = write_program(plan, machine, is_timed=is_timed)
-        imports, exports = _imports(self._program), ["run"]
-        if is_timed:
-            imports[timing.CLOCK] = team.c_function(timing.CLOCK)
-            exports.append(timing.TIMES)
-        self._code = compile_module(self._program.text, machine, tuple(exports), imports)
+    def __init__(self, built: Built) -> None:
+        self.built = built
+        plan = self._plan = built.plan
+        self._layout, self._code = built.layout, built.code
         self._entry = self._entry_of(self._code.address("run"))
         self._constants = [_aligned(constant) for constant in plan.constants]
         self._written = [plan.variables[number] for number in sorted(plan.written)]
@@ -149,25 +126,25 @@ class LlvmExecutable:
     def _entry_of(self, address: int) -> Callable[[int, int | None, int], None]:
         """Return the entry as a function of table, team and threads, which leaves the interpreter
         to others meanwhile."""
-        if not self._program.is_polled:
+        if not self._layout.is_polled:
             return _Entry(address)
         return functools.partial(_Apart(team.symbols()["apart"]), address)
 
     def _threads(self) -> int:
         """Return how many threads a call in this context uses."""
-        return min(self._program.threads, thread_limit(self._plan.target.cores))
+        return min(self._layout.threads, thread_limit(self._plan.target.cores))
 
     def text(self, stage: str) -> str:
-        """Return "llvm", the module as it was emitted, or "asm", the assembly of it optimised."""
+        """Return "llvm", the modules as they were emitted, or "asm", their assembly optimised."""
         if stage == "llvm":
-            return self._program.text
+            return "\n".join(self.built.texts())
         if stage == "asm":
-            return assembly(self._program.text, self._machine)
+            return "\n".join(assembly(t, self.built.machine) for t in self.built.texts())
         raise InternalError(f"the LLVM backend has no stage {stage!r}")
 
     def timed(self) -> TimedExecutable:
         """Return the same plan compiled so that its launches are timed."""
-        return TimedExecutable(self._plan, self._machine)
+        return TimedExecutable(build(self.built.whole(), self.built.machine, is_timed=True))
 
     def run(self, arguments: Sequence[Array]) -> tuple[Array, ...]:
         """Run once; see `graphc.executable.Executable.run`."""
@@ -190,7 +167,7 @@ class LlvmExecutable:
         finally:
             self._frames.append(frame)
         if failed:
-            check = self._plan.checks[failed - 1]
+            check = self.built.whole().checks[failed - 1]
             raise GraphcIndexError(check.message, line=str(check.line or ""))
         return results
 
@@ -248,7 +225,7 @@ class LlvmExecutable:
         """
         if self._plan.donated:
             return None
-        threads = min(self._program.threads, self._plan.target.cores)
+        threads = min(self._layout.threads, self._plan.target.cores)
         frame = self._take_frame(threads)  # for good
         program = NativeProgram(
             owner=(self, frame),
@@ -256,8 +233,8 @@ class LlvmExecutable:
             table=frame.address,
             control=frame.control,
             threads=frame.threads,
-            most_threads=self._program.threads,
-            releases=_is_long(self._plan),
+            most_threads=self._layout.threads,
+            releases=self._layout.is_long,
             inputs=self._plan.inputs,
             outputs=tuple(zip(self._plan.outputs, self._makers, strict=True)),
             written=self._written_spans,
@@ -271,18 +248,18 @@ class LlvmExecutable:
             frame = self._frames.pop()
             if frame.threads >= threads:
                 return frame
-        return _Frame(self._plan, self._program, self._fixed, threads)
+        return _Frame(self._plan, self._layout, self._fixed, threads)
 
 
 class TimedExecutable(LlvmExecutable):
     """A plan whose launches are timed; see `graphc.executable.TimedExecutable`. One run at a time:
     the table of times belongs to the code."""
 
-    def __init__(self, plan: Plan, machine: Machine) -> None:
-        super().__init__(plan, machine, is_timed=True)
-
     def launch_times(self) -> list[LaunchTime]:
         """Return the time and the threads of each launch of the last run."""
+        from graphc.backends.llvm import timing  # only profiles ask
+        from graphc.backends.llvm.program import threads_for  # as above
+
         launches = self._plan.launches
         seconds, threads = timing.read_times(self._code.address(timing.TIMES), len(launches))
         return [
@@ -292,5 +269,7 @@ class TimedExecutable(LlvmExecutable):
 
     def limits(self) -> Limits:
         """Return what this machine can do at best, with all threads that programs may use."""
+        from graphc.backends.llvm.limits import measure_limits  # only profiles ask
+
         target = self._plan.target
-        return measure_limits(self._machine, target.cores, target.cache_bytes)
+        return measure_limits(self.built.machine, target.cores, target.cache_bytes)

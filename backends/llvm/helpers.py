@@ -34,10 +34,12 @@ def _bytes(lanes: int) -> str:
     return spelling.vector("i8", lanes)
 
 
-def gather(writer: Writer, element: str, lanes: int, places: str, mask: str = "") -> str:
+def gather(
+    writer: Writer, element: str, lanes: int, places: str, mask: str = "", alignment: int = 0
+) -> str:
     """Return the elements at a vector of addresses, zero where the mask does not hold."""
     type_, mask = spelling.vector(element, lanes), mask or spelling.splat("i1", "true", lanes)
-    size = {"i8": 1, "i16": 2, "i32": 4, "float": 4}.get(element, 8)
+    size = alignment or {"i8": 1, "i16": 2, "i32": 4, "float": 4}.get(element, 8)
     return writer.emit(
         f"call {type_} @llvm.masked.gather.{spelling.suffix(element, lanes)}.v{lanes}p0("
         f"<{lanes} x ptr> align {size} {places}, <{lanes} x i1> {mask}, {type_} zeroinitializer)"

@@ -74,11 +74,13 @@ def write_kernel(
     facts: tuple[BufferFacts, ...],
     name: str,
     *,
+    is_exported: bool = False,
     is_polled: bool = False,
 ) -> Written:
     """Add the function of `kernel` to `module`; `facts` has an entry for each buffer.
 
-    With `is_polled` it takes one more argument, `ptr control`; see `polling`.
+    `is_exported` lets other modules call it. With `is_polled` it takes one more argument, `ptr
+    control`; see `polling`.
     """
     emitter = _Emitter(module, kernel, facts, is_polled=is_polled)
     emitter.top_level(kernel.body)
@@ -90,7 +92,8 @@ def write_kernel(
     ]
     parameters += ["ptr %workspace", "ptr %team", "i64 %thread", "i64 %threads"]
     parameters += ["ptr %control"] if is_polled else []
-    head = f"define internal void {function}({', '.join(parameters)}) noinline nounwind"
+    linkage = "" if is_exported else "internal "
+    head = f"define {linkage}void {function}({', '.join(parameters)}) noinline nounwind"
     module.add(function, f"{head} {{\n{emitter.writer.text()}\n}}")
     return Written(function, emitter.workspace_bytes)
 
@@ -199,8 +202,9 @@ class _Emitter:
             self._iterations(loop, *limits, maybe_empty=False)
 
     def _iterations(self, loop: Loop, begin: str, end: str, *, maybe_empty: bool) -> None:
+        hint = _word(loop.variable.name)
         with (
-            self.writer.loop(begin, end, _hint(loop), maybe_empty=maybe_empty) as variable,
+            self.writer.loop(begin, end, hint, maybe_empty=maybe_empty) as variable,
             self._inside(loop.variable, variable),
         ):
             self._block(loop.body)
@@ -255,10 +259,10 @@ class _Emitter:
             result = Operand(text, dtype)
         environment.values[statement.result.name] = result
 
-    def _load(self, statement: Load) -> None:
-        place = self._place(statement.buffer, statement.indices, statement)
-        value = self._transposed(statement, place) or memory.load(self.environment, place)
-        self.environment.values[statement.result.name] = value
+    def _load(self, load: Load) -> None:
+        place = memory.in_words(self._place(load.buffer, load.indices, load), load)
+        value = self._transposed(load, place) or memory.load(self.environment, place)
+        self.environment.values[load.result.name] = value
 
     def _transposed(self, load: Load, place: memory.Place) -> Operand | None:
         """Return what this copy of an unrolled loop loads of a matrix that all of them load."""
@@ -423,15 +427,12 @@ class _Emitter:
 
 
 def _storage(buffer: Buffer, facts: BufferFacts, number: int) -> Storage:
-    safe = "".join(c if c.isalnum() else "_" for c in buffer.name)
-    is_read_only = buffer.access is Access.IN
-    return Storage(
-        f"%{safe}.b{number}", buffer.type, is_read_only=is_read_only, alignment=facts.alignment
-    )
+    address, is_read = f"%{_word(buffer.name)}.b{number}", buffer.access is Access.IN
+    return Storage(address, buffer.type, is_read_only=is_read, alignment=facts.alignment)
 
 
-def _hint(loop: Loop) -> str:
-    return "".join(c if c.isalnum() else "_" for c in loop.variable.name)
+def _word(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
 
 
 _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {

@@ -18,8 +18,8 @@ import numpy as np
 
 from graphc.backends.llvm import team
 from graphc.backends.llvm.compilation import compile_module
+from graphc.backends.llvm.layout import DISPATCH
 from graphc.backends.llvm.machine import Machine
-from graphc.backends.llvm.program import DISPATCH
 from graphc.dtypes import uint8
 from graphc.roofline import Bandwidth, Limits
 from graphc.state import aligned_empty

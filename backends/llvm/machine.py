@@ -14,17 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
-from llvmlite.binding import ffi
-
 from graphc import settings
+from graphc.backends.llvm.library import binding, host
 from graphc.backends.llvm.module import Features
 from graphc.errors import BackendError
-from graphc.process_lock import Rank, hold_across_fork
+from graphc.lazy import LazyProperty
 from graphc.target import Target
-
-# every call of LLVM holds this lock, also those that free code; it has no public name
-hold_across_fork(ffi.lib._lock, Rank.LLVM)
 
 # what each level adds, by LLVM's names (System V psABI for AMD64, section 3.1.1)
 _ADDED_BY_LEVEL = {
@@ -39,11 +34,23 @@ CODE_OPTIONS = {"opt": 2, "reloc": "pic", "codemodel": "small", "jit": True}
 
 @dataclass(frozen=True)
 class Machine:
-    """A CPU to compile for: LLVM's name of it, what it has, and LLVM's handle."""
+    """A CPU to compile for: LLVM's name of it, what it has, and the flags that say so to LLVM."""
 
     name: str
     features: frozenset[str]
-    handle: Any
+    flags: str
+    triple: str
+    version: tuple[int, ...]  # of LLVM
+
+    @LazyProperty
+    def handle(self) -> Any:
+        """LLVM's target machine; asking for it loads LLVM."""
+        return self.new_handle()
+
+    def new_handle(self) -> Any:
+        """Return a target machine for one thread alone."""
+        target = binding().Target.from_triple(self.triple)
+        return target.create_target_machine(cpu=self.name, features=self.flags, **CODE_OPTIONS)
 
     @property
     def code_features(self) -> Features:
@@ -52,6 +59,9 @@ class Machine:
         return Features(
             fma=not is_x86 or "fma" in self.features,
             half="f16c" in self.features,
+            dot_bfloat16=is_x86 and {"avx512bf16", "avx512vl"} <= self.features,
+            dot_int8=is_x86 and {"avx512vnni", "avx512vl"} <= self.features,
+            multiply_add=self.vector_bytes if is_x86 else 0,
             fence="call void @llvm.x86.sse.sfence()" if is_x86 else "",
         )
 
@@ -61,19 +71,6 @@ class Machine:
         if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= self.features:
             return 64
         return 32 if "avx2" in self.features else 16
-
-
-@functools.cache
-def _initialise() -> None:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-
-
-@functools.cache
-def _host() -> tuple[str, frozenset[str]]:
-    _initialise()
-    features = llvm.get_host_cpu_features()
-    return llvm.get_host_cpu_name(), frozenset(name for name, has in features.items() if has)
 
 
 def level_features(level: str) -> frozenset[str]:
@@ -88,26 +85,20 @@ def machine(cpu: str = "") -> Machine:
 
     Raises BackendError for a level that the host lacks, and for names that are no level.
     """
-    host, available = _host()
-    if cpu in ("", host):
-        flags = ",".join(f"+{name}" for name in sorted(available))
-        return _make(host, available, flags)
+    own = host()
+    if cpu in ("", own.cpu):
+        flags = ",".join(f"+{name}" for name in sorted(own.features))
+        return Machine(own.cpu, own.features, flags, own.triple, own.version)
     if cpu not in LEVELS:
         raise BackendError(
-            f"cannot compile for the CPU {cpu!r} on this {host}",
+            f"cannot compile for the CPU {cpu!r} on this {own.cpu}",
             hint=f"GRAPHC_CPU is one of {', '.join(LEVELS)}, or unset",
         )
-    missing = level_features(cpu) - available
+    missing = level_features(cpu) - own.features
     if missing:
-        raise BackendError(f"this CPU ({host}) is no {cpu}: it lacks {', '.join(sorted(missing))}")
-    return _make(cpu, level_features(cpu), "")
-
-
-def _make(name: str, features: frozenset[str], flags: str) -> Machine:
-    _initialise()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    handle = target.create_target_machine(cpu=name, features=flags, **CODE_OPTIONS)
-    return Machine(name, features, handle)
+        lacks = ", ".join(sorted(missing))
+        raise BackendError(f"this CPU ({own.cpu}) is no {cpu}: it lacks {lacks}")
+    return Machine(cpu, level_features(cpu), "", own.triple, own.version)
 
 
 def machine_of(target: Target) -> Machine:

@@ -10,7 +10,7 @@ constant instead.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.backends.llvm import helpers, spelling
 from graphc.backends.llvm.addresses import Environment
@@ -19,6 +19,7 @@ from graphc.backends.llvm.operations import Operand, spread
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType, bool_
 from graphc.index import Index, linearise
+from graphc.kernel import Load
 from graphc.tensor_type import TensorType
 
 LINE = 64  # bytes of a line of the caches, which is written past them as a whole or not at all
@@ -30,7 +31,7 @@ class Storage:
 
     `lanes` above 1 is a scratch array that every lane of a vector loop has for itself, lane by lane
     within each element. `is_read_only` says that the kernel writes it nowhere. `alignment` is that
-    of the address, in bytes.
+    of the address, `unit` that of an access, in bytes; by default that of an element.
     """
 
     address: str
@@ -39,6 +40,7 @@ class Storage:
     is_read_only: bool = False
     is_private: bool = False
     alignment: int = 1
+    unit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,18 @@ def make_place(
     return Place(storage, offset, where.text, "", True, within)
 
 
+def in_words(place: Place, load: Load) -> Place:
+    """Return the place of what `load` reads, in the array seen as words if it reads one."""
+    count, dtype = load.count, load.result.dtype
+    if count == 1:
+        return place
+    storage = place.storage
+    assert storage.lanes == 1
+    words = TensorType((storage.type.size // count,), dtype)
+    seen = replace(storage, type=words, unit=storage.type.dtype.itemsize)
+    return replace(place, storage=seen, offset=place.offset // count)
+
+
 # --- addresses ------------------------------------------------------------------------------------
 
 
@@ -121,8 +135,9 @@ def stride_of(environment: Environment, place: Place) -> int | None:
     return stride
 
 
-def _alignment(dtype: DType) -> int:
-    return dtype.itemsize
+def alignment_of(place: Place) -> int:
+    """Return to how many bytes the elements of the array are aligned."""
+    return place.storage.unit or place.dtype.itemsize
 
 
 # --- loads ----------------------------------------------------------------------------------------
@@ -143,7 +158,9 @@ def load(environment: Environment, place: Place) -> Operand:
         mask = _full_mask(environment.writer, place, lanes)
         element = spelling.memory(place.dtype)
         addresses = _addresses(environment, place)
-        loaded = helpers.gather(environment.writer, element, lanes, addresses, mask)
+        loaded = helpers.gather(
+            environment.writer, element, lanes, addresses, mask, place.storage.unit
+        )
     value = helpers.from_memory(environment.writer, place.dtype, lanes, loaded)
     return Operand(_zero_elsewhere(environment, place, value, stride), place.dtype, lanes)
 
@@ -206,7 +223,7 @@ def _read(environment: Environment, place: Place, address: str, lanes: int) -> s
     if place.condition and lanes > 1:
         address = _choose(environment.writer, place.condition, address)
     element = spelling.memory(place.dtype, lanes)
-    text = f"load {element}, ptr {address}, align {_alignment(place.dtype)}"
+    text = f"load {element}, ptr {address}, align {alignment_of(place)}"
     if place.storage.is_read_only:
         return environment.writer.pure(text, within=place.within)
     return environment.writer.emit(text)
@@ -218,7 +235,7 @@ def _read_masked(environment: Environment, place: Place, address: str, mask: str
     type_ = spelling.vector(element, lanes)
     return environment.writer.emit(
         f"call {type_} @llvm.masked.load.{spelling.suffix(element, lanes)}.p0("
-        f"ptr align {_alignment(place.dtype)} {address}, <{lanes} x i1> {mask}, "
+        f"ptr align {alignment_of(place)} {address}, <{lanes} x i1> {mask}, "
         f"{type_} zeroinitializer)"
     )
 
@@ -298,7 +315,7 @@ def _store_vector(
     environment: Environment, place: Place, address: str, text: str, mask: str
 ) -> None:
     writer, lanes = environment.writer, environment.lanes
-    element, alignment = spelling.memory(place.dtype), _alignment(place.dtype)
+    element, alignment = spelling.memory(place.dtype), alignment_of(place)
     type_ = spelling.vector(element, lanes)
     if mask and not (place.storage.is_private and place.is_inside):
         writer.line(
@@ -331,7 +348,7 @@ def _store_scalar(environment: Environment, place: Place, value: Operand) -> Non
     text = helpers.to_memory(writer, place.dtype, 1, text)
     element = spelling.memory(place.dtype)
     address = address_of(environment, place)
-    writer.line(f"store {element} {text}, ptr {address}, align {_alignment(place.dtype)}")
+    writer.line(f"store {element} {text}, ptr {address}, align {alignment_of(place)}")
 
 
 def _one_lane(environment: Environment, place: Place, value: Operand) -> str:
@@ -353,6 +370,6 @@ def _scatter(environment: Environment, place: Place, text: str) -> None:
     mask = _full_mask(writer, place, lanes) or spelling.splat("i1", "true", lanes)
     writer.line(
         f"call void @llvm.masked.scatter.{spelling.suffix(element, lanes)}.v{lanes}p0("
-        f"<{lanes} x {element}> {text}, <{lanes} x ptr> align {_alignment(place.dtype)} "
+        f"<{lanes} x {element}> {text}, <{lanes} x ptr> align {alignment_of(place)} "
         f"{addresses}, <{lanes} x i1> {mask})"
     )

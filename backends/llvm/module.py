@@ -18,14 +18,30 @@ from graphc.dtypes import DType
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What code generation must know of the CPU: fused multiply-add? conversions of half?
+    """What code generation must know of the CPU.
 
-    `fence` is the instruction after which stores past the caches are in order, empty for none.
+    fma            has fused multiply-add
+    half           converts float16
+    dot_bfloat16   adds products of pairs of bfloat16, in vectors of 4, 8 and 16 sums
+    dot_int8       adds products of four bytes, in such vectors
+    multiply_add   adds the products of a pair of int16, in vectors of this many bytes at most
+    fence          the instruction after which stores past the caches are in order; empty for none
     """
 
     fma: bool
     half: bool
+    dot_bfloat16: bool = False
+    dot_int8: bool = False
+    multiply_add: int = 0
     fence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleText:
+    """A module as it was written, and the names by which others reach what is in it."""
+
+    text: str
+    exports: tuple[str, ...]
 
 
 ZEROS = "@graphc.zeros"
@@ -38,6 +54,7 @@ class Module:
     def __init__(self, features: Features) -> None:
         self.features = features
         self._parts: dict[str, str] = {ZEROS: _ZEROS}
+        self._tables: dict[str, str] = {}
 
     def add(self, name: str, text: str) -> None:
         """Add a global or a function under a name that is new."""
@@ -55,17 +72,19 @@ class Module:
         element = spelling.memory(dtype)
         values = ", ".join(f"{element} {_entry(dtype, entry)}" for entry in entries)
         contents = f"[{len(entries)} x {element}] [{values}]"
-        found = next((n for n, text in self._parts.items() if text.endswith(_data(contents))), None)
-        name = found or f"@table.{len(self._parts)}"
-        return self.require(name, lambda n: f"{n} = private unnamed_addr {_data(contents)}")
+        if contents not in self._tables:
+            name = self._tables[contents] = f"@table.{len(self._parts)}"
+            self.add(name, f"{name} = private unnamed_addr constant {contents}, align 64")
+        return self._tables[contents]
+
+    @property
+    def length(self) -> int:
+        """How many characters the functions and tables so far have."""
+        return sum(map(len, self._parts.values()))
 
     def text(self) -> str:
         """Return the module as text."""
         return "\n\n".join(part for part in self._parts.values() if part) + "\n"
-
-
-def _data(contents: str) -> str:
-    return f"constant {contents}, align 64"
 
 
 def _entry(dtype: DType, value: Any) -> str:

@@ -35,8 +35,8 @@ KEY_BYTES = 32
 _PREFIX = len(MAGIC) + KEY_BYTES + 8
 OVERHEAD = _PREFIX + 32  # bytes of an entry that are not the object
 
-_ENTRY = re.compile(r"[0-9a-f]{64}\.object")
-_TEMPORARY = re.compile(r"[0-9a-f]{32}\.temporary")
+_ENTRY = r"[0-9a-f]{64}\.object"
+_TEMPORARY = r"[0-9a-f]{32}\.temporary"
 _ABANDONED_SECONDS = 3600.0
 _KEPT = 7 / 8  # of the limit, once something has to go, so that not every store has to evict
 _UNSEEN = 1 / 16  # of the limit: what is written, on average, between looks at all the directory
@@ -176,8 +176,8 @@ def _files(directory: int) -> Iterator[_File]:
     """Yield the cache's own files; what others put there is left alone."""
     with os.scandir(directory) as found:
         for item in found:
-            is_entry = bool(_ENTRY.fullmatch(item.name))
-            if not is_entry and not _TEMPORARY.fullmatch(item.name):
+            is_entry = bool(re.fullmatch(_ENTRY, item.name))
+            if not is_entry and not re.fullmatch(_TEMPORARY, item.name):
                 continue
             with contextlib.suppress(OSError):  # removed by another process just now
                 status = item.stat(follow_symlinks=False)

@@ -14,7 +14,7 @@ from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType
 from graphc.op import Elementwise, find, scalar_program
-from graphc.scalar import PRIMITIVES, ScalarProgram
+from graphc.scalar import KEEPS_16_BIT, PRIMITIVES, ScalarProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,6 @@ class Operand:
     text: str
     dtype: DType
     lanes: int = 1
-
-
-# What kernels may do to 16-bit floats as they are; anything else is computed in float32.
-_KEEPS_16_BIT = frozenset({"literal", "lookup", "convert", "bitcast", "select"})
 
 
 def spread(writer: Writer, operand: Operand, lanes: int) -> str:
@@ -70,7 +66,7 @@ def write_let(
 
 def _converts_16_bit(name: str) -> bool:
     if name in PRIMITIVES:
-        return name not in _KEEPS_16_BIT
+        return name not in KEEPS_16_BIT
     op = find(name)
     return not (op and isinstance(op.lowering, Elementwise) and op.lowering.native_16_bit)
 

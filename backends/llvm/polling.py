@@ -20,16 +20,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from graphc.backends.llvm import work
+from graphc.backends.llvm.layout import POLL
 from graphc.backends.llvm.writer import Writer
 from graphc.kernel import Access, Barrier, Guard, Kernel, Load, Loop, Statement
 from graphc.plan import Launch, Space
 
 STEPS_PER_POLL = 1 << 21  # 0.04 ms of the densest arithmetic, 40 ms of loads that all miss
 NANOSECONDS = 30_000_000
-CONTROL_BYTES = 64
 STOP, CLOSED, SEEN = 4, 8, 16  # offsets in the control block
 
-POLL = "graphc.team.poll"
 DECLARATION = f"declare i1 @{POLL}(ptr, i64) nounwind"
 
 

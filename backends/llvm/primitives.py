@@ -9,13 +9,14 @@ target cannot select.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
-from graphc.backends.llvm import conversions, helpers, spelling
+from graphc.backends.llvm import conversions, dot_products, helpers, spelling
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.writer import Writer
-from graphc.dtypes import DType
+from graphc.dtypes import DType, float32, int32, uint32
 from graphc.errors import InternalError
 
 
@@ -100,6 +101,51 @@ def _bitcast(site: Site, a: str) -> str:
     return a if source == result else site.writer.pure(f"bitcast {source} {a} to {result}")
 
 
+def _pair(site: Site, low: str, high: str) -> str:
+    source, result = (spelling.register(d, site.lanes) for d in (site.source, site.result))
+    shift = spelling.literal(site.result, site.source.bits, site.lanes)
+    low, high = (site.writer.pure(f"zext {source} {half} to {result}") for half in (low, high))
+    high = site.writer.pure(f"shl {result} {high}, {shift}")
+    return site.writer.pure(f"or {result} {low}, {high}")
+
+
+def _dot_bfloat16(site: Site, a: str, b: str, c: str) -> str:
+    if site.module.features.dot_bfloat16:
+        return dot_products.pairs_of_bfloat16(site.writer, site.lanes, a, b, c)
+    code = conversions.Code(site.writer, site.module.features, site.lanes)
+    for half in (_high_bfloat16, _low_bfloat16):
+        c = _fused(replace(site, source=float32), half(code, a), half(code, b), c)
+    return c
+
+
+def _dot_of_bytes(site: Site, a: str, b: str, c: str, *, signed: bool) -> str:
+    features = site.module.features
+    if signed and features.dot_int8:
+        return dot_products.fours_of_int8(site.writer, site.lanes, a, b, c)
+    if features.multiply_add:
+        width = features.multiply_add // 4
+        return dot_products.bytes_by_pairs(site.writer, site.lanes, width, a, b, c, signed=signed)
+    code = conversions.Code(site.writer, features, site.lanes)
+    for byte in range(4):
+        left, right = (_byte(code, word, byte, signed=signed) for word in (a, b))
+        c = code.binary("add", int32, c, code.binary("mul", int32, left, right))
+    return c
+
+
+def _byte(code: conversions.Code, word: str, number: int, *, signed: bool) -> str:
+    """Return a byte of a word as an int32."""
+    top = code.binary("shl", uint32, word, 24 - 8 * number)
+    return code.binary("ashr" if signed else "lshr", int32, top, 24)
+
+
+def _high_bfloat16(code: conversions.Code, word: str) -> str:
+    return code.bits(uint32, float32, code.binary("and", uint32, word, 0xFFFF0000))
+
+
+def _low_bfloat16(code: conversions.Code, word: str) -> str:
+    return code.bits(uint32, float32, code.binary("shl", uint32, word, 16))
+
+
 def _lookup(site: Site, a: str) -> str:
     table = site.module.table(site.result, site.payload)
     element, width = spelling.memory(site.result), spelling.register(site.source, site.lanes)
@@ -166,4 +212,8 @@ _ROWS: dict[str, _Row] = {
     "convert": _convert,
     "bitcast": _bitcast,
     "lookup": _lookup,
+    "pair": _pair,
+    "dot_bfloat16": _dot_bfloat16,
+    "dot_int8": partial(_dot_of_bytes, signed=True),
+    "dot_uint8": partial(_dot_of_bytes, signed=False),
 }

@@ -1,4 +1,4 @@
-"""A whole plan as one LLVM module: the functions of its kernels and the entry that launches them.
+"""A whole plan in LLVM IR: the functions of its kernels, and the entry that launches them.
 
     define void @main(ptr table, ptr team, i64 thread, i64 threads)   every thread of a team runs it
     define void @run(ptr table, ptr team, i64 threads)                called once for each call
@@ -12,61 +12,33 @@ between two launches only if the plan asks for one and some thread could be ahea
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.backends.llvm import polling, timing, work
 from graphc.backends.llvm.division import is_divisible
 from graphc.backends.llvm.kernels import BufferFacts, Written, write_kernel
+from graphc.backends.llvm.layout import BARRIER, DISPATCH, POLL, Layout, Slots, slots_of
 from graphc.backends.llvm.machine import Machine
-from graphc.backends.llvm.module import Module
+from graphc.backends.llvm.module import Module, ModuleText
 from graphc.backends.llvm.team_code import MOST_MEMBERS
 from graphc.backends.llvm.writer import Writer
-from graphc.kernel import Kernel
+from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement
 from graphc.plan import Launch, Place, Plan, Space
 from graphc.tensor_type import TensorType
 
-BARRIER = "graphc.team.barrier"
-DISPATCH = "graphc.team.run"
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """Where each kind of memory begins in the table of addresses."""
-
-    output: int
-    variable: int
-    constant: int
-    arena: int
-    status: int
-    workspace: int
-
-    @property
-    def count(self) -> int:
-        """The entries of the table."""
-        return self.workspace + 1
+_LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The text of a plan's module. `threads` is how many of them its work is worth, at most.
+    """The modules of a plan, and what a call needs to know of it.
 
-    `workspace_bytes` is what each thread needs; with `is_polled` signals may stop it.
+    The first module has the entry, `run`; it calls what the others export.
     """
 
-    text: str
-    slots: Slots
-    workspace_bytes: int
-    threads: int
-    is_polled: bool
-
-
-def slots_of(plan: Plan) -> Slots:
-    """Return the layout of the table for `plan`; arguments come first."""
-    output = len(plan.inputs)
-    variable = output + len(plan.outputs)
-    constant = variable + len(plan.variables)
-    arena = constant + len(plan.constants)
-    return Slots(output, variable, constant, arena, arena + 1, arena + 2)
+    modules: tuple[ModuleText, ...]
+    layout: Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +51,15 @@ class _Step:
 
 
 def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Program:
-    """Return `plan` as the text of a module for `machine`; `timing` says what `is_timed` adds."""
-    module = Module(machine.code_features)
+    """Return `plan` as the text of modules for `machine`; `timing` says what `is_timed` adds."""
     launches: dict[Kernel, list[Launch]] = {}
     for launch in plan.launches:
         launches.setdefault(launch.kernel, []).append(launch)
     is_polled = polling.is_polled(plan.launches)
+    parts = _Parts(_part_count(launches, plan.target.cores), machine, is_polled=is_polled)
     steps: dict[int, _Step] = {}
     for number, (kernel, uses) in enumerate(launches.items()):
-        name = _function_name(number, kernel)
-        written = write_kernel(module, kernel, _facts(kernel, uses), name, is_polled=is_polled)
+        written = parts.write(kernel, _facts(kernel, uses), _function_name(number, kernel))
         threads = threads_for(kernel)
         steps |= {id(launch): _Step(launch, written, threads) for launch in uses}
     order = [steps[id(launch)] for launch in plan.launches]
@@ -96,20 +67,84 @@ def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Pr
     stride = max((step.written.workspace_bytes for step in order), default=0)
     threads = max((step.threads for step in order), default=1) if plan.target.cores > 1 else 1
     threads = min(threads, MOST_MEMBERS)
-    slots = slots_of(plan)
+    slots, exports = slots_of(plan), ["run"]
     if is_timed:
-        module.add(f"@{timing.TIMES}", timing.declarations(len(order)))
+        parts.entry.add(f"@{timing.TIMES}", timing.declarations(len(order)))
+        exports.append(timing.TIMES)
     # where nothing can stop a call, nothing has to be agreed upon before variables are written
     commit = polling.first_write(plan.launches) if plan.commit or is_polled else 0
     entry = _Entry(slots, stride, len(order), is_timed, is_polled)
-    _add_main(module, order, entry, commit if plan.written else 0)
+    _add_main(parts.entry, order, entry, commit if plan.written else 0)
     run = _RUN_TEAM if threads > 1 else _RUN_ALONE
     clear = _CLEAR.format(status=slots.status) if plan.checks or is_polled else ""
-    module.add("@run", run.format(threads=threads, clear=clear))
-    if is_polled:
-        module.add(f"@{polling.POLL}", polling.DECLARATION)
-    module.add("@graphc.barrier", _TEAM_BARRIER if threads > 1 else _NO_BARRIER)
-    return Program(module.text(), slots, stride, threads, is_polled)
+    parts.entry.add("@run", run.format(threads=threads, clear=clear))
+    is_long = sum(work.steps(k) * len(uses) for k, uses in launches.items()) > _LONG_STEPS
+    modules = parts.texts(_TEAM_BARRIER if threads > 1 else _NO_BARRIER, exports)
+    return Program(modules, Layout(slots, stride, threads, is_long, is_polled))
+
+
+# LLVM takes some ten milliseconds for so many statements, a third of it for a module of none.
+_STATEMENTS_A_PART = 300
+_MOST_PARTS = 8
+
+
+def _part_count(kernels: Iterable[Kernel], cores: int) -> int:
+    """Return how many modules to write, which are compiled at the same time."""
+    size = sum(_size(kernel.body) for kernel in kernels)
+    return max(1, min(cores, size // _STATEMENTS_A_PART, _MOST_PARTS))
+
+
+def _size(body: tuple[Statement, ...]) -> int:
+    """Return how many statements are written for `body`."""
+    total = 0
+    for statement in body:
+        if isinstance(statement, Loop):
+            copies = statement.variable.extent if statement.kind is LoopKind.UNROLLED else 1
+            total += copies * _size(statement.body)
+        else:
+            total += _size(statement.body) if isinstance(statement, Guard) else 1
+    return total
+
+
+class _Parts:
+    """The modules under construction; each kernel goes to the one that is the shortest so far."""
+
+    def __init__(self, count: int, machine: Machine, *, is_polled: bool) -> None:
+        self._is_polled = is_polled
+        self._modules = [Module(machine.code_features) for _ in range(count)]
+        self._exports: list[list[str]] = [[] for _ in range(count)]
+        self._lengths = [0] * count
+
+    @property
+    def entry(self) -> Module:
+        """The module that has the entry."""
+        return self._modules[0]
+
+    def write(self, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str) -> Written:
+        """Write a kernel, and declare it where the entry is."""
+        number = self._lengths.index(min(self._lengths))
+        module = self._modules[number]
+        is_polled, is_exported = self._is_polled, number > 0
+        written = write_kernel(
+            module, kernel, facts, name, is_exported=is_exported, is_polled=is_polled
+        )
+        self._lengths[number] = module.length
+        if number > 0:
+            self._exports[number].append(name)
+            pointers = ", ".join(["ptr"] * (len(kernel.buffers) + 2))
+            control = ", ptr" if self._is_polled else ""
+            declaration = f"declare void {written.function}({pointers}, i64, i64{control})"
+            self.entry.add(written.function, declaration)
+        return written
+
+    def texts(self, barrier: str, exports: list[str]) -> tuple[ModuleText, ...]:
+        """Return the modules; the first exports `exports`."""
+        for module in self._modules:
+            module.add("@graphc.barrier", barrier)
+            if self._is_polled:
+                module.add(f"@{POLL}", polling.DECLARATION)
+        pairs = zip(self._modules, [exports, *self._exports[1:]], strict=True)
+        return tuple(ModuleText(module.text(), tuple(names)) for module, names in pairs)
 
 
 def _function_name(number: int, kernel: Kernel) -> str:
@@ -254,7 +289,7 @@ class _Entry:
         """Poll once the launches since the last poll are long together."""
         self.unpolled += work.steps(step.launch.kernel)
         if self.unpolled >= polling.STEPS_PER_POLL:
-            writer.line(f"call i1 @{polling.POLL}(ptr {control}, i64 %thread)")
+            writer.line(f"call i1 @{POLL}(ptr {control}, i64 %thread)")
             self.unpolled = 0
 
 

@@ -18,9 +18,9 @@ import ctypes
 import itertools
 import time
 
+from graphc.backends.llvm.build import CLOCK
 from graphc.backends.llvm.writer import Writer
 
-CLOCK = "clock_gettime"
 TIMES = "graphc.times"
 
 _STAMP = """\

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from graphc.backends.llvm import helpers, spelling
 from graphc.backends.llvm.addresses import Environment
-from graphc.backends.llvm.memory import Place, address_of, stride_of
+from graphc.backends.llvm.memory import Place, address_of, alignment_of, stride_of
 from graphc.backends.llvm.operations import Operand
 from graphc.backends.llvm.writer import Writer
 from graphc.index import LoopVariable
@@ -44,7 +44,7 @@ def load_columns(environment: Environment, place: Place, columns: int) -> list[O
         rows = []
         for lane in range(first, first + columns):
             address = address_of(environment, place, lane * stride)
-            rows.append(writer.emit(f"load {type_}, ptr {address}, align {dtype.itemsize}"))
+            rows.append(writer.emit(f"load {type_}, ptr {address}, align {alignment_of(place)}"))
         squares.append(transpose(writer, element, dtype.itemsize, rows))
     result = []
     for pieces in zip(*squares, strict=True):

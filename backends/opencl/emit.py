@@ -209,6 +209,10 @@ class _Function:
     def load(self, load: Load) -> None:
         result, kind = self.value(load.result.name), C_TYPES[load.result.dtype]
         place = self.place(load.buffer, load.indices)
+        if load.count > 1:
+            word = linearise(load.indices, self.types[load.buffer].shape) // load.count
+            memory = self.memory(load.buffer)
+            place = f"as_{kind}(vload{load.count}({self.index(word)}, {memory}))"
         if load.where is None:
             self.line(f"const {kind} {result} = {place};")
             return

@@ -19,10 +19,9 @@ from graphc.dtypes import DType
 from graphc.errors import BackendError
 from graphc.kernel import payload_text
 from graphc.op import Elementwise, find, scalar_program
-from graphc.scalar import PRIMITIVES, ScalarProgram
+from graphc.scalar import KEEPS_16_BIT, PRIMITIVES, ScalarProgram
 
 _UNSIGNED = {16: dtypes.uint16, 32: dtypes.uint32, 64: dtypes.uint64}
-_KEEPS_16_BIT = frozenset({"literal", "lookup", "convert", "bitcast", "select"})
 
 _PRAGMAS = "#pragma OPENCL FP_CONTRACT OFF\n"
 _FLOAT64_PRAGMA = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n"
@@ -137,7 +136,7 @@ def _floats(operands: Sequence[tuple[str, DType]], dtype: DType) -> list[DType]:
 
 def _converts_16_bit(op: str) -> bool:
     if op in PRIMITIVES:
-        return op not in _KEEPS_16_BIT
+        return op not in KEEPS_16_BIT
     declared = find(op)
     lowering = declared.lowering if declared else None
     return not (isinstance(lowering, Elementwise) and lowering.native_16_bit)

@@ -153,12 +153,40 @@ def _bitcast(operands: list[str], given: list[DType], result: DType, _features: 
     return f"as_{C_TYPES[result]}({operands[0]})"
 
 
+def _pair(operands: list[str], given: list[DType], result: DType, _features: Features) -> str:
+    half, whole = f"u{C_TYPES[given[0]].lstrip('u')}", C_TYPES[result]
+    low, high = (f"({whole})({half}){operand}" for operand in operands)
+    return f"({whole})({low} | {high} << {given[0].bits})"
+
+
+def _dot_bfloat16(
+    operands: list[str], given: list[DType], result: DType, _features: Features
+) -> str:
+    a, b, c = operands
+    high, low = "as_float({0} & 0xffff0000U)", "as_float({0} << 16)"
+    inner = f"fma({high.format(a)}, {high.format(b)}, {c})"
+    return f"fma({low.format(a)}, {low.format(b)}, {inner})"
+
+
+def _dot_of_bytes(kind: str) -> Row:
+    def row(operands: list[str], given: list[DType], result: DType, _features: Features) -> str:
+        a, b, c = operands
+        products = (f"(uint)((int)as_{kind}4({a}).s{n} * as_{kind}4({b}).s{n})" for n in range(4))
+        return f"({C_TYPES[result]})((uint){c} + {' + '.join(products)})"
+
+    return row
+
+
 _ROWS: dict[str, Row] = {
     "add": _arithmetic("+"),
     "sub": _arithmetic("-"),
     "mul": _arithmetic("*"),
     "div": _division,
     "fma": _function("fma"),
+    "pair": _pair,
+    "dot_bfloat16": _dot_bfloat16,
+    "dot_int8": _dot_of_bytes("char"),
+    "dot_uint8": _dot_of_bytes("uchar"),
     "neg": _negative,
     "abs": _absolute,
     "sqrt": _square_root,

@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +22,8 @@ from graphc.cli.locate import add_target, load_program
 from graphc.errors import GraphcIndexError
 from graphc.program import Program
 from graphc.program_profile import Profile, time_text
-from graphc.tensor_type import TensorType
+from graphc.progress import progress
+from graphc.random_arrays import random_arrays
 
 SECONDS = 1.0  # how long calls are timed unless --repeat says how often
 LEAST_CALLS, MOST_CALLS = 5, 10_000
@@ -70,7 +69,7 @@ def _positive(text: str) -> int:
 def run(options: argparse.Namespace) -> int:
     """Measure and print; the exit code is 0."""
     program = load_program(options.target, options.types)
-    arguments = random_arguments([n.type for n in program.inputs], options.integers_below)
+    arguments = random_arrays([n.type for n in program.inputs], options.integers_below)
     try:
         measured = measure(program, arguments, options.repeat)
     except GraphcIndexError as error:
@@ -87,26 +86,6 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def random_arguments(
-    types: Sequence[TensorType], integers_below: int
-) -> list[np.ndarray[Any, Any]]:
-    """Return an array for each type, the same ones each time; see the module for the values."""
-    random = np.random.default_rng(0)
-    return [_random_array(random, type_, integers_below) for type_ in types]
-
-
-def _random_array(
-    random: np.random.Generator, type_: TensorType, integers_below: int
-) -> np.ndarray[Any, Any]:
-    dtype = type_.dtype
-    if dtype.is_float:
-        return random.standard_normal(type_.shape).astype(dtype.numpy)
-    below = 2
-    if dtype.kind != "bool":
-        below = min(integers_below, int(np.iinfo(dtype.numpy).max))
-    return random.integers(0, below, type_.shape).astype(dtype.numpy)
-
-
 def measure(
     program: Program, arguments: Sequence[np.ndarray[Any, Any]], repeat: int | None
 ) -> Measurement:
@@ -116,7 +95,7 @@ def measure(
     if calls is None:
         estimate = SECONDS / max(1e-9, _seconds_of_call(program, arguments))
         calls = int(min(max(estimate, LEAST_CALLS), MOST_CALLS))
-    with _progress(calls) as advance:
+    with progress("calls", calls) as advance:
         times = []
         for _ in range(calls):
             times.append(_seconds_of_call(program, arguments))
@@ -138,20 +117,6 @@ def _seconds_of_call(program: Program, arguments: Sequence[np.ndarray[Any, Any]]
     start = time.perf_counter()
     program(*arguments)
     return time.perf_counter() - start
-
-
-@contextmanager
-def _progress(calls: int) -> Iterator[Callable[[], object]]:
-    """Show a bar on stderr while it is a terminal; yields what says that a call is done."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich import progress  # needed on a terminal alone
-    from rich.console import Console  # needed on a terminal alone
-
-    with progress.Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("calls", total=calls)
-        yield lambda: bar.advance(task)
 
 
 def _as_dictionary(measured: Measurement, found: Profile | None) -> dict[str, Any]:

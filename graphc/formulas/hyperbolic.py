@@ -74,7 +74,7 @@ def cosh(x: Scalar) -> Scalar:
 def tanh(x: Scalar) -> Scalar:
     """Return the hyperbolic tangent.
 
-    float32: at most 0.925 ULP over all 2**32 inputs, in 33 float32 instructions without a division.
+    float32: at most 0.925 ULP over all 2**32 inputs, in float32 and without a division.
     float64: at most 1.0 ULP over samples.
     """
     if x.dtype is dtypes.float32:
@@ -142,10 +142,10 @@ _TANH_NEAR = (
     -0.3333326578140259, 0.13331478834152222, -0.05379641801118851,
     0.021120993420481682, -0.007142750080674887, 0.0014401653315871954,
 )  # fmt: skip
-# exp(r) = 1 + r + r**2 p(r) for |r| <= log(2) / 2, relative error 2**-28
+# exp(-r) = 1 - r + r**2 p(r) for |r| <= log(2) / 2, relative error 2**-28
 _EXPONENTIAL = (
-    1.0, 1.0, 0.4999999403953552, 0.16666516661643982,
-    0.041668135672807693, 0.008369041606783867, 0.001382637768983841,
+    1.0, -1.0, 0.4999999403953552, -0.16666516661643982,
+    0.041668135672807693, -0.008369041606783867, 0.001382637768983841,
 )  # fmt: skip
 # 2 / (1 + e) for e = exp(-2 |x|), |x| >= 0.85, error of the tangent 2**-29.8
 _TANH_FAR = (
@@ -157,15 +157,21 @@ _SHIFTER = 1.5 * 2.0**23 + 127.0
 
 
 def _tanh_of_float32(x: Scalar) -> Scalar:
+    """Both polynomials have as many coefficients, so that one evaluation serves either."""
     magnitude, square = abs(x), x * x
-    near = fma(magnitude * square, polynomial(square, _TANH_NEAR), magnitude)
     clamped = _at_most(magnitude, 10.0)
     shifted = fma(clamped, -2.0 / math.log(2.0), _SHIFTER)
     power = (shifted.bitcast(dtypes.uint32) << 23).bitcast(dtypes.float32)
-    reduced = fma(shifted - _SHIFTER, -math.log(2.0), clamped * -2.0)
+    reduced = fma(shifted - _SHIFTER, math.log(2.0), clamped + clamped)
     decay = polynomial(reduced, _EXPONENTIAL) * power
-    far = fma(decay, -polynomial(decay, _TANH_FAR), 1.0)
-    return copysign(select(magnitude < _SPLIT, near, far), x)
+    is_near = magnitude < _SPLIT
+    variable = select(is_near, square, decay)
+    near, far = _TANH_NEAR[-1], _TANH_FAR[-1]
+    value = select(is_near, x.literal(near), x.literal(-far))
+    for near, far in zip(_TANH_NEAR[-2::-1], _TANH_FAR[-2::-1], strict=True):
+        value = fma(value, variable, select(is_near, x.literal(near), x.literal(-far)))
+    factor = select(is_near, magnitude * square, decay)
+    return copysign(fma(factor, value, select(is_near, magnitude, 1.0)), x)
 
 
 def _at_most(x: Scalar, limit: float) -> Scalar:

@@ -1,22 +1,28 @@
 """The contraction of two tensors: sums of products over shared labels, of which matmul is one.
 
 Each operand's axes are labelled with distinct letters. A label in `out` is kept; one that is not
-stands in both operands and is summed over. A label in all three is a batch label.
+stands in both operands and is summed over. A label in all three is a batch label. `dtype` is that
+of the result, if it is wider than the operands: products of bfloat16 summed in float32, or of int8
+in int32. Operands are converted to it first, which is exact.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from graphc.dtypes import DType, promote
 from graphc.errors import GraphcTypeError, ShapeError
 from graphc.node import Node
 from graphc.op import Contraction, Op
+from graphc.ops.conversion import cast
 from graphc.ops.declare import Array
 from graphc.ops.type_rules import NUMERIC, check_kind
 from graphc.tensor_type import TensorType
 
 
-def _rule(a: TensorType, b: TensorType, lhs: str, rhs: str, out: str) -> TensorType:
+def _rule(
+    a: TensorType, b: TensorType, lhs: str, rhs: str, out: str, dtype: DType | None = None
+) -> TensorType:
     check_kind("contraction", a.dtype, NUMERIC)
     if a.dtype is not b.dtype:
         raise GraphcTypeError(
@@ -33,7 +39,19 @@ def _rule(a: TensorType, b: TensorType, lhs: str, rhs: str, out: str) -> TensorT
                     f"contraction: {label!r} labels the extents {extents[label]} and {extent}"
                 )
     _check_labels(lhs, rhs, out)
-    return a.with_shape(tuple(extents[label] for label in out))
+    return TensorType(tuple(extents[label] for label in out), _result_dtype(a.dtype, dtype))
+
+
+def _result_dtype(operands: DType, wanted: DType | None) -> DType:
+    """Return the dtype of the result; raise where it does not hold all of the operands' values."""
+    if wanted is None or wanted is operands:
+        return operands
+    if promote(operands, wanted) is not wanted or wanted.is_float is not operands.is_float:
+        raise GraphcTypeError(
+            f"a contraction of {operands} cannot give {wanted}, which does not hold all {operands}",
+            hint="cast the operands or the result",
+        )
+    return wanted
 
 
 def _check_labels(lhs: str, rhs: str, out: str) -> None:
@@ -47,7 +65,9 @@ def _check_labels(lhs: str, rhs: str, out: str) -> None:
         )
 
 
-def _reference(a: Array, b: Array, result: TensorType, lhs: str, rhs: str, out: str) -> Array:
+def _reference(
+    a: Array, b: Array, result: TensorType, lhs: str, rhs: str, out: str, dtype: DType | None = None
+) -> Array:
     dtype = result.dtype
     wide = np.float64 if dtype.is_float else dtype.numpy
     with np.errstate(all="ignore"):
@@ -56,18 +76,22 @@ def _reference(a: Array, b: Array, result: TensorType, lhs: str, rhs: str, out: 
 
 
 def _derivative(node: Node, cotangent: Node) -> tuple[Node, Node]:
-    a, b = node.inputs
     lhs, rhs, out = (node.attributes[k] for k in ("lhs", "rhs", "out"))
-    return (
-        contraction(cotangent, b, lhs=out, rhs=rhs, out=lhs),
-        contraction(a, cotangent, lhs=lhs, rhs=out, out=rhs),
-    )
+    a, b = (_as(operand, node.type.dtype) for operand in node.inputs)
+    by_a = contraction(cotangent, b, lhs=out, rhs=rhs, out=lhs)
+    by_b = contraction(a, cotangent, lhs=lhs, rhs=out, out=rhs)
+    return _as(by_a, node.inputs[0].type.dtype), _as(by_b, node.inputs[1].type.dtype)
+
+
+def _as(node: Node, dtype: DType) -> Node:
+    return node if node.type.dtype is dtype else cast(node, dtype=dtype)
 
 
 contraction = Op(
     name="contraction",
     operands=("a", "b"),
-    attributes=("lhs", "rhs", "out"),
+    attributes=("lhs", "rhs", "out", "dtype"),
+    defaults={"dtype": None},
     type_rule=_rule,
     reference=_reference,
     lowering=Contraction(),

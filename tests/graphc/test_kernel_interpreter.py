@@ -151,3 +151,17 @@ def test_arrays_of_another_type_are_refused() -> None:
     for array in (np.zeros(3), np.zeros(2, np.int8), np.zeros(6, np.int8)[::2]):
         with pytest.raises(InternalError):
             run(kernel, {"y": array})
+
+
+def test_words_hold_the_first_element_in_their_low_bits() -> None:
+    text = """kernel words(x: int8[2, 12] in, y: uint32[3] out, z: uint16[3] out) {
+      for i < 3 vector {
+        %a = load x[0, 4*i] by 4 : uint32  store y[i] = %a
+        %b = load x[1, 2*i] by 2 : uint16  store z[i] = %b
+      }
+    }"""
+    x = np.arange(24, dtype=np.int8).reshape(2, 12)
+    y, z = np.zeros(3, np.uint32), np.zeros(3, np.uint16)
+    run(parse_kernel(text), {"x": x, "y": y, "z": z})
+    assert y.tolist() == [0x03020100, 0x07060504, 0x0B0A0908]
+    assert z.tolist() == [0x0D0C, 0x0F0E, 0x1110]

@@ -34,6 +34,10 @@ GOOD = [
     "for i < 4 serial {} barrier for i < 4 parallel { for j < 6 vector {} for j < 6 vector {} }",
     "%a = load h[0] : float16 %b = add(%a, %a) : float16 %c = convert(%b) : int8"
     " %d = eq(%c, %c) : bool %e = select(%d, %b, %a) : float16 %f = bitcast(%e) : uint16",
+    "for i < 4 serial { %a = load h[2*i] by 2 : uint32 %b = load h[4] by 4 : uint64"
+    " %c = load h[i] : float16 %d = pair(%c, %c) : uint32 %e = literal() 0.0 : float32"
+    " %f = dot_bfloat16(%a, %d, %e) : float32 }",
+    "%a = literal() 1 : uint32 %b = literal() 1 : int32 %c = dot_int8(%a, %a, %b) : int32",
 ]
 
 
@@ -65,6 +69,15 @@ BROKEN = [
     ("%a = load z[0] : float32", "z is not known"),
     ("%a = load x[0, 0] : float64", "holds float32"),
     ("%a = load x[0, 6] : float32", "out of bounds"),
+    ("%a = load h[0] by 2 : uint16", "2 elements of float16 are no uint16"),
+    ("%a = load h[0] by 2 : int32", "2 elements of float16 are no int32"),
+    ("%a = load h[0] by 2 : float32", "are no float32"),
+    ("for i < 4 serial { %a = load h[i] by 2 : uint32 }", "a multiple of its elements"),
+    ("for i < 3 serial { %a = load h[4*i] by 2 : uint32 }", "out of bounds"),
+    ("%a = load h[0] : float16 %b = pair(%a, %a) : uint64", "is not uint64"),
+    ("%a = load x[0, 0] : float32 %b = pair(%a, %a) : uint64", "is not uint64"),
+    ("%a = literal() 1 : uint32 %b = dot_int8(%a, %a, %a) : int32", "is not int32"),
+    ("%a = literal() 1 : uint32 %b = dot_bfloat16(%a, %a, %a) : uint32", "is not uint32"),
     ("for i < 5 serial { %a = load x[i, 0] : float32 }", "out of bounds"),
     ("for i < 4 serial { %a = load x[i + -1, 0] : float32 }", "out of bounds"),
     ("%i = literal() 1 : int64 %a = load x[%i{0..4}, 0] : float32", "out of bounds"),

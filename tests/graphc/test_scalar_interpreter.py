@@ -278,3 +278,20 @@ def test_evaluate_returns_a_parameter_as_a_fresh_array() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(InternalError):
         apply("tangent", [np.ones(2)], dtypes.float64)
+
+
+def test_words_of_small_numbers() -> None:
+    low, high = (_array([v], dtypes.bfloat16) for v in (3.0, -0.5))
+    word = apply("pair", [low, high], dtypes.uint32)
+    assert word.tolist() == [0xBF004040]
+    total = apply("dot_bfloat16", [word, word, _array([1.0], dtypes.float32)], dtypes.float32)
+    assert total.tolist() == [9.0 + (0.25 + 1.0)]
+    # the second product goes first: 2**24 + 1 - 2**24 is 0 in this order, and 1 in the other
+    one = apply("pair", [_array([1.0], dtypes.bfloat16)] * 2, dtypes.uint32)
+    pair = apply("pair", [_array([v], dtypes.bfloat16) for v in (-(2.0**24), 1.0)], dtypes.uint32)
+    total = apply("dot_bfloat16", [one, pair, _array([2.0**24], dtypes.float32)], dtypes.float32)
+    assert total.tolist() == [0.0]
+    quad = _array([0xFF028001], dtypes.uint32)  # -1, 2, -128, 1 or 255, 2, 128, 1
+    zero = _array([-1], dtypes.int32)
+    assert apply("dot_int8", [quad, quad, zero], dtypes.int32) == 1 + 4 + 128**2 + 1 - 1
+    assert apply("dot_uint8", [quad, quad, zero], dtypes.int32) == 255**2 + 4 + 128**2 + 1 - 1

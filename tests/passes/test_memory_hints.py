@@ -67,6 +67,23 @@ def test_only_adjacent_elements_are_fetched_ahead(load: str) -> None:
     assert not any(isinstance(s, Prefetch) for s in statements(found.body))
 
 
+def test_what_is_gathered_does_not_count() -> None:
+    kernel = parse_kernel(
+        """kernel k(x: float32[1024, 64] in, n: int64[16] in, y: float32[16, 64] out) {
+          for i < 16 parallel {
+            %n = load n[i] : int64
+            for l < 64 vector {
+              %a = load x[%n{0..1023}, l] : float32
+              store y[i, l] = %a
+            }
+          }
+        }"""
+    )
+    assert add_memory_hints(kernel, Target("c", "cpu", 64, 32, 2, (256, 512, 8192))) == kernel
+    small = Target("c", "cpu", 64, 32, 2, (256, 512, 4096))
+    assert str(add_memory_hints(kernel, small)).count("streaming") == 1
+
+
 def test_what_is_read_again_and_again_or_read_and_written_gets_none() -> None:
     kernel = parse_kernel(
         """kernel k(x: float32[64, 64] in, y: float32[64, 64] out) {

@@ -69,6 +69,37 @@ def test_columns_lie_in_panels_and_mean_the_same(
     assert before.tobytes() == after.tobytes()
 
 
+@pytest.mark.parametrize(
+    ("kind", "sums", "count", "shape"),
+    [
+        ("bfloat16", "float32", 6, (3, 3, 32, 2)),
+        ("bfloat16", "bfloat16", 6, (3, 3, 32, 2)),
+        ("bfloat16", "float32", 5, (3, 5, 32)),  # the last word would not be full
+        ("int8", "int32", 8, (3, 2, 32, 4)),
+    ],
+)
+def test_small_elements_lie_in_words_that_kernels_read_as_such(
+    kind: str, sums: str, count: int, shape: tuple[int, ...]
+) -> None:
+    x = ops.input_(number=0, name="x", shape=(64, count), dtype=as_dtype(kind))
+    weights = constant(count, 96, dtype=kind)
+    wide = None if sums == kind else as_dtype(sums)
+    node = ops.contraction(x, weights, lhs="ik", rhs="kj", out="ij", dtype=wide)
+    graph = Graph([x], [node])
+    packed = pack_constants(graph, AVX512)
+    assert packed_shape(packed) == shape
+    array = np.random.default_rng(1).normal(size=(64, count)).astype(as_dtype(kind).numpy)
+    (before,), (after,) = interpret(graph, [array])[0], interpret(packed, [array])[0]
+    assert before.tobytes() == after.tobytes()
+    state = run_pipeline(Compilation(graph, AVX512, Options()))
+    assert state.plan is not None
+    loads = [
+        s for k in state.plan.kernels for s in statements(k.body)
+        if isinstance(s, Load) and s.buffer == "x1" and len(shape) == 4
+    ]  # fmt: skip
+    assert {s.count for s in loads} == ({shape[-1]} if len(shape) == 4 else set())
+
+
 def test_what_gains_nothing_is_left_alone() -> None:
     matrix = {"k": 5, "j": 96}
     assert packed_shape(pack_constants(product(9, "ik", "kj", "ij", matrix), GPU)) is None

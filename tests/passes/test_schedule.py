@@ -65,7 +65,7 @@ def kernel_of(*outputs: Node) -> Kernel:
     inputs = sorted(set(members) - set(computed), key=lambda n: n.attributes["number"])
     graph = Graph(inputs, outputs)
     group = Group("k", computed, outputs)
-    (call,) = lower(Grouping(graph, (group,), ())).calls
+    (call,) = lower(Grouping(graph, (group,), tuple)).calls
     return call.kernel
 
 
@@ -206,7 +206,7 @@ def test_contractions(sizes: tuple[int, int, int]) -> None:
 def test_long_contractions_go_in_blocks_and_keep_their_order(
     sizes: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graphc.passes.schedule_tiles.SERIAL_PANEL", 512)
+    monkeypatch.setattr("graphc.passes.tile_model.SERIAL_PANEL", 512)
     m, k, n = sizes
     kernel = kernel_of(ops.exp(matmul(leaf(m, k), leaf(n, k), rhs="jk")))
     targets = [replace(t, cache_bytes=(512, 2048, 4096)) for t in TARGETS]
@@ -304,13 +304,37 @@ def test_the_smaller_operand_is_transposed() -> None:
 
 
 def test_the_panels_of_a_task_fit_half_of_the_second_level_cache() -> None:
-    for rows, summed, columns in ((1024, 1024, 1024), (300, 2048, 2048), (640, 9000, 100)):
+    for rows, summed, columns in ((1024, 1024, 1024), (300, 2048, 2048), (640, 9000, 512)):
         kernel = schedule(kernel_of(matmul(leaf(rows, summed), leaf(summed, columns))), AVX512)
         for top in kernel.body:
             assert isinstance(top, Loop)
             panels = (s for s in statements(top.body) if isinstance(s, Scratch))
             packed = sum(s.type.nbytes for s in panels if s.name.startswith("panel"))
             assert 0 < packed <= AVX512.cache_bytes[1] // 2
+
+
+def copied(rows: int, summed: int, columns: int) -> bool:
+    kernel = large(lambda: matmul(leaf(rows, summed), leaf(summed, columns)))
+    return any(
+        isinstance(s, Scratch) and s.name.startswith("panel") for s in statements(kernel.body)
+    )
+
+
+def test_columns_are_copied_where_they_would_not_stay_near() -> None:
+    assert not copied(8192, 64, 64)  # all in the first-level cache
+    assert not copied(128, 513, 992)  # in the second-level cache, and read by few tiles
+    assert copied(1024, 32, 1024)  # rows a power of two apart, read by many tiles
+    assert copied(128, 2000, 1024)  # more than the sets hold that these rows meet
+
+
+def test_far_rows_of_a_transposed_operand_are_read_block_by_block() -> None:
+    def blocks(summed: int, rows: int) -> set[int]:
+        kernel = large(lambda: matmul(leaf(summed, rows), leaf(summed, 1024), lhs="ki"))
+        loops = [s for s in statements(kernel.body) if isinstance(s, Loop)]
+        return {s.variable.extent for s in loops if s.variable.name.startswith("k")}
+
+    assert max(blocks(1024, 1024)) == 128  # lines 4096 bytes apart share sixteen sets
+    assert max(blocks(1024, 1000)) == 1024
 
 
 def prefetches(kernel: Kernel) -> list[Prefetch]:
@@ -342,6 +366,24 @@ def test_elementwise_loops_become_one() -> None:
     assert isinstance(top, Loop) and top.kind is LoopKind.PARALLEL
     assert loops_of(kernel, LoopKind.VECTOR) == [32]
     assert not jumps_in_inner_loops(kernel)
+
+
+def test_rows_are_looked_up_once() -> None:
+    table, places = leaf(50, 96), leaf(64, dtype="int64")
+    kernel = kernel_of(ops.take(table, places, axis=0, mode="raise"))
+    check(kernel)
+    vectors = [s for s in statements(schedule(kernel, AVX512).body) if isinstance(s, Loop)]
+    inside = [s for s in vectors[-1].body if isinstance(s, Load)]
+    assert vectors[-1].kind is LoopKind.VECTOR and len(inside) == len(vectors[-1].body) - 1 == 1
+
+
+@pytest.mark.parametrize(("last", "order"), [(4096, [2, 9, 8]), (2**30, [2, 8, 9])])
+def test_far_memory_is_gone_over_in_the_order_of_reading(last: int, order: list[int]) -> None:
+    target = replace(AVX512, cache_bytes=(1024, 2048, last))
+    kernel = kernel_of(ops.permute_dims(leaf(2, 9, 8, 64), axes=(0, 2, 1, 3)))
+    check(kernel)
+    loops = [s for s in statements(schedule(kernel, target).body) if isinstance(s, Loop)]
+    assert [loop.variable.extent for loop in loops[:3]] == order
 
 
 def test_cheap_kernels_wake_no_threads() -> None:

@@ -194,6 +194,17 @@ def test_hoist_leaves_loads_of_what_is_stored(rows: Kernel) -> None:
     assert text(hoist(outermost(kernel))[:-1]) == "%b = literal() 1 : int32"
 
 
+def test_hoist_takes_a_store_that_nothing_else_touches() -> None:
+    kernel = parse_kernel(
+        "kernel k(p: bool[] in, y: int32[2] inout, z: int32[] inout) { for i < 2 parallel {"
+        " %p = load p[] : bool %a = literal() 1 : int32 store z[] = %a where %p store y[0] = %a"
+        " %b = load y[i] : int32 } }"
+    )
+    *before, loop = hoist(outermost(kernel))
+    assert text(tuple(before)).splitlines()[-1] == "store z[] = %a where %p"
+    assert isinstance(loop, Loop) and len(loop.body) == 2
+
+
 def test_loops_of_no_or_one_iteration(scale: Kernel) -> None:
     names = Names(scale)
     loop = outermost(scale)

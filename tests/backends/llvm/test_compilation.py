@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite
-import llvmlite.binding as llvm
 import pytest
 
 from graphc.backends.llvm import compilation, machine, object_cache
@@ -129,7 +128,6 @@ def test_a_refused_text_leaves_nothing(folder: Path) -> None:
 PARTS: dict[str, tuple[Any, str, Any]] = {
     "graphc": (compilation, "__version__", "0.0.0"),
     "llvmlite": (llvmlite, "__version__", "0.0.0"),
-    "LLVM": (llvm, "llvm_version_info", (1, 2, 3)),
     "code": (compilation, "CODE_OPTIONS", machine.CODE_OPTIONS | {"opt": 3}),
     "passes": (compilation, "_PASSES", compilation._PASSES[:-1]),
     "level": (compilation, "_SPEED_LEVEL", 2),
@@ -150,9 +148,10 @@ def test_the_key_depends_on_text_and_cpu() -> None:
     host = machine.machine()
     fewer = dataclasses.replace(host, features=host.features - {"sse2"})
     renamed = dataclasses.replace(host, name="another")
-    machines = [host, fewer, renamed, *map(machine.machine, LEVELS)]
+    other = dataclasses.replace(host, version=(1, 2, 3))
+    machines = [host, fewer, renamed, other, *map(machine.machine, LEVELS)]
     keys = {compilation.cache_key(text, one) for text in ("", "a", "b") for one in machines}
-    assert len(keys) == 3 * len({(one.name, one.features) for one in machines})
+    assert len(keys) == 3 * len({(one.name, one.features, one.version) for one in machines})
 
 
 # --- whole programs -------------------------------------------------------------------------------

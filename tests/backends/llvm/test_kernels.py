@@ -384,6 +384,27 @@ def test_prefetches_change_nothing_wherever_they_point(kind: str) -> None:
     assert "prefetch" in executable.text("asm")
 
 
+WORDS = """kernel words(x: bfloat16[6, 8] in, b: int8[6, 8] in, y: uint32[6, 4] out,
+                        z: uint32[6, 2] out) {
+  for i < 6 parallel {
+    for l < 4 %s { %%a = load x[i, 2*l] by 2 : uint32  store y[i, l] = %%a }
+    for m < 2 %s {
+      %%m = index(m) : int32  %%i = index(i) : int32  %%p = ne(%%m, %%i) : bool
+      %%c = load b[i, 4*m] by 4 where %%p : uint32  store z[i, m] = %%c
+    }
+  }
+}"""
+
+
+@pytest.mark.parametrize("kind", ["serial", "vector"])
+def test_words_of_small_elements(kind: str) -> None:
+    arrays = {
+        name: special_values(dtype, 48, 1).reshape(6, 8)
+        for name, dtype in (("x", dtypes.bfloat16), ("b", dtypes.int8))
+    }
+    check(WORDS % (kind, kind), arrays)
+
+
 STREAMING = (("32*i + l", "", True), ("32*i + l + 1", "", False), ("32*i + l", "where %p", False),
              ("32*i + -1*l + 31", "", False), ("2*l + 64*i", "", False))  # fmt: skip
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from graphc.backends.llvm import BACKEND, compilation, machine
+from graphc.backends.llvm import BACKEND, compilation, library, machine
 from graphc.errors import BackendError, InternalError
 from graphc.kernel_text import parse_kernel
 from tests.backends.llvm.harness import CPUS, compile_kernel, special_values
@@ -42,7 +43,8 @@ def test_each_level_uses_its_own_registers_and_no_others() -> None:
 
 
 def test_a_level_that_the_host_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_host", lambda: ("old", machine.level_features("x86-64-v2")))
+    old = replace(library.host(), cpu="old", features=machine.level_features("x86-64-v2"))
+    monkeypatch.setattr(machine, "host", lambda: old)
     machine.machine.cache_clear()
     try:
         assert machine.machine("x86-64-v2").vector_bytes == 16
@@ -115,7 +117,7 @@ def test_malformed_code_is_an_error_and_not_the_end_of_the_process() -> None:
     host = machine.machine()
     for text in ("define void @f() {", "define void @f() { ret i32 0 }", "define void @f(ptr"):
         with pytest.raises(InternalError, match="LLVM refuses"):
-            compilation.optimise(text, host)
+            compilation.optimise(text, host, host.handle)
 
 
 def test_unknown_functions_are_found_when_linking() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import graphc
 from graphc.api import Settings, compile_graph
-from graphc.backends.llvm import polling, work
+from graphc.backends.llvm import layout, polling, work
 from graphc.kernel_text import parse_kernel
 from graphc.passes import Options
 from tests.backends.llvm.harness import check
@@ -56,7 +56,7 @@ def test_random_programs_that_poll_give_the_same_bits(
 
 def test_short_programs_do_not_poll() -> None:
     x = graphc.input((1000,))
-    assert polling.POLL not in graphc.compile([x.sum()]).text("llvm")
+    assert layout.POLL not in graphc.compile([x.sum()]).text("llvm")
 
 
 def test_a_barrier_kernel_that_loads_outside_of_loops_is_not_skipped() -> None:

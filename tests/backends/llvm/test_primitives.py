@@ -21,6 +21,10 @@ _SPECIAL = {
     "modulus",
     "shl",
     "shr",
+    "pair",
+    "dot_bfloat16",
+    "dot_int8",
+    "dot_uint8",
 }
 _PLAIN = [row for name, row in PRIMITIVES.items() if name not in _SPECIAL]
 
@@ -38,6 +42,10 @@ def operations(dtype: DType) -> list[tuple[str, DType]]:
     if dtype.kind != "bool":
         same = [d for d in dtypes.ALL if d.bits == dtype.bits and d.kind != "bool"]
         found += [(f"bitcast(%a) : {d}", d) for d in same]
+        wide = [d for d in dtypes.INTEGERS if d.kind == "uint" and d.bits == 2 * dtype.bits <= 32]
+        found += [(f"pair(%a, %b) : {d}", d) for d in wide]
+    if dtype is dtypes.uint32:
+        found += [(f"{n}(%a, %b, %c)", dtype) for n in ("dot_int8", "dot_uint8")]
     if dtype.is_integer:
         found += [(f"{n}(%a, %d)", dtype) for n in ("quotient", "modulus")]
         found += [(f"{n}(%a, %n)", dtype) for n in ("shl", "shr")]
@@ -128,3 +136,22 @@ def test_literals_and_tables(dtype: DType, lanes: int) -> None:
         store x[{lanes}*k + l] = %x
         store y[{lanes}*k + l] = %y }} }} }}"""
     check(text, {"i": (np.arange(4 * lanes) % 3).astype(np.int32)})
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16, 64])
+def test_dot_products_of_pairs_of_bfloat16(lanes: int) -> None:
+    """Normal numbers give the interpreter's bits everywhere, on CPUs with an instruction too."""
+    text = f"""kernel dots(a: uint32[{COUNT}] in, b: uint32[{COUNT}] in, c: float32[{COUNT}] in,
+                           y: float32[{COUNT}] out) {{
+      for i < {COUNT // lanes} parallel {{ for l < {lanes} vector {{
+        %a = load a[{lanes}*i + l] : uint32  %b = load b[{lanes}*i + l] : uint32
+        %c = load c[{lanes}*i + l] : float32
+        %y = dot_bfloat16(%a, %b, %c) : float32  store y[{lanes}*i + l] = %y }} }} }}"""
+    random = np.random.default_rng(0)
+    words = [
+        np.asarray(random.normal(size=2 * COUNT), dtypes.bfloat16.numpy).view(np.uint32)
+        for _ in range(2)
+    ]
+    sums = random.normal(size=COUNT).astype(np.float32)
+    sums[:4] = np.inf, -np.inf, np.nan, -0.0
+    check(text, {"a": words[0], "b": words[1], "c": sums}, CPUS)

@@ -10,7 +10,8 @@ import pytest
 
 import graphc
 from graphc.backends.llvm import program as writing
-from graphc.backends.llvm import timing, work
+from graphc.backends.llvm import work
+from graphc.backends.llvm.build import CLOCK
 from graphc.backends.llvm.executable import LlvmExecutable
 from graphc.program import Program
 
@@ -57,7 +58,7 @@ def test_times_and_threads_of_each_launch(threads: str, monkeypatch: pytest.Monk
 
 def test_the_normal_program_has_no_clock() -> None:
     program = chain()
-    assert "stamp" not in program.text("llvm") and timing.CLOCK not in program.text("llvm")
+    assert "stamp" not in program.text("llvm") and CLOCK not in program.text("llvm")
     text = executable_of(program).timed().text("llvm")
     plan = program.stages.plan
     assert plan is not None

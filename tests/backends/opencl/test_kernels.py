@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from graphc import dtypes
 from graphc.backends.opencl import BACKEND
 from graphc.backends.opencl.emit import Part, emit_kernel
 from graphc.backends.opencl.functions import Library
@@ -22,6 +23,7 @@ from tests.backends.opencl.harness import (
     check,
     expected,
     on_device,
+    special_values,
 )
 
 MATMUL = """kernel matmul(a: float32[M, K] in, b: float32[K, N] in, c: float32[N] in,
@@ -372,3 +374,23 @@ def test_names_do_not_meet(text: str) -> None:
     kernel = parse_kernel(text)
     arrays = buffer_values(kernel)
     assert_same_bits(on_device(kernel, arrays), expected(kernel, arrays), "the device")
+
+
+WORDS = """kernel words(x: bfloat16[6, 8] in, b: int8[6, 8] in, y: uint32[6, 4] out,
+                        z: uint32[6, 2] out) {
+  for i < 6 parallel {
+    for l < 4 %s { %%a = load x[i, 2*l] by 2 : uint32  store y[i, l] = %%a }
+    for m < 2 %s {
+      %%m = index(m) : int32  %%i = index(i) : int32  %%p = ne(%%m, %%i) : bool
+      %%c = load b[i, 4*m] by 4 where %%p : uint32  store z[i, m] = %%c
+    }
+  }
+}"""
+
+
+def test_words_of_small_elements() -> None:
+    arrays = {
+        name: special_values(dtype, 48, 1).reshape(6, 8)
+        for name, dtype in (("x", dtypes.bfloat16), ("b", dtypes.int8))
+    }
+    check(WORDS % ("serial", "serial"), arrays)

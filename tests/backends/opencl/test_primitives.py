@@ -21,6 +21,10 @@ _SPECIAL = {
     "modulus",
     "shl",
     "shr",
+    "pair",
+    "dot_bfloat16",
+    "dot_int8",
+    "dot_uint8",
 }
 _PLAIN = [row for name, row in PRIMITIVES.items() if name not in _SPECIAL]
 
@@ -38,6 +42,12 @@ def operations(dtype: DType) -> list[tuple[str, DType]]:
         found += [
             ("bitcast(%a)", d) for d in dtypes.ALL if d.bits == dtype.bits and d.kind != "bool"
         ]
+    wide = [d for d in dtypes.INTEGERS if d.kind == "uint" and d.bits == 2 * dtype.bits <= 32]
+    found += [("pair(%a, %b)", d) for d in wide if dtype.kind != "bool"]
+    if dtype is dtypes.float32:
+        found.append(("dot_bfloat16(%u, %v, %c)", dtype))
+    if dtype is dtypes.uint32:
+        found += [("dot_int8(%a, %b, %c)", dtype), ("dot_uint8(%a, %b, %c)", dtype)]
     if dtype.is_integer:
         found += [(f"{n}(%a, %d)", dtype) for n in ("quotient", "modulus")]
         found += [(f"{n}(%a, %n)", dtype) for n in ("shl", "shr")]
@@ -58,6 +68,8 @@ def kernel_text(dtype: DType) -> str:
     outputs = "".join(f", o{i}: {d}[{COUNT}] out" for i, (_, d) in enumerate(rows))
     body = "".join(f"%{n} = load {n}[i] : {dtype}\n" for n in "abcdnm")
     body += "%p = load p[i] : bool\n"
+    if dtype is dtypes.float32:
+        body += "%u = bitcast(%a) : uint32\n%v = bitcast(%b) : uint32\n"
     for i, (text, result) in enumerate(rows):
         body += f"%r{i} = {text} : {result}\nstore o{i}[i] = %r{i}\n"
     return f"kernel all_of_{dtype}({inputs}{outputs}) {{ for i < {COUNT} parallel {{ {body} }} }}"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphc.cli import main
-from graphc.cli.bench import random_arguments
+from graphc.random_arrays import random_arrays
 from graphc.tensor_type import tensor_type
 
 SOURCE = """
@@ -83,13 +83,13 @@ def test_counts_are_positive(
 def test_inputs_are_random_small_and_the_same_each_time() -> None:
     names = ("float32", "bfloat16", "float64", "int8", "uint64", "bool")
     types = [tensor_type((100,), name) for name in names]
-    arrays = random_arguments(types, 10)
-    for array, again, type_ in zip(arrays, random_arguments(types, 10), types, strict=True):
+    arrays = random_arrays(types, 10)
+    for array, again, type_ in zip(arrays, random_arrays(types, 10), types, strict=True):
         assert array.dtype == type_.dtype.numpy and array.shape == (100,)
         assert array.tobytes() == again.tobytes()
         if type_.dtype.kind in ("int", "uint"):
             assert array.min() == 0 and array.max() == 9
         if type_.dtype.is_float:
             assert np.unique(array.astype(np.float64)).size > 50
-    (small,) = random_arguments([tensor_type((1000,), "int8")], 1000)
+    (small,) = random_arrays([tensor_type((1000,), "int8")], 1000)
     assert small.min() >= 0

@@ -9,6 +9,8 @@ import pytest
 from graphc import dtypes, ops
 from graphc.dtypes import DType
 from graphc.errors import GraphcIndexError, GraphcTypeError, ShapeError
+from graphc.graph import Graph
+from graphc.interpreter import interpret
 from graphc.node import ArrayData, Node
 from graphc.op import Op, all_ops, find
 from tests.agreement import assert_agrees, reference, same
@@ -120,6 +122,10 @@ def _n(array: Array) -> Node:
     return ops.constant(value=ArrayData(array))
 
 
+def _product(array: Array, dtype: DType) -> Node:
+    return ops.contraction(_n(array), _n(array), lhs="ij", rhs="ij", out="", dtype=dtype)
+
+
 X, SCALAR = np.zeros((2, 3), np.float32), np.zeros((), np.float32)
 PLACE = np.zeros((), np.int64)
 REFUSED = [
@@ -141,6 +147,10 @@ REFUSED = [
     (lambda: ops.contraction(_n(X), _n(X), lhs="ij", rhs="ij", out="k"), ShapeError, "'k'"),
     (lambda: ops.contraction(_n(X), _n(X), lhs="ij", rhs="ik", out="i"), ShapeError, "extents"),
     (lambda: ops.contraction(_n(X), _n(X), lhs="ij", rhs="kj", out="j"), ShapeError, "'ik'"),
+    (lambda: _product(X, dtypes.int32), GraphcTypeError, "float32 cannot give int32"),
+    (lambda: _product(X, dtypes.bfloat16), GraphcTypeError, "does not hold all float32"),
+    (lambda: _product(X.astype(np.int8), dtypes.float32), GraphcTypeError, "give float32"),
+    (lambda: _product(X.astype(np.int8), dtypes.uint16), GraphcTypeError, "give uint16"),
     (lambda: ops.take(_n(X), _n(SCALAR), axis=0, mode="clip"), GraphcTypeError, "int64"),
     (lambda: ops.take(_n(X), _n(PLACE), axis=0, mode="wrap"), GraphcTypeError, "mode"),
     (lambda: ops.take(_n(X[:0]), _n(PLACE), axis=0, mode="clip"), GraphcIndexError, "no"),
@@ -176,3 +186,15 @@ def test_agreement_sees_a_wrong_sum() -> None:
     assert_agrees(ops.sum_, case, reference(ops.sum_, case))
     with pytest.raises(AssertionError, match="1 wrong"):
         assert_agrees(ops.sum_, case, reference(ops.sum_, case) * np.float32(1.001))
+
+
+def test_contractions_give_wider_numbers_than_they_take() -> None:
+    small = np.full((2, 100), 100, np.int8)
+    node = ops.contraction(_n(small), _n(small), lhs="ik", rhs="jk", out="ij", dtype=dtypes.int32)
+    assert node.type.dtype is dtypes.int32
+    assert interpret(Graph([], [node]), [])[0][0].tolist() == [[10**6] * 2] * 2
+    third = np.full((2, 3), 1 / 3, dtypes.bfloat16.numpy)
+    wide = {"lhs": "ik", "rhs": "jk", "out": "ij", "dtype": dtypes.float32}
+    node = ops.contraction(_n(third), _n(third), **wide)
+    exact = 3 * np.float32(third[0, 0]) ** 2
+    assert interpret(Graph([], [node]), [])[0][0].tolist() == [[exact] * 2] * 2

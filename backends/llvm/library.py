@@ -1,0 +1,120 @@
+"""LLVM's library, loaded when something has to be compiled, and what it says of this computer.
+
+Loading it takes 20 ms and tens of megabytes, so a process whose code is all found in the cache
+never does. What must be known of the CPU to look there is kept in the cache too, under a key of all
+that LLVM's answer depends on: what the system says of the processor, and which library it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphc.backends.llvm import object_cache
+from graphc.process_lock import Rank, hold_across_fork, process_lock
+
+_lock = process_lock(Rank.LOADING)
+
+
+class _CallsOfLlvm:
+    """The lock that every call of LLVM holds, also those that free code, once it is loaded.
+
+    It has no public name. While a fork holds it, `_lock` keeps others from loading the library.
+    """
+
+    def __enter__(self) -> None:
+        ffi = sys.modules.get("llvmlite.binding.ffi")
+        self.held = getattr(getattr(ffi, "lib", None), "_lock", None)
+        if self.held is not None:
+            self.held.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        if self.held is not None:
+            self.held.__exit__(None, None, None)
+
+
+hold_across_fork(_CallsOfLlvm(), Rank.LLVM)
+
+
+@functools.cache
+def binding() -> Any:
+    """Return `llvmlite.binding`, ready to compile for this kind of processor."""
+    with _lock:
+        import llvmlite.binding as llvm
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        return llvm
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What LLVM says of this computer, and its own version."""
+
+    cpu: str
+    features: frozenset[str]
+    triple: str
+    version: tuple[int, ...]
+
+
+@functools.cache
+def host() -> Host:
+    """Return what LLVM says of this computer, from the cache if it was asked before."""
+    mark, cache = _mark(), object_cache.configured()
+    if not mark or cache is None:
+        return _ask()
+    key = hashlib.sha256(mark.encode()).digest()
+    found = _read(cache.load(key))
+    if found is None:
+        found = _ask()
+        text = json.dumps([found.cpu, sorted(found.features), found.triple, found.version])
+        cache.store(key, text.encode())
+    return found
+
+
+def _ask() -> Host:
+    llvm = binding()
+    features = frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
+    version = tuple(llvm.llvm_version_info)
+    return Host(llvm.get_host_cpu_name(), features, llvm.get_process_triple(), version)
+
+
+def _read(entry: bytes | None) -> Host | None:
+    if entry is None:
+        return None
+    try:
+        cpu, features, triple, version = json.loads(entry)
+        found = Host(cpu, frozenset(features), triple, tuple(version))
+    except (ValueError, TypeError):
+        return None
+    is_text = all(isinstance(text, str) for text in (cpu, triple, *found.features))
+    return found if is_text and all(type(part) is int for part in found.version) else None
+
+
+# of a processor's many lines those that do not change from one moment, or core, to the next
+_STEADY = ("vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags")
+
+
+def _mark(processors: Path = Path("/proc/cpuinfo")) -> str:
+    """Return all that LLVM's answer depends on; empty where the system does not say."""
+    import llvmlite  # small: its version, and where it lies
+
+    try:
+        with open(processors, encoding="utf-8", errors="replace") as file:
+            first = file.read(8192).split("\n\n")[0]
+        found = os.stat(os.path.join(llvmlite.__path__[0], "binding", "libllvmlite.so"))
+    except OSError:
+        return ""
+    lines = (line.partition(":") for line in first.splitlines())
+    steady = {name.strip(): value for name, _, value in lines if name.strip() in _STEADY}
+    if "flags" not in steady:
+        return ""
+    library = (llvmlite.__version__, found.st_size, found.st_mtime_ns)
+    system = os.uname()
+    return repr(("host", library, system.sysname, system.release, system.version, steady))

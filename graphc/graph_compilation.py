@@ -1,0 +1,168 @@
+"""From a graph to a program: the passes, a backend, and the programs that are kept on disk.
+
+`compile_graph` finds a program that was compiled before by its graph, or takes the graph through
+every pass and hands the plan to the backend. Only here do passes and backends meet. One compilation
+runs at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import ml_dtypes
+import numpy as np
+
+from graphc.backends import llvm  # which loads LLVM's library when something is compiled
+from graphc.collection import paused_collection
+from graphc.compiler_digest import compiler_digest
+from graphc.executable import Backend, Executable, Remembers, Tunable
+from graphc.graph import Graph
+from graphc.graph_digest import digest
+from graphc.graph_verifier import verify, verify_assignments
+from graphc.node import Node, given_name
+from graphc.observer import Observer
+from graphc.passes import Compilation, Options, run_pipeline
+from graphc.passes.round_operands import round_operands
+from graphc.plan import Plan
+from graphc.plan_record import leaves_of
+from graphc.process_lock import Rank, process_lock
+from graphc.program import Made, Program, Stages
+from graphc.target import Target
+
+if TYPE_CHECKING:
+    from graphc.tune import Tuner
+
+
+BackendName: TypeAlias = Literal["llvm", "opencl", "reference"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+BACKENDS: tuple[BackendName, ...] = ("llvm", "opencl", "reference")
+# One lock for all compilations: LLVM serialises them anyway.
+COMPILE_LOCK = process_lock(Rank.COMPILATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to compile: the backend, and what the passes may do."""
+
+    backend: BackendName
+    options: Options
+    donated: tuple[str, ...] = ()  # parameters of a function
+    tune: bool = False
+
+    def for_inputs(self, inputs: Sequence[Node]) -> Settings:
+        """Return the settings for a graph of such inputs, named after parameters."""
+        if not self.donated:
+            return self
+        owners = [given_name(node).split(".")[0] for node in inputs]
+        numbers = frozenset(i for i, owner in enumerate(owners) if owner in self.donated)
+        return replace(self, options=replace(self.options, donated=numbers))
+
+
+def compile_graph(graph: Graph, settings: Settings) -> Program:
+    """Return `graph` as a program."""
+    with COMPILE_LOCK, paused_collection():
+        return _compile_graph(graph, settings)
+
+
+def _compile_graph(graph: Graph, settings: Settings) -> Program:
+    observer = Observer(graph)
+    verify(graph) if observer.verifies else verify_assignments(graph)
+    if settings.backend == "reference":
+        from graphc.backends.reference import ReferenceExecutable  # rarely used
+
+        meant = round_operands(graph, settings.options.precision)
+        made = Made(meant)
+        return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
+    backend = _backend(settings.backend)
+    if not backend.takes_donations:
+        options = replace(settings.options, donated=frozenset())
+        settings = replace(settings, options=options)
+    target, key = backend.target(), None
+    is_new = settings.tune or observer.is_watching  # made anew, whatever is kept
+    if isinstance(backend, Remembers) and backend.remembers() and not is_new:
+        key = _key(graph, target, settings)
+        recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
+        if recalled is not None:
+            return recalled
+    tuner = _tuner(backend, target) if settings.tune else None
+    made = _run_passes(graph, target, settings.options, observer, tuner)
+    plan = made.plan
+    assert plan is not None
+    start = time.perf_counter()
+    executable: Executable = backend.compile(plan)
+    if key is not None and isinstance(backend, Remembers):
+        backend.remember(key, executable, leaves_of(graph))
+    observer.compiled(executable, backend.stages, time.perf_counter() - start)
+    stages = Stages(graph, lambda: made, observer.seconds)
+    return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _backend(name: str) -> Backend:
+    module = llvm if name == "llvm" else importlib.import_module(f"graphc.backends.{name}")
+    backend: Backend = module.BACKEND
+    return backend
+
+
+def _run_passes(
+    graph: Graph,
+    target: Target,
+    options: Options,
+    observer: Observer,
+    tuner: Tuner | None = None,
+) -> Made:
+    state = Compilation(graph, target, options)
+    if tuner is not None:
+        state = replace(state, choose=tuner)
+    state = run_pipeline(state, observer.after)
+    tuned = {} if tuner is None else tuner.found
+    return Made(state.graph, state.grouping, state.plan, tuned)
+
+
+def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
+    """Return the digest of all that a program depends on, or None where that cannot be told."""
+    compiler, content = compiler_digest(), digest(graph)
+    if compiler is None or content is None:
+        return None
+    versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
+    parts = repr((settings, target, versions)).encode()
+    return hashlib.sha256(b"".join([b"program ", compiler, content, parts])).digest()
+
+
+def _recall(
+    key: bytes,
+    graph: Graph,
+    target: Target,
+    settings: Settings,
+    backend: Remembers,
+    observer: Observer,
+) -> Program | None:
+    """Return the program that is kept on disk under `key`; its stages are made when asked for."""
+    start = time.perf_counter()
+    stages = Stages(
+        graph,
+        lambda: _run_passes(graph, target, settings.options, Observer(graph)),
+        observer.seconds,
+    )
+
+    def plan() -> Plan:
+        assert stages.plan is not None
+        return stages.plan
+
+    executable = backend.recall(key, leaves_of(graph), target, plan)
+    if executable is None:
+        return None
+    observer.recalled(time.perf_counter() - start)
+    return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _tuner(backend: Backend, target: Target) -> Tuner:
+    from graphc.tune import Tuner  # rarely used
+
+    assert isinstance(backend, Tunable)  # others are refused with the arguments
+    return Tuner(backend, target)

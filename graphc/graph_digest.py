@@ -1,0 +1,75 @@
+"""The digest of a graph: equal for graphs that one program serves, in whatever process they stand.
+
+It covers all that passes and backends look at: ops, attributes, the bits of constants, types, names
+and the order of inputs, variables and outputs. Lines of the user and the numbers and values of
+inputs and variables take no part. A graph with an op that is not one of graphc's own has no digest:
+nothing in this process says whether another one means the same by its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from graphc import ops
+from graphc.dtypes import DType
+from graphc.graph import Graph
+from graphc.node import ArrayData, Node
+from graphc.op import all_ops
+from graphc.state import VariableState
+
+assert ops.__all__  # imported: every op of graphc's own is declared
+_BUILT_IN = frozenset(all_ops())  # what users declare besides has a meaning of this process alone
+_PLAIN = frozenset((int, str, bool, float, type(None), DType))
+_UNNUMBERED = "number"  # the attribute that tells inputs of one process apart
+
+
+def digest(graph: Graph) -> bytes | None:
+    """Return 32 bytes, equal for graphs that are the same program, or None."""
+    numbers: dict[Node, int] = {}
+    lines: list[str] = []
+    for node in graph.nodes:
+        if node.op not in _BUILT_IN:
+            return None
+        attributes = _attributes(node)
+        if attributes is None:
+            return None
+        operands = ",".join([str(numbers[operand]) for operand in node.inputs])
+        numbers[node] = len(lines)
+        lines.append(f"{node.op.name}({operands}){attributes}")
+    lines.append(f"inputs {len(graph.inputs)}")
+    lines.append(f"outputs {[numbers[node] for node in graph.outputs]}")
+    lines.append(f"assignments {[(numbers[a], numbers[b]) for a, b in graph.assignments]}")
+    lines.append(f"name {graph.name!r}")
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).digest()
+
+
+def _attributes(node: Node) -> str | None:
+    """Return the attributes as text, or None where one is of an unknown kind."""
+    if not node.attributes:
+        return ""
+    texts = [_text(value) for name, value in node.attributes.items() if name != _UNNUMBERED]
+    known = [text for text in texts if text is not None]
+    return f"[{'; '.join(known)}]" if len(known) == len(texts) else None
+
+
+def _text(value: Any) -> str | None:
+    if type(value) in _PLAIN or _is_plain(value):
+        return repr(value)
+    if isinstance(value, ArrayData):
+        return f"{value.array.dtype.name}{value.array.shape} {value.digest.hex()}"
+    if isinstance(value, VariableState):
+        return f"{value.type} {value.name!r}"
+    return None
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether `value` is a tuple of plain values and such tuples."""
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if type(part) is tuple:
+            pending.extend(part)
+        elif type(part) not in _PLAIN:
+            return False
+    return True
