@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc import api, nn, optim, passes
+from graphc import graph_compilation, nn, optim, passes
 from graphc.backends.llvm import loader, object_cache
 from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcIndexError
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GRAPHC_CACHE", "1")
     monkeypatch.setenv("GRAPHC_CACHE_DIR", str(tmp_path / "cache"))
     if compiler_digest() is None:  # while somebody edits the sources
-        monkeypatch.setattr(api, "compiler_digest", lambda: bytes(32))
+        monkeypatch.setattr(graph_compilation, "compiler_digest", lambda: bytes(32))
     return tmp_path / "cache" / "objects"
 
 
@@ -47,7 +47,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(state.graph.name)
         return run(state, after)
 
-    monkeypatch.setattr(api, "run_pipeline", counting)
+    monkeypatch.setattr(graph_compilation, "run_pipeline", counting)
     return names
 
 
@@ -150,7 +150,7 @@ def test_another_program_is_another_entry(name: str, made: list[str]) -> None:
 @pytest.mark.parametrize(
     ("module", "name", "value"),
     [
-        (api, "compiler_digest", lambda: b"1" * 32),
+        (graph_compilation, "compiler_digest", lambda: b"1" * 32),
         (np, "__version__", "0.0.0"),
         (ml_dtypes, "__version__", "0.0.0"),
         (sys, "version_info", (3, 99, 0)),
@@ -188,7 +188,7 @@ def test_who_watches_or_wants_no_cache_gets_every_pass(
 def test_where_the_compiler_is_not_known_nothing_is_kept(
     made: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    monkeypatch.setattr(api, "compiler_digest", lambda: None)
+    monkeypatch.setattr(graph_compilation, "compiler_digest", lambda: None)
     softmax()
     entries = len(os.listdir(folder))
     softmax()
