@@ -11,7 +11,7 @@ import pytest
 
 import graphc
 from graphc import state
-from graphc.backends.llvm import executable
+from graphc.backends.llvm import program
 from graphc.backends.llvm.call_native import is_supported
 from graphc.errors import GraphcIndexError
 
@@ -98,7 +98,7 @@ def test_a_failed_check_leaves_variables_as_they_were() -> None:
 
 
 def test_threads_that_add_to_one_variable_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executable, "_LONG_STEPS", 0)  # the interpreter is given up meanwhile
+    monkeypatch.setattr(program, "_LONG_STEPS", 0)  # the interpreter is given up meanwhile
     count = graphc.Variable(np.zeros(64, np.float32))
     add, one = counter(count), np.ones(64, np.float32)
     with ThreadPoolExecutor(8) as pool:
