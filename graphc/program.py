@@ -144,9 +144,10 @@ class Program:
         outputs = self._native(*arguments)
         if outputs is not None:
             return outputs
-        if self._calls_until_native > 0:
+        results = list(self._run(self._checked(arguments)))
+        if self._calls_until_native > 0:  # the native call then takes over the arena of this one
             self._count_call(arguments)
-        return list(self._run(self._checked(arguments)))
+        return results
 
     def _call_into(self, out: Any, arguments: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
         from graphc.call_into import checked_outputs, run_into  # rarely needed
@@ -173,7 +174,7 @@ class Program:
     def _count_call(self, arguments: tuple[Any, ...]) -> None:
         """Make the native call once the program was called a few times on plain arrays.
 
-        It takes milliseconds and has an arena of its own.
+        It takes milliseconds, and keeps an arena.
         """
         if not all(type(argument) is np.ndarray for argument in arguments):
             return

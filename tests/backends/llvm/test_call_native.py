@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import call_code, call_native, team_code, work
+from graphc.backends.llvm import call_code, call_native, executable, team_code, work
 from graphc.backends.llvm.call_native import is_supported
 from graphc.errors import GraphcError, GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.program import _FIRST_NATIVE_CALL, Program
@@ -380,3 +380,21 @@ def test_where_the_layout_is_unknown_python_does_it(
         for cached in (call_native._definition, call_native._table):
             cached.cache_clear()
     assert is_supported() and team_code.MOST_MEMBERS > 1
+
+
+def test_the_native_call_takes_over_the_arena_of_the_calls_before(
+    monkeypatch: pytest.MonkeyPatch, eight: Array
+) -> None:
+    made: list[executable._Frame] = []
+    make = executable._Frame.__init__
+
+    def counted(self: executable._Frame, *arguments: Any) -> None:
+        made.append(self)
+        make(self, *arguments)
+
+    monkeypatch.setattr(executable._Frame, "__init__", counted)
+    double = graphc.compile(lambda x: 2 * x)
+    for _ in range(_FIRST_NATIVE_CALL + 2):
+        double(eight)
+    assert double.programs[0].call_natively(eight) is not None
+    assert len(made) == 1
