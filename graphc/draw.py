@@ -5,6 +5,7 @@
     note, yellow       a constant              trapezium, violet    a reduction or a selection
     plain, grey        a view (moves nothing)  double border, blue  an output
     green, dashed      the new value of a variable
+    box, turquoise     a loop or a branch, with the number of its steps or branches
 
 Each node says its op or its name, its dtype and its shape. Numbers broadcast to a tensor are
 written into the op that uses them: `divide(·, 64)`. Small figures at an arrow's head say which
@@ -28,8 +29,26 @@ from graphc.errors import BackendError, GraphcValueError
 from graphc.graph import Graph
 from graphc.graph_text import node_names
 from graphc.group import Grouping
-from graphc.node import Node, constant_value, given_name, is_constant, scalar_value
-from graphc.op import Contraction, Guarded, Lowering, Reduction, Selection, View
+from graphc.node import (
+    Node,
+    constant_value,
+    given_name,
+    is_constant,
+    scalar_value,
+    shown_type,
+)
+from graphc.op import (
+    Contraction,
+    Guarded,
+    Item,
+    Lowering,
+    Reduction,
+    Scan,
+    Selection,
+    Switch,
+    View,
+    While,
+)
 
 if TYPE_CHECKING:
     from graphviz import Digraph
@@ -39,12 +58,15 @@ _VIEW = {"shape": "plaintext", "fillcolor": "none", "fontcolor": "#666666", "fon
     "height": "0.2",
     "margin": "0.25,0.02",
 }
-_STYLES: tuple[tuple[type[Any], dict[str, str]], ...] = (
+_LOOP = {"shape": "box", "peripheries": "2", "fillcolor": "#d3f0ee", "color": "#00796b"}
+_STYLES: tuple[tuple[Any, dict[str, str]], ...] = (
     (Contraction, {"shape": "box", "fillcolor": "#ffd9b3", "color": "#b35900"}),
     (Reduction, {"shape": "trapezium", "fillcolor": "#e6d9f2", "color": "#6b3fa0"}),
     (Selection, {"shape": "trapezium", "fillcolor": "#e6d9f2", "color": "#6b3fa0"}),
     (View, _VIEW),
     (Guarded, _VIEW),
+    (Item, _VIEW),
+    (Scan | While | Switch, _LOOP),
 )
 _LEAVES: Mapping[str, dict[str, str]] = {
     "input": {"shape": "ellipse", "fillcolor": "#d0e4f7", "color": "#1f5f99"},
@@ -191,9 +213,8 @@ class _Drawing:
         title = _title(node, self.names[node])
         if any(i in self.hidden for i in node.inputs):
             title += f"({', '.join(operands)})"
-        shape = ", ".join(map(str, node.shape))
         separator = " " if _style(node)["shape"] == "plaintext" else "\n"
-        return f"{_escape(title)}{separator}{node.type.dtype}[{shape}]"
+        return f"{_escape(title)}{separator}{shown_type(node)}"
 
     def add_edges(self, dot: Digraph, node: Node) -> None:
         home = self.homes.get(node)
@@ -246,6 +267,12 @@ def _title(node: Node, name: str) -> str:
         return f"{node.op.name} over {'axes' if len(axes) > 1 else 'axis'} {_listing(axes)}"
     if isinstance(node.op.lowering, Selection):
         return f"{node.op.name} over axis {node.attributes['axis']}"
+    if isinstance(node.op.lowering, Scan):
+        return f"{node.op.name} of {node.attributes['length']} steps"
+    if isinstance(node.op.lowering, Switch):
+        return f"{node.op.name} of {len(node.attributes['branches'])} branches"
+    if isinstance(node.op.lowering, Item):
+        return f"result {node.attributes['index']}"
     return node.op.name
 
 

@@ -2,19 +2,22 @@
 
 Bytes are those a kernel must move between itself and memory: every element read once and every
 result written once, whatever the caches do. Operations count one for each elementwise op, each
-combining step and each multiply-add (as two) for every element computed.
+combining step and each multiply-add (as two) for every element computed. A body counts once for
+each step of a scan, and once in a loop whose steps are not known while compiling; of branches the
+one with most operations counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
+from graphc.body import Body, bodies_of, nested_bodies
 from graphc.graph import Graph
 from graphc.graph_text import node_names
 from graphc.group import Decision, Group
-from graphc.node import Node, scalar_value
-from graphc.op import Contraction, Elementwise, Reduction, Scatter, Selection
+from graphc.node import Node, scalar_value, shown_type
+from graphc.op import Contraction, Elementwise, Reduction, Scan, Scatter, Selection, Switch
 from graphc.program import Stages
 from graphc.schedule_choices import Tuned
 
@@ -77,7 +80,7 @@ def _explain_group(
 
 
 def _listing(nodes: Iterable[Node], names: dict[Node, str]) -> str:
-    return ", ".join(f"%{names[n]} {n.op.name} {n.type}" for n in nodes) or "nothing"
+    return ", ".join(f"%{names[n]} {n.op.name} {shown_type(n)}" for n in nodes) or "nothing"
 
 
 def inputs_read(group: Group) -> tuple[Node, ...]:
@@ -87,22 +90,37 @@ def inputs_read(group: Group) -> tuple[Node, ...]:
 
 def bytes_moved(group: Group) -> int:
     """Return the bytes a group reads and writes, each element once."""
-    return sum(n.type.nbytes for n in (*inputs_read(group), *group.outputs))
+    return sum(t.nbytes for n in (*inputs_read(group), *group.outputs) for t in n.results)
 
 
 def operations(group: Group) -> int:
     """Return the scalar operations of a group, each element computed once."""
-    return sum(node_operations(node) for node in group.members)
+    return _operations(group.members)
 
 
 def graph_operations(graph: Graph) -> int:
     """Return the scalar operations of a graph, each node computed once."""
-    return sum(node_operations(node) for node in graph.nodes)
+    return _operations(graph.nodes)
 
 
 def node_operations(node: Node) -> int:
     """Return the scalar operations that computing `node` takes."""
+    return _operations([node])
+
+
+def _operations(nodes: Sequence[Node]) -> int:
+    of_bodies: dict[Body, int] = {}
+    for body in nested_bodies(nodes):
+        of_bodies[body] = sum(_node_operations(node, of_bodies) for node in body.graph.nodes)
+    return sum(_node_operations(node, of_bodies) for node in nodes)
+
+
+def _node_operations(node: Node, of_bodies: Mapping[Body, int]) -> int:
     lowering = node.op.lowering
+    bodies = [of_bodies[body] for body in bodies_of(node)]
+    if bodies:
+        once = max(bodies) if isinstance(lowering, Switch) else sum(bodies)
+        return once * int(node.attributes["length"]) if isinstance(lowering, Scan) else once
     if isinstance(lowering, Elementwise):
         return node.type.size
     if isinstance(lowering, Reduction | Selection):

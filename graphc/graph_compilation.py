@@ -13,20 +13,24 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import ml_dtypes
 import numpy as np
 
 from graphc.backends import llvm  # which loads LLVM's library when something is compiled
+from graphc.body import rewrite_nested
 from graphc.collection import paused_collection
 from graphc.compiler_digest import compiler_digest
+from graphc.errors import BackendError
 from graphc.executable import Backend, Executable, Remembers, Tunable
 from graphc.graph import Graph
 from graphc.graph_digest import digest
 from graphc.graph_verifier import verify, verify_assignments
 from graphc.node import Node, given_name
 from graphc.observer import Observer
+from graphc.op import Host, Scan, Switch, While
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.round_operands import round_operands
 from graphc.plan import Plan
@@ -76,9 +80,11 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     if settings.backend == "reference":
         from graphc.backends.reference import ReferenceExecutable  # rarely used
 
-        meant = round_operands(graph, settings.options.precision)
+        rounded = partial(round_operands, precision=settings.options.precision)
+        meant = rewrite_nested(graph, rounded)
         made = Made(meant)
         return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
+    _refuse_loops(graph, settings.backend)
     backend = _backend(settings.backend)
     if not backend.takes_donations:
         options = replace(settings.options, donated=frozenset())
@@ -101,6 +107,17 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
     stages = Stages(graph, lambda: made, observer.seconds)
     return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _refuse_loops(graph: Graph, backend: str) -> None:
+    kinds = Host | Scan | While | Switch
+    found = next((node for node in graph.nodes if isinstance(node.op.lowering, kinds)), None)
+    if found is not None:
+        raise BackendError(
+            f"the {backend} backend does not run {found.op.name} yet",
+            line=str(found.line or ""),
+            hint='compile with backend="reference"',
+        )
 
 
 def _backend(name: str) -> Backend:

@@ -7,14 +7,14 @@ values are returned. It does not try to be fast.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, InternalError
 from graphc.graph import Graph, topological_order
-from graphc.node import Node, describe, given_name
+from graphc.node import Node, describe, given_name, shown_type
 from graphc.state import VariableState
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -47,19 +47,31 @@ def evaluate(
 
     What is bound hides its operands. Results may share memory with the bindings and with constants.
     """
-    bound = dict(bindings or {})
-    order = [n for n in _order_above(nodes, bound) if n not in bound]
-    readers = _last_readers(order, nodes)
-    values: dict[Node, Array] = bound
-    for node in order:
-        values[node] = _value(node, [values[operand] for operand in node.inputs])
-        for operand in node.inputs:
-            if readers[operand] is node:
-                values.pop(operand, None)
-    return tuple(values[node] for node in nodes)
+    bindings = bindings or {}
+    return Evaluation(nodes, tuple(bindings))(tuple(bindings.values()))
 
 
-def _order_above(nodes: Sequence[Node], bound: Mapping[Node, Array]) -> tuple[Node, ...]:
+class Evaluation:
+    """The values of `nodes` as a function of those of `bound`, to be computed many times."""
+
+    def __init__(self, nodes: Sequence[Node], bound: Sequence[Node]) -> None:
+        self.nodes, self.bound = tuple(nodes), tuple(bound)
+        hidden = set(bound)
+        self.order = [n for n in _order_above(nodes, hidden) if n not in hidden]
+        self.last_readers = _last_readers(self.order, nodes)
+
+    def __call__(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        """Return the values of the nodes, in their order, where `arrays` are those of `bound`."""
+        values: dict[Node, Any] = dict(zip(self.bound, arrays, strict=True))
+        for node in self.order:
+            values[node] = _value(node, [values[operand] for operand in node.inputs])
+            for operand in node.inputs:
+                if self.last_readers[operand] is node:
+                    values.pop(operand, None)
+        return tuple(values[node] for node in self.nodes)
+
+
+def _order_above(nodes: Sequence[Node], bound: Set[Node]) -> tuple[Node, ...]:
     """Return what `nodes` reach, in topological order, without going through bound nodes."""
     inner = [n for n in bound if n.inputs]
     if not inner:
@@ -79,15 +91,19 @@ def _last_readers(order: Sequence[Node], kept: Sequence[Node]) -> dict[Node, Nod
     return readers
 
 
-def _value(node: Node, operands: Sequence[Array]) -> Array:
+def _value(node: Node, operands: Sequence[Any]) -> Array | tuple[Array, ...]:
+    """Return the value of a node, or all values of one that has several."""
+    result = node.results if node.is_tuple else node.type
     try:
-        value = np.asarray(node.op.reference(*operands, result=node.type, **node.attributes))
+        computed = node.op.reference(*operands, result=result, **node.attributes)
     except GraphcError as error:
         raise describe(error, node.inputs, node.line) from None
-    if value.dtype != node.type.dtype.numpy or value.shape != node.shape:
-        given = f"{value.dtype}{list(value.shape)}"
-        raise InternalError(f"the reference of {node.op.name} gave {given}, not {node.type}")
-    return value
+    values = tuple(map(np.asarray, computed if node.is_tuple else (computed,)))
+    types = [(value.dtype, value.shape) for value in values]
+    if types != [(type_.dtype.numpy, type_.shape) for type_ in node.results]:
+        given = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in types)
+        raise InternalError(f"the reference of {node.op.name} gave {given}, not {shown_type(node)}")
+    return values if node.is_tuple else values[0]
 
 
 def _check_argument(node: Node, array: Array) -> None:

@@ -4,8 +4,11 @@ A `Node` is immutable and hash-consed: building a node that is structurally equa
 returns that one, so equality is identity and common subexpressions never exist. Inputs and
 variables differ by the number in their attributes. The user's line is recorded but takes no part in
 identity. Attributes are hashable Python values: integers, floats, strings, booleans, dtypes, tuples
-of them, and `ArrayData` for constants and `VariableState` for variables. Nothing here recurses over
-the graph.
+of them, `ArrayData` for constants, `VariableState` for variables, and `Body` for loops. Nothing
+here recurses over the graph.
+
+A node has one result, of type `type`, or, if `is_tuple`, several, which only the op `item` takes
+apart: it has no `type`, and `results` are the types of them.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ import itertools
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from graphc.arithmetic import Arithmetic
 from graphc.dtypes import as_dtype
 from graphc.errors import GraphcError, GraphcTypeError, InternalError
-from graphc.op import Op
+from graphc.op import Item, Op
 from graphc.process_lock import Rank, process_lock
 from graphc.source import SourceLine, user_line
 from graphc.tensor_type import TensorType
@@ -57,13 +60,21 @@ class ArrayData:
 
 
 class Node(Arithmetic):
-    """One use of an op: `op`, `inputs`, `attributes` (a mapping), `type`, `line`."""
+    """One use of an op: `op`, `inputs`, `attributes` (a mapping), `type`, `line`.
 
-    __slots__ = ("__weakref__", "attributes", "inputs", "line", "op", "type")
+    `results` are the types of the results, of one or several; `is_tuple` says that it has no
+    `type`.
+    """
+
+    __slots__ = (
+        "__weakref__", "attributes", "inputs", "is_tuple", "line", "op", "results", "type",
+    )  # fmt: skip
 
     op: Op
     inputs: tuple[Node, ...]
     attributes: Mapping[str, Any]
+    is_tuple: bool
+    results: tuple[TensorType, ...]
     type: TensorType
     line: SourceLine | None
 
@@ -71,8 +82,16 @@ class Node(Arithmetic):
     def shape(self) -> tuple[int, ...]:
         return self.type.shape
 
+    if not TYPE_CHECKING:  # a type checker shall find misspelt attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Refuse what a node does not have; a slot that is set never gets here."""
+            if name == "type":
+                raise InternalError(f"{self!r} has several results: item takes one of them")
+            raise AttributeError(f"a node has no attribute {name!r}", name=name, obj=self)
+
     def __repr__(self) -> str:
-        return f"<node {self.op.name} : {self.type}>"
+        return f"<node {self.op.name} : {shown_type(self)}>"
 
     def __copy__(self) -> Node:
         return self
@@ -126,17 +145,39 @@ def make_node(op: Op, inputs: Sequence[Node], attributes: Mapping[str, Any]) -> 
     node.op, node.inputs = op, inputs
     node.attributes = {name: attributes[name] for name in op.attributes}
     node.line = getattr(_line_override, "line", None) or user_line()
-    node.type = _infer_type(node)
+    inferred = _infer_type(node)
+    node.is_tuple = isinstance(inferred, tuple)
+    if isinstance(inferred, tuple):
+        node.results = inferred
+    else:
+        node.results, node.type = (inferred,), inferred
     with _lock:
         return _living.setdefault(key, node)
 
 
-def _infer_type(node: Node) -> TensorType:
+def _infer_type(node: Node) -> TensorType | tuple[TensorType, ...]:
     try:
         _check_operand_count(node)
-        return node.op.type_rule(*(i.type for i in node.inputs), **node.attributes)
+        return inferred_type(node)
     except GraphcError as error:
         raise describe(error, node.inputs, node.line) from None
+
+
+def inferred_type(node: Node) -> TensorType | tuple[TensorType, ...]:
+    """Return what the type rule of the node's op gives for its operands and attributes.
+
+    The rule of `item` is given the types of all results of its operand.
+    """
+    if isinstance(node.op.lowering, Item):
+        inferred = node.op.type_rule(node.inputs[0].results, **node.attributes)
+    else:
+        inferred = node.op.type_rule(*[i.type for i in node.inputs], **node.attributes)
+    return inferred  # type: ignore[no-any-return]  # the rules of ops differ in what they give
+
+
+def shown_type(node: Node) -> str:
+    """Return the type of a node as text; several are in parentheses, one as well."""
+    return f"({', '.join(map(str, node.results))})" if node.is_tuple else str(node.type)
 
 
 def _check_operand_count(node: Node) -> None:
@@ -153,7 +194,8 @@ def describe(error: GraphcError, operands: Sequence[Node], line: SourceLine | No
     if error.line:
         return error
     notes = tuple(
-        f"operand {i}: {node.type}, {node.op.name}" + (f" made at {node.line}" if node.line else "")
+        f"operand {i}: {shown_type(node)}, {node.op.name}"
+        + (f" made at {node.line}" if node.line else "")
         for i, node in enumerate(operands)
     )
     return type(error)(

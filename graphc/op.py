@@ -2,8 +2,8 @@
 
 An `Op` states its operands and attributes, its type rule, its meaning in NumPy (the *reference*),
 its derivative, its algebra, and one *lowering*: how a single element of the result is computed.
-There are eleven kinds of lowering and no others, so passes and backends dispatch on the kind, never
-on a name:
+There are sixteen kinds of lowering and no others, so passes and backends dispatch on the kind,
+never on a name:
 
     Leaf          input, variable, constant: nothing is computed
     Elementwise   a scalar formula of the elements at the same place
@@ -16,9 +16,17 @@ on a name:
     Gather        the element of the first operand at places read from the second (take)
     Scatter       the first operand with the third added at places read from the second
     Concatenation operands side by side along an axis
+    Item          one result of an op that has several
+    Host          the reference itself, called on whole arrays (LAPACK, FFT, sorting)
+    Scan          a body run once for each slice of stacked operands
+    While         a body run as long as a condition holds
+    Switch        one of several bodies, chosen when the program runs
 
 Operands of an elementwise op have one shape, and, unless its type rule says otherwise, one dtype:
 broadcasting and promotion are explicit nodes (`broadcast_to`, `cast`), put there by the frontend.
+An op whose type rule gives a tuple of types has several results: its reference gives a tuple of
+arrays, its derivative gets a tuple of cotangents (None where none arrived), and `item` alone takes
+its nodes. The bodies of loops and branches are attributes: closed graphs (`graphc.body`).
 Declarations register themselves; `find` looks one up by name. The declarations are in graphc/ops.
 """
 
@@ -33,7 +41,6 @@ from graphc.errors import InternalError
 from graphc.index import Index
 from graphc.lazy import LazyProperty
 from graphc.scalar import Formula, ScalarProgram, trace
-from graphc.tensor_type import TensorType
 
 if TYPE_CHECKING:
     from graphc.node import Node
@@ -142,6 +149,42 @@ class Concatenation:
     """Any number of operands side by side along the attribute `axis`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The result numbered by the attribute `index` of the only operand, which has several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A call of the op's reference on whole dense arrays, by one thread; it stands alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The attribute `body` run `length` times over slices; `graphc.ops.loops` has the layout.
+
+    The first `carries` operands start the carries, the next `constants` are the same at each step,
+    the others are stacked: their first axis is that of the steps, which run from its end to its
+    start if `reverse`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """The attribute `body` run on the first `carries` operands while `condition` gives True.
+
+    Both take the carries and then the other operands, which stay the same.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The body of the attribute `branches` that operand 0 numbers, run on the other operands.
+
+    Numbers out of range are moved to the nearest end. No other branch is run.
+    """
+
+
 Lowering: TypeAlias = (
     Leaf
     | Elementwise
@@ -154,6 +197,11 @@ Lowering: TypeAlias = (
     | Gather
     | Scatter
     | Concatenation
+    | Item
+    | Host
+    | Scan
+    | While
+    | Switch
 )
 
 
@@ -190,21 +238,24 @@ class Op:
     name        NumPy's word for it
     operands    names of the operands; the last may start with '*' (any number of them)
     attributes  names of the attributes, in the order in which they print
-    type_rule   type_rule(*operand_types, **attributes) -> TensorType; raises GraphcError on misuse
-    reference   reference(*arrays, result=TensorType, **attributes) -> array, spelled in NumPy
+    type_rule   type_rule(*operand_types, **attributes) -> TensorType, or a tuple of them for an op
+                with several results; raises GraphcError on misuse
+    reference   reference(*arrays, result=TensorType, **attributes) -> array, spelled in NumPy;
+                tuples of both for an op with several results
     lowering    see the module's docstring
-    derivative  derivative(node, cotangent) -> a cotangent or None for each operand, as nodes
+    derivative  derivative(node, cotangent) -> a cotangent or None for each operand, as nodes;
+                with several results it gets a tuple: a cotangent or None for each
     dtypes      the kinds of dtype it accepts, for tests and documentation
     defaults    the values of attributes that may be left out, and then do not print
     """
 
     name: str
     operands: tuple[str, ...]
-    type_rule: Callable[..., TensorType]
+    type_rule: Callable[..., Any]
     reference: Callable[..., Any]
     lowering: Lowering
     attributes: tuple[str, ...] = ()
-    derivative: Callable[[Node, Node], Sequence[Node | None]] | None = None
+    derivative: Callable[[Node, Any], Sequence[Node | None]] | None = None
     algebra: Algebra = field(default_factory=Algebra)
     kinds: tuple[str, ...] = ("bool", "int", "uint", "float")
     domain: tuple[Domain, ...] = (Domain(),)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from graphc.body import rewrite_nested
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
@@ -76,7 +77,10 @@ class Pass:
 
 
 def _on_graph(function: Callable[[Graph], Graph], state: Compilation) -> Compilation:
-    return replace(state, graph=function(state.graph)) if state.options.optimise else state
+    """Apply a pass to the bodies of loops and to the graph itself, where passes are wanted."""
+    if not state.options.optimise:
+        return state
+    return replace(state, graph=rewrite_nested(state.graph, function))
 
 
 _fold = partial(_on_graph, fold_constants)
@@ -86,11 +90,12 @@ _simplify = partial(_on_graph, simplify)
 def _reassociate(state: Compilation) -> Compilation:
     if not (state.options.optimise and state.options.reassociate):
         return state
-    return replace(state, graph=simplify(state.graph, reassociate=True))
+    return _on_graph(partial(simplify, reassociate=True), state)
 
 
 def _round(state: Compilation) -> Compilation:
-    return replace(state, graph=round_operands(state.graph, state.options.precision))
+    rounded = partial(round_operands, precision=state.options.precision)
+    return replace(state, graph=rewrite_nested(state.graph, rounded))
 
 
 def _pack(state: Compilation) -> Compilation:

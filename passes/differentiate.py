@@ -2,10 +2,10 @@
 
 `gradients` walks back from the outputs, hands each node's cotangent to its op's declared derivative
 and adds up what arrives at an operand. The result is an ordinary graph, so it can be differentiated
-again. Requires nothing; guarantees that every gradient has the type of the node it belongs to, that
-backward nodes carry the user's line of their forward node, and that cotangents are added in one
-order, that of the users from the last to the first. Integers and bool have no cotangents. Exact: it
-changes no node.
+again. The cotangents of an op with several results are handed to its derivative together. Requires
+nothing; guarantees that every gradient has the type of the node it belongs to, that backward nodes
+carry the user's line of their forward node, and that cotangents are added in one order, that of the
+users from the last to the first. Integers and bool have no cotangents. Exact: it changes no node.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from graphc.arithmetic import zeros_like
 from graphc.errors import GraphcTypeError, GraphcValueError, InternalError
 from graphc.graph import topological_order
-from graphc.node import Node, at_line
+from graphc.node import Node, at_line, shown_type
+from graphc.op import Item
 
 
 def gradients(
@@ -34,11 +35,19 @@ def gradients(
     order = topological_order(outputs)
     dependent = _dependent(order, wrt)
     arrived: dict[Node, Node] = {}
+    results: dict[Node, dict[int, Node]] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
         _accumulate(arrived, output, cotangent)
     for node in reversed(order):
-        if node in arrived and any(i in dependent for i in node.inputs):
-            _pull_back(node, arrived, dependent)
+        if not any(i in dependent for i in node.inputs):
+            continue
+        if isinstance(node.op.lowering, Item) and node in arrived:
+            results.setdefault(node.inputs[0], {})[node.attributes["index"]] = arrived[node]
+        elif node in results:
+            collected = tuple(results[node].get(k) for k in range(len(node.results)))
+            _pull_back(node, collected, arrived, dependent)
+        elif node in arrived:
+            _pull_back(node, arrived[node], arrived, dependent)
     return tuple(arrived[node] if node in arrived else _zeros(node) for node in wrt)
 
 
@@ -63,27 +72,33 @@ def _dependent(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
     """Return the float nodes of `order` that are in `wrt` or computed from one that is."""
     dependent = set(wrt)
     for node in order:
-        if node.type.dtype.is_float and any(i in dependent for i in node.inputs):
+        is_float = any(type_.dtype.is_float for type_ in node.results)
+        if is_float and any(i in dependent for i in node.inputs):
             dependent.add(node)
     return dependent
 
 
-def _pull_back(node: Node, arrived: dict[Node, Node], dependent: set[Node]) -> None:
+def _pull_back(
+    node: Node,
+    cotangent: Node | tuple[Node | None, ...],
+    arrived: dict[Node, Node],
+    dependent: set[Node],
+) -> None:
     """Hand the cotangent of `node` on to those of its operands that depend on `wrt`."""
     if node.op.derivative is None:
         raise GraphcTypeError(
             f"{node.op.name} has no derivative",
-            notes=tuple(f"operand {i}: {o.type}" for i, o in enumerate(node.inputs)),
+            notes=tuple(f"operand {i}: {shown_type(o)}" for i, o in enumerate(node.inputs)),
             line=str(node.line or ""),
             hint="stop_gradient treats its operand as a constant",
         )
     with at_line(node.line):
-        pulled = node.op.derivative(node, arrived[node])
+        pulled = node.op.derivative(node, cotangent)
         if len(pulled) != len(node.inputs):
             raise InternalError(f"the derivative of {node.op.name} gives {len(pulled)} cotangents")
-        for operand, cotangent in zip(node.inputs, pulled, strict=True):
-            if cotangent is not None and operand in dependent:
-                _accumulate(arrived, operand, cotangent)
+        for operand, part in zip(node.inputs, pulled, strict=True):
+            if part is not None and operand in dependent:
+                _accumulate(arrived, operand, part)
 
 
 def _accumulate(arrived: dict[Node, Node], node: Node, cotangent: Node) -> None:

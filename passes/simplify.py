@@ -168,6 +168,8 @@ def simplify_node(node: Node, reassociate: bool = False) -> Node:
 
 
 def _step(node: Node, reassociate: bool) -> Node | None:
+    if node.is_tuple:
+        return None
     declared = _apply_algebra(node) or simplify_view(node)
     if declared is not None:
         return declared

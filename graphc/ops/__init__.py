@@ -64,6 +64,7 @@ from graphc.ops.logic import (
     logical_or,
     logical_xor,
 )  # fmt: skip
+from graphc.ops.loops import item, scan, switch, while_loop
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
 from graphc.ops.stop_gradient import stop_gradient
@@ -128,6 +129,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "item",
     "less",
     "less_equal",
     "log",
@@ -155,6 +157,7 @@ __all__ = [
     "remainder",
     "reshape",
     "round_",
+    "scan",
     "scatter_add",
     "scatter_add_along_axis",
     "sigmoid",
@@ -168,6 +171,7 @@ __all__ = [
     "stop_gradient",
     "subtract",
     "sum_",
+    "switch",
     "take",
     "take_along_axis",
     "tan",
@@ -175,4 +179,5 @@ __all__ = [
     "trunc",
     "variable",
     "where",
+    "while_loop",
 ]  # fmt: skip

@@ -102,7 +102,7 @@ def test_the_verifier_finds_a_wrong_number_of_operands() -> None:
     x = new_input()
     bad = Node()
     bad.op, bad.inputs, bad.attributes, bad.type = ops.exp, (x, x), {}, x.type
-    bad.line = None
+    bad.line, bad.is_tuple, bad.results = None, False, (x.type,)
     with pytest.raises(VerificationError, match="exp takes the operands x"):
         verify(Graph([x], [bad]))
 
@@ -151,7 +151,7 @@ def test_the_verifier_finds_a_wrong_type() -> None:
 def test_the_verifier_finds_a_twin() -> None:
     node = ops.exp(new_input())
     twin = Node()
-    for name in ("op", "inputs", "attributes", "line", "type"):
+    for name in ("op", "inputs", "attributes", "line", "type", "is_tuple", "results"):
         setattr(twin, name, getattr(node, name))
     with pytest.raises(VerificationError, match="hash-consed"):
         verify(Graph(list(node.inputs), [node, twin]))

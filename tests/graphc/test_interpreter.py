@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,9 +76,9 @@ def test_values_are_freed_after_their_last_use(monkeypatch: pytest.MonkeyPatch) 
     most = 0
     compute = interpreter._value
 
-    def watch(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+    def watch(node: Node, operands: list[np.ndarray]) -> Any:
         nonlocal most
-        value = compute(node, operands)
+        value: Any = compute(node, operands)
         alive.append(weakref.ref(value))
         gc.collect()
         most = max(most, sum(r() is not None for r in alive))

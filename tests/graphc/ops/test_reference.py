@@ -15,8 +15,9 @@ from graphc.node import ArrayData, Node
 from graphc.op import Op, all_ops, find
 from tests.agreement import assert_agrees, reference, same
 from tests.samples import Array, Case, accepted_dtypes, cases
+from tests.test_op_matrix import computed_ops
 
-COMPUTED = [op for op in all_ops() if op.name not in ("input", "variable", "constant")]
+COMPUTED = computed_ops()
 
 
 @pytest.mark.parametrize("op", COMPUTED, ids=str)
