@@ -14,38 +14,37 @@ from graphc.frontend import constructors as _constructors
 from graphc.frontend import contractions as _contractions
 from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import indexing as _indexing
+from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import nn, optim
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import shapes as _shapes
+from graphc.frontend import transforms as _transforms
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
+from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.recording import Trace, is_tracing
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.tracing import Traced, trace
-from graphc.frontend.transforms import (
-    grad,
-    gradients,
-    set_compiler,
-    set_differentiator,
-    value_and_grad,
-)
+from graphc.frontend.transforms import *  # noqa: F403  # as above
 from graphc.frontend.variable import Variable
+from graphc.frontend.vmap import vmap
 
 __all__ = [
-    "Tensor", "Trace", "Traced", "Variable", "grad", "gradients", "is_tracing", "nn", "optim",
-    "set_compiler", "set_differentiator", "trace", "value_and_grad",
+    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "nn", "optim", "trace", "vmap",
 ]  # fmt: skip
 __all__ += _composites.__all__
 __all__ += _constructors.__all__
 __all__ += _contractions.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
+__all__ += _jacobians.__all__
 __all__ += _reductions.__all__
 __all__ += _shapes.__all__
+__all__ += _transforms.__all__
 
 
 def __getattr__(name: str) -> Any:

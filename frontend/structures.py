@@ -2,9 +2,12 @@
 together.
 
     structure ::= leaf | static | tuple(structure*) | list(structure*) | dict((key, structure)*)
+                | dataclass((field, structure)*)
 
 Named tuples, OrderedDict and defaultdict come back as what they were; other kinds of dict are
-refused, since nothing says how to make one. Structures nest at most `MAX_DEPTH` deep.
+refused, since nothing says how to make one. A dataclass comes back as a copy with other fields; one
+that is compared by identity (`eq=False`), or has attributes besides its fields, is static.
+Structures nest at most `MAX_DEPTH` deep.
 
 `flatten` gives the leaves in order (dicts in the order of their keys' insertion) and a `Structure`,
 which is hashable and compares equal for arguments that may share one compiled program. A leaf is a
@@ -16,6 +19,7 @@ is static: part of the structure, compared by type and value or by identity as
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +54,8 @@ def as_static(value: Any) -> Static:
 class Structure:
     """`kind` is "leaf", "static", or the type of a container; `keys` are those of a dict.
 
-    `static` is the value of a static one, and the default factory of a defaultdict.
+    `static` is the value of a static one, and the default factory of a defaultdict. The keys of a
+    dataclass are the names of its fields.
     """
 
     kind: Any
@@ -85,8 +90,17 @@ def is_array(value: object) -> bool:
     return isinstance(value, Tensor | np.ndarray | np.generic)
 
 
+def is_record(value: object) -> bool:
+    """Return whether `value` is a dataclass that is what its fields are."""
+    kind = type(value)
+    if not dataclasses.is_dataclass(kind) or kind.__hash__ is object.__hash__:
+        return False
+    names = {field.name for field in dataclasses.fields(kind)}
+    return getattr(value, "__dict__", {}).keys() <= names
+
+
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
-    """Return the leaves of nested tuples, lists and dicts, and their structure.
+    """Return the leaves of nested tuples, lists, dicts and dataclasses, and their structure.
 
     Raises GraphcTypeError for a static value that has no hash, for an unknown kind of dict, and for
     what nests too deep or holds itself.
@@ -116,6 +130,12 @@ def _flatten(
         parts = tree.values() if isinstance(tree, dict) else tree
         children = tuple(_flatten(part, leaves, is_leaf, depth + 1) for part in parts)
         return _container(tree, children)
+    if is_record(tree):
+        check_depth(depth)
+        names = [field.name for field in dataclasses.fields(tree)]
+        parts = [getattr(tree, name) for name in names]
+        children = tuple(_flatten(part, leaves, is_leaf, depth + 1) for part in parts)
+        return Structure(type(tree), children, tuple(map(as_static, names)))
     try:
         hash(tree)
     except TypeError:
@@ -153,7 +173,9 @@ def flatten_as(structure: Structure, tree: Any) -> list[Any]:
     if structure.kind == "static":
         return []
     parts: Any = tree
-    if isinstance(tree, dict):
+    if is_record(tree):
+        parts = [getattr(tree, field.name) for field in dataclasses.fields(tree)]
+    elif isinstance(tree, dict):
         keys = [key.value for key in structure.keys]
         parts = [tree[key] for key in keys] if list(tree) == keys else []
     if type(tree) is not structure.kind or len(parts) != len(structure.children):
@@ -179,7 +201,17 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
         return structure.static.value
     children = [_unflatten(child, leaves) for child in structure.children]
     make: Callable[..., Any] = structure.kind
+    if dataclasses.is_dataclass(structure.kind):
+        return _record(structure, children)
     if issubclass(structure.kind, dict):
         pairs = zip((key.value for key in structure.keys), children, strict=True)
         return make(pairs) if structure.static is None else make(structure.static.value, pairs)
     return make(*children) if hasattr(make, "_fields") else make(children)
+
+
+def _record(structure: Structure, values: Sequence[Any]) -> Any:
+    """Return a dataclass with these fields; its `__init__` is not run, as by `copy.copy`."""
+    made = object.__new__(structure.kind)
+    for key, value in zip(structure.keys, values, strict=True):
+        object.__setattr__(made, key.value, value)
+    return made

@@ -2,55 +2,26 @@
 
 `gradients` differentiates tensors of a graph; `grad` and `value_and_grad` differentiate a tensor
 with respect to others, or a function, to any order, which gives a function. Given tensors such a
-function builds nodes; given arrays it is compiled and run. How a graph is differentiated and how a
-function is compiled is not known here: the facade says so once, by `set_differentiator` and
-`set_compiler`.
+function builds nodes; given arrays it is compiled and run (`graphc.frontend.symbolic`).
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, overload
+from typing import Any, overload
 
 import numpy as np
 
-from graphc.errors import GraphcTypeError, GraphcValueError, InternalError, ShapeError
-from graphc.frontend.constructors import input as make_input
+from graphc.errors import GraphcTypeError, ShapeError
+from graphc.frontend.hooks import hook
 from graphc.frontend.operands import as_node, broadcast_to, fail
-from graphc.frontend.recording import Trace, current_trace, is_tracing
-from graphc.frontend.structures import flatten_result, unflatten
+from graphc.frontend.recording import Trace
+from graphc.frontend.symbolic import Subjects, compiled_on_arrays, substituted
 from graphc.frontend.tensor import Tensor, TensorLike
-from graphc.graph import substitute
 from graphc.node import Node
 
-__all__ = ["grad", "gradients", "set_compiler", "set_differentiator", "value_and_grad"]
-
-Differentiator: TypeAlias = Callable[
-    [Sequence[Node], Sequence[Node], Sequence[Node]], Sequence[Node]
-]
-Compiler: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
-_hooks: dict[str, Any] = {}
-
-
-def set_differentiator(differentiator: Differentiator) -> None:
-    """Say how graphs are differentiated.
-
-    `differentiator(outputs, cotangents, wrt)` gives, for each node of `wrt`, the sum over the
-    outputs of cotangent times derivative; zeros where nothing depends on the node.
-    """
-    _hooks["differentiator"] = differentiator
-
-
-def set_compiler(compiler: Compiler) -> None:
-    """Say how a function of arrays is compiled: `compiler(function)` gives a callable of arrays."""
-    _hooks["compiler"] = compiler
-
-
-def _hook(name: str) -> Any:
-    if name not in _hooks:
-        raise InternalError(f"no {name} is set; importing graphc sets it")
-    return _hooks[name]
+__all__ = ["grad", "gradients", "value_and_grad"]
 
 
 @overload
@@ -77,7 +48,8 @@ def gradients(outputs: Any, wrt: Any, cotangents: Any = None) -> Tensor | list[T
     Zeros where an output does not depend on a tensor. Raises ShapeError for outputs that are no
     scalars, and GraphcTypeError for dtypes without derivatives and for what is no tensor.
 
-    >>> x = make_input((3,), name="x")
+    >>> import graphc
+    >>> x = graphc.input((3,), name="x")
     >>> gradients((x * x).sum(), x).shape
     (3,)
     """
@@ -90,7 +62,7 @@ def gradients(outputs: Any, wrt: Any, cotangents: Any = None) -> Tensor | list[T
         seeds = [_cotangent(x, node) for x, node in pairs]
     if not targets:
         return []
-    found = [Tensor(node) for node in _hook("differentiator")(nodes, seeds, targets)]
+    found = [Tensor(node) for node in hook("differentiator")(nodes, seeds, targets)]
     return found[0] if isinstance(wrt, Tensor) else found
 
 
@@ -165,9 +137,10 @@ def grad(  # type: ignore[misc]  # its second argument is wrt or argnums, by eit
     has it. A function gives a scalar tensor, or with `has_aux` a pair of it and anything else,
     which is handed through: the result is then (gradient, aux). `argnums` names positional
     arguments, which may be nested; the gradient has their structure, and is a tuple if `argnums` is
-    a sequence.
+    a sequence. The gradient of a module is a dict of those of its parameters, by their paths.
 
-    >>> x = make_input((3,), name="x")
+    >>> import graphc
+    >>> x = graphc.input((3,), name="x")
     >>> grad((x * x).sum(), x).shape
     (3,)
     """
@@ -180,7 +153,7 @@ def grad(  # type: ignore[misc]  # its second argument is wrt or argnums, by eit
         value, found = both(*arguments, **keywords)
         return (found, value[1]) if has_aux else found
 
-    return _compiled_on_arrays(gradient)
+    return compiled_on_arrays(gradient)
 
 
 @overload
@@ -214,7 +187,7 @@ def value_and_grad(  # type: ignore[misc]  # its second argument is wrt or argnu
     def value_and_gradient(*arguments: Any, **keywords: Any) -> Any:
         return _differentiate(target, argnums, has_aux, arguments, keywords)
 
-    return _compiled_on_arrays(value_and_gradient)
+    return compiled_on_arrays(value_and_gradient)
 
 
 def _wrt(positional: Any, keyword: Any) -> Any:
@@ -229,22 +202,6 @@ def _wrt(positional: Any, keyword: Any) -> Any:
     return found
 
 
-def _compiled_on_arrays(symbolic: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `symbolic`, compiled when it is called outside of tracing and without tensors."""
-    compiled: list[Callable[..., Any]] = []
-
-    @functools.wraps(symbolic)
-    def function(*arguments: Any, **keywords: Any) -> Any:
-        leaves, _ = flatten_result((arguments, dict(keywords)))
-        if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
-            return symbolic(*arguments, **keywords)
-        if not compiled:
-            compiled.append(_hook("compiler")(symbolic))
-        return compiled[0](*arguments, **keywords)
-
-    return function
-
-
 def _differentiate(
     function: Callable[..., Any],
     argnums: int | Sequence[int],
@@ -252,19 +209,10 @@ def _differentiate(
     arguments: tuple[Any, ...],
     keywords: Mapping[str, Any],
 ) -> Any:
-    """Run `function` on fresh inputs, differentiate, and put the arguments in the inputs' place.
-
-    The fresh inputs make the derivative that of the function: with the arguments themselves, what
-    the function reads of the same tensors by other ways would be counted too.
-    """
-    places = _places(argnums, len(arguments))
-    leaves, structure = flatten_result(tuple(_as_tensors(arguments[i]) for i in places))
-    fresh = [make_input(leaf.shape, leaf.dtype) for leaf in leaves]
-    replaced = list(arguments)
-    for place, value in zip(places, unflatten(structure, fresh), strict=True):
-        replaced[place] = value
+    """Run `function` on fresh inputs, differentiate, and put the arguments in the inputs' place."""
+    subjects = Subjects(argnums, arguments)
     with Trace() as recorded:
-        result = function(*replaced, **keywords)
+        result = function(*subjects.arguments, **keywords)
     value = result[0] if has_aux else result
     if not isinstance(value, Tensor):
         fail(
@@ -272,39 +220,6 @@ def _differentiate(
             f"the function to differentiate gives {type(value).__name__}, not a tensor",
             hint="it returns one scalar tensor; for more, has_aux=True and return loss, others",
         )
-    found = gradients(value, fresh)
-    mapping = {f.node: as_node(leaf) for f, leaf in zip(fresh, leaves, strict=True)}
-    result, found = _substituted((result, found), mapping, recorded)
-    nested = unflatten(structure, found)
-    return result, nested[0] if isinstance(argnums, int) else nested
-
-
-def _places(argnums: int | Sequence[int], count: int) -> list[int]:
-    given = [argnums] if isinstance(argnums, int) else list(argnums)
-    if any(not -count <= place < count for place in given):
-        fail(
-            GraphcValueError,
-            f"argnums {argnums} for a function called with {count} positional arguments",
-            hint="arguments to differentiate with respect to are passed by position",
-        )
-    return [place % count for place in given]
-
-
-def _as_tensors(argument: Any) -> Any:
-    """Return an argument with Python floats as tensors."""
-    if isinstance(argument, float):
-        return Tensor(as_node(argument))
-    return argument
-
-
-def _substituted(tree: Any, mapping: Mapping[Node, Node], recorded: Trace) -> Any:
-    """Return `tree` with nodes replaced; hand the assignments on to the outer trace."""
-    leaves, structure = flatten_result(tree)
-    assignments = recorded.assignments
-    roots = [*(as_node(x) for x in leaves), *(value for _, value in assignments)]
-    replaced = substitute(roots, mapping)
-    outer = current_trace()
-    for (variable, _), value in zip(assignments, replaced[len(leaves) :], strict=True):
-        if outer is not None:
-            outer.assign(variable, value)
-    return unflatten(structure, [Tensor(node) for node in replaced[: len(leaves)]])
+    found = gradients(value, subjects.fresh)
+    result, found = substituted((result, found), subjects.mapping(), recorded)
+    return result, subjects.nested(found)

@@ -41,15 +41,17 @@ from graphc.errors import (
     TracingError,
     VerificationError,
 )
-from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, nn, optim, trace
+from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, nn, optim, trace, vmap
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
+from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.transforms import *  # noqa: F403  # as above
+from graphc.gradient_check import GradientError, GradientReport, check_grads
 from graphc.graph import Graph
 from graphc.graph_text import parse_graph, print_graph
 from graphc.program import Program
@@ -61,6 +63,8 @@ __all__ = [
     "BackendError",
     "CompiledFunction",
     "DType",
+    "GradientError",
+    "GradientReport",
     "Graph",
     "GraphcError",
     "GraphcIndexError",
@@ -80,6 +84,7 @@ __all__ = [
     "__version__",
     "bfloat16",
     "bool_",
+    "check_grads",
     "compile",
     "evaluate",
     "float16",
@@ -101,6 +106,7 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "vmap",
 ]
 __all__ += frontend.__all__  # some twice: a type checker reads the list above alone
 

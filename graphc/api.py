@@ -20,7 +20,7 @@ import numpy as np
 
 from graphc.collection import paused_collection
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.frontend import transforms
+from graphc.frontend import hooks
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
@@ -36,6 +36,7 @@ from graphc.graph_compilation import (
 )
 from graphc.lazy import LazyProperty
 from graphc.passes import Options
+from graphc.passes.batch import batch
 from graphc.passes.differentiate import gradients
 from graphc.passes.round_operands import PRECISIONS
 from graphc.program import Program
@@ -44,7 +45,8 @@ MANY_PROGRAMS = 32  # of one function: more are likely a mistake
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-transforms.set_differentiator(gradients)
+hooks.set_batcher(batch)
+hooks.set_differentiator(gradients)
 
 
 class CompiledFunction(Generic[Parameters, Result]):
@@ -372,7 +374,7 @@ def evaluate(*tensors: Tensor) -> Any:
     return arrays[0] if len(arrays) == 1 else arrays
 
 
-transforms.set_compiler(compile)
+hooks.set_compiler(compile)
 
 __all__ = [
     "BACKENDS",

@@ -247,6 +247,8 @@ class Op:
                 with several results it gets a tuple: a cotangent or None for each
     dtypes      the kinds of dtype it accepts, for tests and documentation
     defaults    the values of attributes that may be left out, and then do not print
+    batch       batch(node, operands) -> the op over operands with a new first axis each, where the
+                kind of its lowering does not say that (passes/batch.py)
     """
 
     name: str
@@ -261,6 +263,7 @@ class Op:
     domain: tuple[Domain, ...] = (Domain(),)
     summary: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    batch: Callable[[Node, tuple[Node, ...]], Node] | None = None
 
     def __post_init__(self) -> None:
         if self.name in _REGISTRY:

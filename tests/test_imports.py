@@ -22,6 +22,7 @@ FACADE = (
     "graphc.cli",
     "graphc.draw",
     "graphc.explain",
+    "graphc.gradient_check",
     "graphc.graph_compilation",
     "graphc.observer",
     "graphc.program",

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "draw": ("draw", "draw a graph or program of a Python file"),
     "explain": ("explain", "say what was fused in a program of a Python file, and why"),
     "bench": ("bench", "time the calls and the kernels of a program of a Python file"),
+    "check": ("check", "check the derivatives of a function of a Python file"),
     "cache": ("cache", "look at the compiled code that is kept on disk, or remove it"),
     "doctor": ("doctor", "look at this machine: versions, CPU, threads, renderers, OpenCL devices"),
 }

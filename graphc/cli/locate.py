@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 import traceback
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import graphc
@@ -55,6 +55,10 @@ def load_program_or_graph(target: str, types: list[str]) -> Program | graphc.Gra
         return _program_of(found, [parse_type(t) for t in types], target)
     if isinstance(found, graphc.Tensor):
         return graphc.compile([found])
+    if isinstance(found, FunctionType) and types:
+        return _program_of(graphc.compile(found), [parse_type(t) for t in types], target)
+    if isinstance(found, FunctionType):
+        raise UsageError(f"{target} is a function: name its arguments' types with --input")
     raise UsageError(
         f"{target} is of type {type(found).__name__}, "
         "no program, graph, compiled function or tensor"

@@ -62,6 +62,13 @@ def _broadcast_derivative(node: Node, cotangent: Node) -> tuple[Node]:
     return (reshaped(summed, shape),)
 
 
+def _broadcast_batch(node: Node, operands: tuple[Node, ...]) -> Node:
+    (x,) = operands
+    new = len(node.shape) - len(node.inputs[0].shape)
+    aligned = reshaped(x, (x.shape[0], *(1,) * new, *x.shape[1:]))
+    return broadcast_to(aligned, shape=(x.shape[0], *node.shape))
+
+
 broadcast_to = Op(
     name="broadcast_to",
     operands=("x",),
@@ -70,6 +77,7 @@ broadcast_to = Op(
     reference=lambda x, result, shape: np.broadcast_to(x, shape),
     lowering=View(_broadcast_source),
     derivative=_broadcast_derivative,
+    batch=_broadcast_batch,
     summary="x repeated along new leading axes and along axes of extent 1",
 )
 
@@ -104,6 +112,14 @@ def _permute_derivative(node: Node, cotangent: Node) -> tuple[Node]:
     return (permute_dims(cotangent, axes=_inverse(node.attributes["axes"])),)
 
 
+def _reshape_batch(node: Node, operands: tuple[Node, ...]) -> Node:
+    return reshaped(operands[0], (operands[0].shape[0], *node.shape))
+
+
+def _permute_batch(node: Node, operands: tuple[Node, ...]) -> Node:
+    return permute_dims(operands[0], axes=(0, *(a + 1 for a in node.attributes["axes"])))
+
+
 reshape = Op(
     name="reshape",
     operands=("x",),
@@ -112,6 +128,7 @@ reshape = Op(
     reference=lambda x, result, shape: np.reshape(x, shape),
     lowering=View(_reshape_source),
     derivative=lambda node, cotangent: (reshaped(cotangent, node.inputs[0].shape),),
+    batch=_reshape_batch,
     summary="the same elements in row-major order in another shape",
 )
 permute_dims = Op(
@@ -122,6 +139,7 @@ permute_dims = Op(
     reference=lambda x, result, axes: np.transpose(x, axes),
     lowering=View(_permute_source),
     derivative=_permute_derivative,
+    batch=_permute_batch,
     summary="the axes in another order",
 )
 
@@ -206,6 +224,11 @@ def padded(node: Node, low: Shape, high: Shape) -> Node:
     return pad(node, filled(node.type.with_shape(()), 0), low=low, high=high)
 
 
+def _slice_batch(node: Node, operands: tuple[Node, ...]) -> Node:
+    whole = {"start": 0, "stop": operands[0].shape[0], "step": 1}
+    return slice_(operands[0], **{k: (first, *node.attributes[k]) for k, first in whole.items()})
+
+
 slice_ = Op(
     name="slice",
     operands=("x",),
@@ -214,6 +237,7 @@ slice_ = Op(
     reference=_slice_reference,
     lowering=View(_slice_source),
     derivative=_slice_derivative,
+    batch=_slice_batch,
     summary="the elements at range(start, stop, step) of each axis",
 )
 
@@ -251,14 +275,28 @@ def _pad_inside(node: Node, indices: Indices) -> tuple[tuple[Index, Index], ...]
 
 def _pad_derivative(node: Node, cotangent: Node) -> tuple[Node, Node]:
     x, attributes = node.inputs[0], node.attributes
-    false, true = (
-        filled(TensorType(s, dtypes.bool_), v) for s, v in ((x.shape, False), ((), True))
-    )
-    outside = pad(false, true, **attributes)
+    outside = _outside(x.shape, attributes["low"], attributes["high"])
     of_value = total(
         where(outside, cotangent, zeros_like(cotangent)), tuple(range(len(node.shape)))
     )
     return cut(cotangent, attributes["low"], x.shape), of_value
+
+
+def _pad_batch(node: Node, operands: tuple[Node, ...]) -> Node:
+    """Pad with one value where that is all there is; else put the values outside by `where`."""
+    x, values = operands
+    low, high = ((0, *node.attributes[k]) for k in ("low", "high"))
+    if values.op is broadcast_to and not values.inputs[0].shape:
+        return pad(x, values.inputs[0], low=low, high=high)
+    outside = _outside(x.shape, low, high)
+    column = reshaped(values, (values.shape[0], *(1,) * len(node.shape)))
+    inside = pad(x, filled(x.type.with_shape(()), 0), low=low, high=high)
+    return where(outside, broadcast_to(column, shape=inside.shape), inside)
+
+
+def _outside(shape: Shape, low: Shape, high: Shape) -> Node:
+    false, true = (filled(TensorType(s, dtypes.bool_), v) for s, v in ((shape, False), ((), True)))
+    return pad(false, true, low=low, high=high)
 
 
 pad = Op(
@@ -269,5 +307,6 @@ pad = Op(
     reference=_pad_reference,
     lowering=Guarded(_pad_source, _pad_inside),
     derivative=_pad_derivative,
+    batch=_pad_batch,
     summary="x surrounded by a value: low elements before and high after it, along each axis",
 )

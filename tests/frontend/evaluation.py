@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from graphc.frontend import Tensor, input, transforms
+from graphc.frontend import Tensor, hooks, input
 from graphc.frontend.structures import flatten_result, unflatten
 from graphc.interpreter import evaluate, interpret
+from graphc.passes.batch import batch
 from graphc.passes.differentiate import gradients
 
-transforms.set_differentiator(gradients)
+hooks.set_batcher(batch)
+hooks.set_differentiator(gradients)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import ChainMap, Counter, OrderedDict, defaultdict
 from types import MappingProxyType
 from typing import Any
@@ -90,3 +91,52 @@ def test_a_program_takes_and_gives_nothing_too_deep() -> None:
         compiled(np.zeros(1))
     with pytest.raises(GraphcTypeError, match="nest at most"):
         compiled(nested(5000))
+
+
+@dataclasses.dataclass
+class Point:
+    x: Any
+    y: Any
+    label: str = "p"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    points: tuple[Point, ...]
+    scale: float
+
+
+@dataclasses.dataclass(eq=False)
+class Named:
+    value: int
+
+
+def test_dataclasses_are_taken_apart_and_come_back() -> None:
+    tree = Frozen((Point(np.zeros(1), np.ones(2)), Point(3, np.zeros(4), "q")), 0.5)
+    leaves, structure = flatten(tree)
+    assert [leaf.shape for leaf in leaves] == [(1,), (2,), (4,)]
+    assert list(structure.paths("t")) == ["t.points.0.x", "t.points.0.y", "t.points.1.y"]
+    again = unflatten(structure, ["a", "b", "c"])
+    assert again == Frozen((Point("a", "b"), Point(3, "c", "q")), 0.5)
+    assert flatten(Frozen(tree.points, 0.25))[1] != structure
+
+
+def test_a_dataclass_by_identity_or_with_more_attributes_is_static() -> None:
+    named, loose = Named(1), Point(np.zeros(1), 1)
+    assert flatten(named)[1].kind == "static"
+    loose.extra = 1  # type: ignore[attr-defined]  # what this tests
+    with pytest.raises(GraphcTypeError, match="Point"):
+        flatten(loose)
+
+
+def test_a_compiled_function_takes_and_returns_dataclasses() -> None:
+    swap = graphc.compile(lambda p: Point(p.y, 2 * p.x, p.label))
+    found = swap(Point(np.float32(1), np.array([2, 3], np.float32)))
+    assert type(found) is Point and found.label == "p"
+    np.testing.assert_array_equal(found.x, [2, 3])
+    np.testing.assert_array_equal(found.y, 2)
+    gradient = graphc.grad(lambda p: (p.x * p.y).sum())(
+        Point(np.float32(2), np.array([3, 4], np.float32))
+    )
+    np.testing.assert_array_equal(gradient.x, 7)
+    np.testing.assert_array_equal(gradient.y, [2, 2])

@@ -10,7 +10,7 @@ import pytest
 
 import graphc.frontend as gc
 from graphc.errors import GraphcTypeError, GraphcValueError, InternalError, ShapeError
-from graphc.frontend import transforms
+from graphc.frontend import hooks
 from tests.frontend.evaluation import close, run, same, step, tensor
 
 X = np.array([0.5, -1.5, 2.0])
@@ -168,7 +168,7 @@ def test_on_arrays_the_function_is_compiled_once(monkeypatch: pytest.MonkeyPatch
         compiled.append(function)
         return lambda *arrays: run(function, *arrays)
 
-    monkeypatch.setitem(transforms._hooks, "compiler", compiler)
+    monkeypatch.setitem(hooks._hooks, "compiler", compiler)
     slope = gc.grad(lambda x: (x * x).sum())
     same(slope(X), 2 * X)
     same(slope(X + 1), 2 * (X + 1))
@@ -176,7 +176,7 @@ def test_on_arrays_the_function_is_compiled_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_hooks_the_fault_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(transforms._hooks, "differentiator")
+    monkeypatch.delitem(hooks._hooks, "differentiator")
     with pytest.raises(InternalError, match="no differentiator is set"):
         gc.gradients(tensor(), [tensor()])
 

@@ -1,0 +1,181 @@
+"""Batching, from graph to graph: what a graph computes of one example, computed of many at once.
+
+    image(node) ::= node, where it depends on nothing batched
+                  | node' of the shape (size, *node.shape), whose slice i is `node` of example i
+
+Every node that depends on a batched one is rebuilt over operands with a new first axis. How is said
+by the kind of the op's lowering, in one table here, or, where the kind does not say it (views), by
+the op's own `batch`. Operands that are the same for all examples are repeated only where a rule
+needs it, by `broadcast_to`, which costs nothing. Exact: each slice has the bits of the node of its
+example but for sums, whose order depends on the shape (`graphc.reduction_order`). Requires nothing;
+batched nodes carry the user's line of the node that they stand for.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from graphc import ops
+from graphc.errors import GraphcTypeError, GraphcValueError
+from graphc.graph import topological_order
+from graphc.node import Node, at_line
+from graphc.op import (
+    Concatenation,
+    Contraction,
+    Elementwise,
+    Gather,
+    Reduction,
+    Scatter,
+    Selection,
+)
+from graphc.ops.views import reshaped
+
+Rule: TypeAlias = "Callable[[Node, _Operands], Node]"
+
+
+def batch(
+    roots: Sequence[Node], batched: Mapping[Node, Node], size: int
+) -> tuple[tuple[Node, bool], ...]:
+    """Return for each root its image, and whether that has the new first axis.
+
+    batched  for inputs (or any other nodes) their images, of the shape (size, *node.shape)
+
+    Raises GraphcTypeError where an op cannot be batched, and GraphcValueError where an image has
+    another type than that.
+    """
+    for node, image in batched.items():
+        if image.type != node.type.with_shape((size, *node.shape)):
+            raise GraphcValueError(f"the image of a {node.type} for {size} is no {image.type}")
+    images = dict(batched)
+    for node in topological_order(roots):
+        if node not in images and any(operand in images for operand in node.inputs):
+            with at_line(node.line):
+                images[node] = _image(node, _Operands(node, images, size))
+    return tuple((images.get(root, root), root in images) for root in roots)
+
+
+class _Operands:
+    """The operands of a node on their way: as they are, or with the new axis."""
+
+    def __init__(self, node: Node, images: Mapping[Node, Node], size: int) -> None:
+        self._node, self._images, self.size = node, images, size
+
+    def is_batched(self, number: int) -> bool:
+        """Return whether an operand differs from example to example."""
+        return self._node.inputs[number] in self._images
+
+    def plain(self, number: int) -> Node:
+        """Return the image of an operand: batched, or the operand itself."""
+        operand = self._node.inputs[number]
+        return self._images.get(operand, operand)
+
+    def wide(self, number: int) -> Node:
+        """Return the image of an operand with the new axis; one that has none is repeated."""
+        operand = self.plain(number)
+        if self.is_batched(number):
+            return operand
+        return ops.broadcast_to(operand, shape=(self.size, *operand.shape))
+
+    def all_wide(self) -> tuple[Node, ...]:
+        """Return all operands with the new axis."""
+        return tuple(self.wide(number) for number in range(len(self._node.inputs)))
+
+
+def _image(node: Node, operands: _Operands) -> Node:
+    if node.op.batch is not None:
+        return node.op.batch(node, operands.all_wide())
+    rule = _RULES.get(type(node.op.lowering))
+    if rule is None:
+        raise GraphcTypeError(
+            f"{node.op.name} cannot be batched",
+            line=str(node.line or ""),
+            hint="compute it outside of the function that vmap maps, or in a loop",
+        )
+    return rule(node, operands)
+
+
+def _elementwise(node: Node, operands: _Operands) -> Node:
+    return node.op(*operands.all_wide(), **node.attributes)
+
+
+def _reduction(node: Node, operands: _Operands) -> Node:
+    return node.op(operands.wide(0), axes=tuple(axis + 1 for axis in node.attributes["axes"]))
+
+
+def _along_an_axis(node: Node, operands: _Operands) -> Node:
+    attributes = {**node.attributes, "axis": node.attributes["axis"] + 1}
+    return node.op(*operands.all_wide(), **attributes)
+
+
+def _contraction(node: Node, operands: _Operands) -> Node:
+    """Give the new axis a label of its own in the operands that have it, and first in the result.
+
+    An operand that is the same for all examples is read for all of them, and not repeated.
+    """
+    lhs, rhs, out = (str(node.attributes[name]) for name in ("lhs", "rhs", "out"))
+    label = next(c for c in string.ascii_letters if c not in lhs + rhs)
+    labels = {
+        "lhs": label + lhs if operands.is_batched(0) else lhs,
+        "rhs": label + rhs if operands.is_batched(1) else rhs,
+        "out": label + out,
+    }
+    return node.op(operands.plain(0), operands.plain(1), **{**node.attributes, **labels})
+
+
+def _gather(node: Node, operands: _Operands) -> Node:
+    lowering, axis = node.op.lowering, node.attributes["axis"]
+    assert isinstance(lowering, Gather)
+    if lowering.along_axis:
+        return _along_an_axis(node, operands)
+    if not operands.is_batched(1):
+        return node.op(operands.wide(0), operands.plain(1), axis=axis + 1, **_mode(node))
+    if not operands.is_batched(0):
+        taken = node.op(operands.plain(0), operands.plain(1), **node.attributes)
+        return _to_front(taken, axis)
+    data, indices = operands.wide(0), operands.wide(1)
+    along = _along(indices, node.inputs[0].shape, axis)
+    taken = ops.take_along_axis(data, along, axis=axis + 1, **_mode(node))
+    return reshaped(taken, (operands.size, *node.shape))
+
+
+def _scatter(node: Node, operands: _Operands) -> Node:
+    lowering, axis = node.op.lowering, node.attributes["axis"]
+    assert isinstance(lowering, Scatter)
+    if lowering.along_axis:
+        return _along_an_axis(node, operands)
+    data, updates = operands.wide(0), operands.wide(2)
+    if not operands.is_batched(1):
+        return node.op(data, operands.plain(1), updates, axis=axis + 1, **_mode(node))
+    along = _along(operands.wide(1), node.inputs[0].shape, axis)
+    pieces = reshaped(updates, along.shape)
+    return ops.scatter_add_along_axis(data, along, pieces, axis=axis + 1, **_mode(node))
+
+
+def _mode(node: Node) -> dict[str, str]:
+    return {"mode": node.attributes["mode"]}
+
+
+def _to_front(node: Node, axis: int) -> Node:
+    others = (a for a in range(len(node.shape)) if a != axis)
+    return ops.permute_dims(node, axes=(axis, *others))
+
+
+def _along(indices: Node, data: tuple[int, ...], axis: int) -> Node:
+    """Return indices of the shape (size, *any) as those into each row of data along `axis`."""
+    size, count = indices.shape[0], indices.type.size // max(indices.shape[0], 1)
+    before, after = data[:axis], data[axis + 1 :]
+    column = reshaped(indices, (size, *(1 for _ in before), count, *(1 for _ in after)))
+    return ops.broadcast_to(column, shape=(size, *before, count, *after))
+
+
+_RULES: dict[type, Rule] = {
+    Elementwise: _elementwise,
+    Reduction: _reduction,
+    Selection: _along_an_axis,
+    Concatenation: _along_an_axis,
+    Contraction: _contraction,
+    Gather: _gather,
+    Scatter: _scatter,
+}
