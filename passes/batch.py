@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from graphc import ops
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.graph import topological_order
+from graphc.graph import rebuild, topological_order
 from graphc.node import Node, at_line
 from graphc.op import (
     Concatenation,
@@ -30,14 +30,15 @@ from graphc.op import (
     Scatter,
     Selection,
 )
+from graphc.ops.loops import items
 from graphc.ops.views import reshaped
+from graphc.passes import batch_loops
 
-Rule: TypeAlias = "Callable[[Node, _Operands], Node]"
+Image: TypeAlias = "tuple[Node, bool]"  # and whether it has the new axis
+Rule: TypeAlias = "Callable[[Node, Operands], Node]"
 
 
-def batch(
-    roots: Sequence[Node], batched: Mapping[Node, Node], size: int
-) -> tuple[tuple[Node, bool], ...]:
+def batch(roots: Sequence[Node], batched: Mapping[Node, Node], size: int) -> tuple[Image, ...]:
     """Return for each root its image, and whether that has the new first axis.
 
     batched  for inputs (or any other nodes) their images, of the shape (size, *node.shape)
@@ -48,68 +49,106 @@ def batch(
     for node, image in batched.items():
         if image.type != node.type.with_shape((size, *node.shape)):
             raise GraphcValueError(f"the image of a {node.type} for {size} is no {image.type}")
-    images = dict(batched)
+    images: dict[Node, Image] = {node: (image, True) for node, image in batched.items()}
+    results: dict[Node, list[Image]] = {}  # of ops that have several
     for node in topological_order(roots):
-        if node not in images and any(operand in images for operand in node.inputs):
-            with at_line(node.line):
-                images[node] = _image(node, _Operands(node, images, size))
-    return tuple((images.get(root, root), root in images) for root in roots)
+        if node in images or images.keys().isdisjoint(node.inputs):
+            if results.keys().isdisjoint(node.inputs):
+                continue
+            images[node] = results[node.inputs[0]][node.attributes["index"]]
+            continue
+        with at_line(node.line):
+            operands = Operands(node, images, size)
+            if node.is_tuple:
+                results[node] = _images_of_results(node, operands)
+            elif operands.are_batched:
+                images[node] = _image(node, operands), True
+            else:
+                images[node] = rebuild(node, operands.all_plain()), False
+    return tuple(images.get(root, (root, False)) for root in roots)
 
 
-class _Operands:
+class Operands:
     """The operands of a node on their way: as they are, or with the new axis."""
 
-    def __init__(self, node: Node, images: Mapping[Node, Node], size: int) -> None:
-        self._node, self._images, self.size = node, images, size
+    def __init__(self, node: Node, images: Mapping[Node, Image], size: int) -> None:
+        self.size = size
+        self._images = [images.get(operand, (operand, False)) for operand in node.inputs]
 
-    def is_batched(self, number: int) -> bool:
-        """Return whether an operand differs from example to example."""
-        return self._node.inputs[number] in self._images
+    @property
+    def are_batched(self) -> bool:
+        """Whether any operand differs from example to example."""
+        return any(self.flags)
+
+    @property
+    def flags(self) -> tuple[bool, ...]:
+        """For each operand whether it differs from example to example."""
+        return tuple(is_batched for _, is_batched in self._images)
 
     def plain(self, number: int) -> Node:
-        """Return the image of an operand: batched, or the operand itself."""
-        operand = self._node.inputs[number]
-        return self._images.get(operand, operand)
+        """Return the image of an operand, with the new axis or without."""
+        return self._images[number][0]
 
     def wide(self, number: int) -> Node:
         """Return the image of an operand with the new axis; one that has none is repeated."""
-        operand = self.plain(number)
-        if self.is_batched(number):
-            return operand
-        return ops.broadcast_to(operand, shape=(self.size, *operand.shape))
+        return widened(*self._images[number], self.size)
+
+    def all_plain(self) -> tuple[Node, ...]:
+        """Return the images of all operands."""
+        return tuple(image for image, _ in self._images)
 
     def all_wide(self) -> tuple[Node, ...]:
-        """Return all operands with the new axis."""
-        return tuple(self.wide(number) for number in range(len(self._node.inputs)))
+        """Return the images of all operands with the new axis."""
+        return tuple(widened(*image, self.size) for image in self._images)
 
 
-def _image(node: Node, operands: _Operands) -> Node:
+def widened(image: Node, is_batched: bool, size: int) -> Node:
+    """Return an image with the new axis, along which it is repeated if it has none."""
+    return image if is_batched else ops.broadcast_to(image, shape=(size, *image.shape))
+
+
+def _images_of_results(node: Node, operands: Operands) -> list[Image]:
+    rule = batch_loops.RULES.get(type(node.op.lowering))
+    if rule is not None and operands.are_batched:
+        return rule(node, operands, batch)
+    if not operands.are_batched:
+        return [(result, False) for result in items(rebuild(node, operands.all_plain()))]
+    if node.op.batch is not None:
+        return [(result, True) for result in items(node.op.batch(node, operands.all_wide()))]
+    raise _refused(node)
+
+
+def _image(node: Node, operands: Operands) -> Node:
     if node.op.batch is not None:
         return node.op.batch(node, operands.all_wide())
     rule = _RULES.get(type(node.op.lowering))
     if rule is None:
-        raise GraphcTypeError(
-            f"{node.op.name} cannot be batched",
-            line=str(node.line or ""),
-            hint="compute it outside of the function that vmap maps, or in a loop",
-        )
+        raise _refused(node)
     return rule(node, operands)
 
 
-def _elementwise(node: Node, operands: _Operands) -> Node:
+def _refused(node: Node) -> GraphcTypeError:
+    return GraphcTypeError(
+        f"{node.op.name} cannot be batched",
+        line=str(node.line or ""),
+        hint="compute it outside of the function that vmap maps, or in a loop",
+    )
+
+
+def _elementwise(node: Node, operands: Operands) -> Node:
     return node.op(*operands.all_wide(), **node.attributes)
 
 
-def _reduction(node: Node, operands: _Operands) -> Node:
+def _reduction(node: Node, operands: Operands) -> Node:
     return node.op(operands.wide(0), axes=tuple(axis + 1 for axis in node.attributes["axes"]))
 
 
-def _along_an_axis(node: Node, operands: _Operands) -> Node:
+def _along_an_axis(node: Node, operands: Operands) -> Node:
     attributes = {**node.attributes, "axis": node.attributes["axis"] + 1}
     return node.op(*operands.all_wide(), **attributes)
 
 
-def _contraction(node: Node, operands: _Operands) -> Node:
+def _contraction(node: Node, operands: Operands) -> Node:
     """Give the new axis a label of its own in the operands that have it, and first in the result.
 
     An operand that is the same for all examples is read for all of them, and not repeated.
@@ -117,21 +156,21 @@ def _contraction(node: Node, operands: _Operands) -> Node:
     lhs, rhs, out = (str(node.attributes[name]) for name in ("lhs", "rhs", "out"))
     label = next(c for c in string.ascii_letters if c not in lhs + rhs)
     labels = {
-        "lhs": label + lhs if operands.is_batched(0) else lhs,
-        "rhs": label + rhs if operands.is_batched(1) else rhs,
+        "lhs": label + lhs if operands.flags[0] else lhs,
+        "rhs": label + rhs if operands.flags[1] else rhs,
         "out": label + out,
     }
     return node.op(operands.plain(0), operands.plain(1), **{**node.attributes, **labels})
 
 
-def _gather(node: Node, operands: _Operands) -> Node:
+def _gather(node: Node, operands: Operands) -> Node:
     lowering, axis = node.op.lowering, node.attributes["axis"]
     assert isinstance(lowering, Gather)
     if lowering.along_axis:
         return _along_an_axis(node, operands)
-    if not operands.is_batched(1):
+    if not operands.flags[1]:
         return node.op(operands.wide(0), operands.plain(1), axis=axis + 1, **_mode(node))
-    if not operands.is_batched(0):
+    if not operands.flags[0]:
         taken = node.op(operands.plain(0), operands.plain(1), **node.attributes)
         return _to_front(taken, axis)
     data, indices = operands.wide(0), operands.wide(1)
@@ -140,13 +179,13 @@ def _gather(node: Node, operands: _Operands) -> Node:
     return reshaped(taken, (operands.size, *node.shape))
 
 
-def _scatter(node: Node, operands: _Operands) -> Node:
+def _scatter(node: Node, operands: Operands) -> Node:
     lowering, axis = node.op.lowering, node.attributes["axis"]
     assert isinstance(lowering, Scatter)
     if lowering.along_axis:
         return _along_an_axis(node, operands)
     data, updates = operands.wide(0), operands.wide(2)
-    if not operands.is_batched(1):
+    if not operands.flags[1]:
         return node.op(data, operands.plain(1), updates, axis=axis + 1, **_mode(node))
     along = _along(operands.wide(1), node.inputs[0].shape, axis)
     pieces = reshaped(updates, along.shape)
