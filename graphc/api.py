@@ -207,6 +207,7 @@ def compile(
     precision: Precision = "float32",
     donate: Tensor | Sequence[Tensor] = (),
     tune: bool = False,
+    check_numerics: bool = False,
     name: str = "main",
 ) -> Program: ...
 
@@ -221,6 +222,7 @@ def compile(
     precision: Precision = "float32",
     donate: str | Sequence[str] = (),
     tune: bool = False,
+    check_numerics: bool = False,
 ) -> CompiledFunction[Parameters, Result]: ...
 
 
@@ -233,6 +235,7 @@ def compile(
     precision: Precision = "float32",
     donate: str | Sequence[str] = (),
     tune: bool = False,
+    check_numerics: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], CompiledFunction[Parameters, Result]]: ...
 
 
@@ -246,6 +249,7 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
     precision: Precision = "float32",
     donate: Any = (),
     tune: bool = False,
+    check_numerics: bool = False,
     name: str = "main",
 ) -> Any:
     """Compile a graph or a function; without a target, return a decorator.
@@ -264,10 +268,11 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
                  raises, and shares its memory with the output: use what the call returns. A copy is
                  used where the array is read-only, not dense, or shares memory with another
                  argument. Only "llvm" makes use of it.
-    tune         True: measure different schedules of each kernel on this machine, for about ten
-                 seconds each, and take the fastest; the results have the same bits. What was found
-                 is kept on disk, and measured by no later compilation with `tune=True`; one without
-                 does not look for it. `program.explain()` tells what was found. Only "llvm".
+    tune         True: measure schedules of each kernel on this machine, for about ten seconds each,
+                 and take the fastest; the results have the same bits. What was found is kept on
+                 disk for other compilations with `tune=True`; see `explain()`. Only "llvm"
+
+    check_numerics  True: NaN and infinity in results raise NumericsError, naming op and line
 
     Raises GraphcTypeError or GraphcValueError for wrong arguments and BackendError where the
     backend cannot work on this machine.
@@ -283,12 +288,14 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
     options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
     if isinstance(target, Tensor | list | tuple):
         graph = _graph_of(target, inputs, name)
-        options = replace(options, donated=_donated_inputs(donate, graph))
-        return compile_graph(graph, Settings(backend, options, tune=tune))
+        donated = frozenset() if check_numerics else _donated_inputs(donate, graph)
+        options = replace(options, donated=donated)
+        settings = Settings(backend, options, tune=tune, check_numerics=check_numerics)
+        return compile_graph(graph, settings)
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    donated = (donate,) if isinstance(donate, str) else tuple(donate)
-    settings = Settings(backend, options, donated, tune)
+    names = (donate,) if isinstance(donate, str) else tuple(donate)
+    settings = Settings(backend, options, names, tune, check_numerics)
     if target is None:
         return lambda function: _compiled_function(function, settings)
     return _compiled_function(target, settings)

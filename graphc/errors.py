@@ -60,5 +60,11 @@ class BackendError(GraphcError, RuntimeError):
     """A backend cannot do what was asked on this machine: a device, a driver, a missing extra."""
 
 
+class NumericsError(GraphcError, FloatingPointError):
+    """A result is NaN or infinite; `op` is the name of the op that made the first such value."""
+
+    op: str = ""
+
+
 class InternalError(GraphcError, RuntimeError):
     """graphc contradicts itself. Please report it, with the program that shows it."""

@@ -15,16 +15,17 @@ nodes are counted and not judged. What `stop_gradient` hides is held constant.
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphc import ops
 from graphc.arithmetic import filled
+from graphc.body import Body, nested_bodies
 from graphc.dtypes import DType, as_dtype, float64
 from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError
 from graphc.frontend.jacobians import pushforward
@@ -33,6 +34,7 @@ from graphc.frontend.tracing import trace
 from graphc.graph import Graph, rewrite, topological_order
 from graphc.interpreter import evaluate
 from graphc.node import ArrayData, Node, at_line, fresh_number, given_name
+from graphc.ops.loops import items
 from graphc.ops.views import total
 from graphc.passes.differentiate import gradients
 from graphc.progress import progress
@@ -185,6 +187,7 @@ def _widened(graph: Graph, arguments: Sequence[Array]) -> _Point:
     """Return the graph with float64 in the place of every other float, variables as inputs."""
     given = dict(zip(graph.inputs, arguments, strict=True))
     values: dict[Node, Array] = {}
+    bodies: dict[Body, Body] = {}
 
     def widen(node: Node, operands: tuple[Node, ...]) -> Node:
         with at_line(node.line):
@@ -193,9 +196,13 @@ def _widened(graph: Graph, arguments: Sequence[Array]) -> _Point:
                 wide = _input_like(node)
                 values[wide] = array.astype(wide.type.dtype.numpy)
                 return wide
-            attributes = {name: _wide(value) for name, value in node.attributes.items()}
+            attributes = {name: _wide(value, bodies) for name, value in node.attributes.items()}
             return node.op(*operands, **attributes)
 
+    for body in nested_bodies(graph.nodes):
+        places = dict(zip(body.inputs, map(_input_like, body.inputs), strict=True))
+        outputs = rewrite(body.outputs, partial(_placed, widen, places))
+        bodies[body] = Body(Graph(list(places.values()), outputs, name="body"))
     outputs = rewrite(graph.outputs, widen)
     moved = tuple(node for node in values if node.type.dtype.is_float)
     floats = tuple(node for node in outputs if node.type.dtype.is_float)
@@ -205,18 +212,29 @@ def _widened(graph: Graph, arguments: Sequence[Array]) -> _Point:
     return _Point(floats, moved, values)
 
 
+def _placed(
+    widen: Callable[[Node, tuple[Node, ...]], Node],
+    places: Mapping[Node, Node],
+    node: Node,
+    operands: tuple[Node, ...],
+) -> Node:
+    return places[node] if node in places else widen(node, operands)
+
+
 def _input_like(node: Node) -> Node:
-    dtype, name = _wide(node.type.dtype), given_name(node)
+    dtype, name = _wide(node.type.dtype, {}), given_name(node)
     return ops.input_(number=fresh_number(), name=name, shape=node.shape, dtype=dtype)
 
 
-def _wide(value: Any) -> Any:
+def _wide(value: Any, bodies: Mapping[Body, Body]) -> Any:
     """Return an attribute with float64 in the place of other floats."""
     if isinstance(value, DType):
         return float64 if value.is_float else value
     if isinstance(value, ArrayData):
-        return ArrayData(value.array.astype(_wide(as_dtype(value.array.dtype)).numpy))
-    return value
+        return ArrayData(value.array.astype(_wide(as_dtype(value.array.dtype), bodies).numpy))
+    if isinstance(value, tuple):
+        return tuple(_wide(part, bodies) for part in value)
+    return bodies[value] if isinstance(value, Body) else value
 
 
 # --- the checks ----------------------------------------------------------------------------------
@@ -252,7 +270,7 @@ class _Check:
         stepping = [
             n
             for n in order
-            if not n.type.dtype.is_float and any(i.type.dtype.is_float for i in n.inputs)
+            if not _is_float(n) and any(_is_float(i) and not i.is_tuple for i in n.inputs)
         ]
         direction = {node: self._random(node) for node in self.point.moved}
         values = self.point.values
@@ -269,7 +287,7 @@ class _Check:
         """Raise where a value or a derivative is not finite, and name the first op that is not."""
         if all(np.isfinite(array).all() for array in evaluate(nodes, self.point.values)):
             return
-        floats = [n for n in topological_order(nodes) if n.type.dtype.is_float]
+        floats = [n for n in topological_order(nodes) if _is_float(n) and not n.is_tuple]
         arrays = evaluate(floats, self.point.values)
         first = next(n for n, a in zip(floats, arrays, strict=True) if not np.isfinite(a).all())
         raise GraphcValueError(
@@ -290,11 +308,7 @@ class _Check:
         return levels
 
     def _projected(self, nodes: Sequence[Node]) -> Node:
-        terms = [
-            total(node * _constant(self._random(node)), tuple(range(len(node.shape))))
-            for node in nodes
-        ]
-        return functools.reduce(operator.add, terms)
+        return _sum([node * _constant(self._random(node)) for node in nodes])
 
     def _random(self, node: Node) -> Array:
         """Return a random direction, no element of which is near zero."""
@@ -322,7 +336,7 @@ class _Check:
         self, nodes: Mapping[Node, int]
     ) -> tuple[tuple[Fault, ...], tuple[str, ...], int]:
         """Check each node that has a derivative alone, operand by operand."""
-        order = [n for n in nodes if n.inputs and n.type.dtype.is_float and n.op not in _HIDING]
+        order = [n for n in nodes if n.inputs and _is_float(n) and n.op not in _SKIPPED]
         operands = list(dict.fromkeys(i for node in order for i in node.inputs))
         values = dict(zip(operands, evaluate(operands, self.point.values), strict=True))
         faults: list[Fault] = []
@@ -347,9 +361,10 @@ class _Check:
         place = dict(zip(alone, (values[operand] for operand in node.inputs), strict=True))
         with at_line(node.line):
             again = node.op(*alone, **node.attributes)
-            cotangent = _constant(self._random(node))
-            pulled = node.op.derivative(again, cotangent)
-        scalar = total(again * cotangent, tuple(range(len(node.shape))))
+            results = items(again) if again.is_tuple else (again,)
+            weights = [_constant(self._random(r)) if _is_float(r) else None for r in results]
+            pulled = node.op.derivative(again, tuple(weights) if again.is_tuple else weights[0])
+        scalar = _sum([r * w for r, w in zip(results, weights, strict=True) if w is not None])
         for number, (operand, gradient) in enumerate(zip(alone, pulled, strict=True)):
             if not operand.type.dtype.is_float or not operand.type.size:
                 continue
@@ -372,6 +387,16 @@ def _named(node: Node) -> str:
 
 
 _HIDING = frozenset({ops.stop_gradient})
+_SKIPPED = frozenset({ops.item, *_HIDING})
+
+
+def _is_float(node: Node) -> bool:
+    return any(type_.dtype.is_float for type_ in node.results)
+
+
+def _sum(nodes: Sequence[Node]) -> Node:
+    terms = [total(node, tuple(range(len(node.shape)))) for node in nodes]
+    return reduce(operator.add, terms)
 
 
 def _held(scalar: Node, values: Values) -> Values:

@@ -58,10 +58,11 @@ class Settings:
     options: Options
     donated: tuple[str, ...] = ()  # parameters of a function
     tune: bool = False
+    check_numerics: bool = False
 
     def for_inputs(self, inputs: Sequence[Node]) -> Settings:
         """Return the settings for a graph of such inputs, named after parameters."""
-        if not self.donated:
+        if not self.donated or self.check_numerics:
             return self
         owners = [given_name(node).split(".")[0] for node in inputs]
         numbers = frozenset(i for i, owner in enumerate(owners) if owner in self.donated)
@@ -71,7 +72,14 @@ class Settings:
 def compile_graph(graph: Graph, settings: Settings) -> Program:
     """Return `graph` as a program."""
     with COMPILE_LOCK, paused_collection():
-        return _compile_graph(graph, settings)
+        if not settings.check_numerics:
+            return _compile_graph(graph, settings)
+        from graphc.numerics_check import CheckedExecutable  # rarely used
+
+        unchecked = replace(settings, check_numerics=False)
+        return _compile_graph(graph, unchecked).through(
+            lambda executable: CheckedExecutable(executable, graph)
+        )
 
 
 def _compile_graph(graph: Graph, settings: Settings) -> Program:

@@ -7,7 +7,7 @@ values are returned. It does not try to be fast.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -60,11 +60,17 @@ class Evaluation:
         self.order = [n for n in _order_above(nodes, hidden) if n not in hidden]
         self.last_readers = _last_readers(self.order, nodes)
 
-    def __call__(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
-        """Return the values of the nodes, in their order, where `arrays` are those of `bound`."""
+    def __call__(
+        self, arrays: Sequence[Array], watch: Callable[[Node, Any], None] = lambda _n, _v: None
+    ) -> tuple[Array, ...]:
+        """Return the values of the nodes, in their order, where `arrays` are those of `bound`.
+
+        `watch(node, value)` sees each node's value when it has been computed.
+        """
         values: dict[Node, Any] = dict(zip(self.bound, arrays, strict=True))
         for node in self.order:
             values[node] = _value(node, [values[operand] for operand in node.inputs])
+            watch(node, values[node])
             for operand in node.inputs:
                 if self.last_readers[operand] is node:
                     values.pop(operand, None)

@@ -100,6 +100,10 @@ class Program:
         self._native: NativeCall = _refuse
         self._calls_until_native = _FIRST_NATIVE_CALL
 
+    def through(self, wrap: Callable[[Executable], Executable]) -> Program:
+        """Return the program that runs its executable by way of another."""
+        return Program(wrap(self._executable), self.stages, self.backend, self._backend_texts)
+
     @property
     def graph(self) -> Graph:
         """The graph as it was traced."""

@@ -24,6 +24,7 @@ FACADE = (
     "graphc.explain",
     "graphc.gradient_check",
     "graphc.graph_compilation",
+    "graphc.numerics_check",
     "graphc.observer",
     "graphc.program",
     "graphc.program_profile",
