@@ -15,6 +15,7 @@ from graphc.frontend import contractions as _contractions
 from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
+from graphc.frontend import loops as _loops
 from graphc.frontend import nn, optim
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import shapes as _shapes
@@ -25,6 +26,7 @@ from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
+from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.recording import Trace, is_tracing
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
@@ -42,6 +44,7 @@ __all__ += _contractions.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
 __all__ += _jacobians.__all__
+__all__ += _loops.__all__
 __all__ += _reductions.__all__
 __all__ += _shapes.__all__
 __all__ += _transforms.__all__

@@ -49,6 +49,7 @@ from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
+from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.transforms import *  # noqa: F403  # as above
