@@ -21,12 +21,14 @@ from graphc.kernel import Kernel
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import Lowered, lower
+from graphc.passes.merge_scans import merge_scans
 from graphc.passes.pack_constants import pack_constants
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.round_operands import round_operands
 from graphc.passes.schedule import schedule
 from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
+from graphc.passes.simplify_loops import simplify_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.plan import Plan
 from graphc.schedule_choices import MODEL, ScheduleChoices
@@ -85,6 +87,11 @@ def _on_graph(function: Callable[[Graph], Graph], state: Compilation) -> Compila
 
 _fold = partial(_on_graph, fold_constants)
 _simplify = partial(_on_graph, simplify)
+_loops = partial(_on_graph, simplify_loops)
+
+
+def _merge(state: Compilation) -> Compilation:
+    return replace(state, graph=merge_scans(state.graph)) if state.options.optimise else state
 
 
 def _reassociate(state: Compilation) -> Compilation:
@@ -137,8 +144,10 @@ def _plan_memory(state: Compilation) -> Compilation:
 
 # fmt: off
 PIPELINE: tuple[Pass, ...] = (
-    Pass("round_operands", _round,       "rounding", "first, so that constants fold"),
+    Pass("merge_scans",    _merge,       "exact", "first: scans are compared as they were made"),
+    Pass("round_operands", _round,       "rounding", "early, so that constants fold"),
     Pass("fold_constants", _fold,        "exact", "rules match the numbers it makes"),
+    Pass("simplify_loops", _loops,       "exact", "what leaves a body is simplified outside"),
     Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
     Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),
     Pass("fold_again",     _fold,        "exact", "simplification brings constants together"),
