@@ -15,11 +15,11 @@ from typing import Any
 from graphc.capture import new_parameter
 from graphc.errors import GraphcTypeError, GraphcValueError, TracingError
 from graphc.frontend.constructors import input as make_input
+from graphc.frontend.hooks import hook
 from graphc.frontend.operands import as_node, fail, is_scalar, result_dtype
 from graphc.frontend.recording import BodyTrace, Trace, current_trace, is_tracing, outer_value
 from graphc.frontend.structures import Structure, flatten_numbers, flatten_result, unflatten
 from graphc.frontend.tensor import Tensor
-from graphc.frontend.transforms import _hook
 from graphc.graph import substitute, topological_order
 from graphc.node import Node
 
@@ -178,4 +178,4 @@ def on_arrays(symbolic: Callable[..., Any], *arguments: Any) -> Any:
         return unflatten(result_structure, tensors(found[: len(outputs)]))
 
     is_symbolic = any(n.op.name == "input" and n not in inputs for n in topological_order(roots))
-    return put_together(*leaves) if is_symbolic else _hook("compiler")(put_together)(*leaves)
+    return put_together(*leaves) if is_symbolic else hook("compiler")(put_together)(*leaves)
