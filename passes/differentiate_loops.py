@@ -8,9 +8,9 @@ its slices those of the stacked outputs, and what its body reads of the forward 
 - the rest, the *residuals*, become further stacked outputs of the forward scan. That is a second
   node, whose steps contain those of the first: `merge_scans` makes one of the two.
 
-A scan that says `recompute` keeps the carries alone. The cotangent of a constant adds up over the
-steps. Where it is a contraction, its operands are stacked instead, and one contraction after the
-loop, which sums over the steps too, takes the place of `length` small ones.
+The cotangent of a constant adds up over the steps. Where it is a contraction, its operands are
+stacked instead, and one contraction after the loop, which sums over the steps too, takes the place
+of `length` small ones. A scan that says `recompute` keeps the carries alone, and stacks nothing.
 
 *switch*. The cotangents come of a switch over the derivatives of the branches, which compute what
 they read of the forward branch again.
@@ -238,6 +238,8 @@ class _Steps:
 
     def _late_terms(self, order: Sequence[Node]) -> tuple[set[_Term], dict[Node, None]]:
         """Return the terms that are added up after the loop, and what is stacked for that."""
+        if self.scan.node.attributes["recompute"]:
+            return set(), {}
         seeds = (*self.carries, *self.slices)
         varying = depending(order, (*seeds, *self.scan.carries, *self.scan.slices))
         every = [term for terms in self.terms.values() for term in terms]
