@@ -52,7 +52,8 @@ def scan(
 
     Raises GraphcTypeError where types or nesting do not fit, ShapeError where lengths do not.
 
-    >>> last, sums = scan(lambda c, x: (c + x, c + x), 0, arange(5))
+    >>> import graphc
+    >>> last, sums = scan(lambda c, x: (c + x, c + x), 0, graphc.arange(5))
     >>> sums.shape, last.dtype
     ((5,), graphc.int64)
     """
@@ -97,7 +98,7 @@ def _length(stacked: Sequence[Node], length: int | None) -> int:
     if not lengths:
         fail(GraphcValueError, "scan: how many steps? there are no xs", hint="pass length=")
     if len(set(lengths)) > 1:
-        given = " and ".join(map(str, dict.fromkeys(lengths)))
+        given = " and ".join(str(count) for count in dict.fromkeys(lengths))
         fail(ShapeError, f"scan: xs and length= give {given} steps", stacked)
     return lengths[0]
 
@@ -105,7 +106,8 @@ def _length(stacked: Sequence[Node], length: int | None) -> int:
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
     """Return the stacked results of `f` on each slice of xs along the first axis.
 
-    >>> map(lambda row: row.sum(), Tensor(as_node([[1, 2], [3, 4]]))).shape
+    >>> import graphc
+    >>> map(lambda row: row.sum(), graphc.asarray([[1, 2], [3, 4]])).shape
     (2,)
     """
     return scan(lambda _, x: (None, f(x)), None, xs)[1]
@@ -122,8 +124,9 @@ def while_loop(
     The carry keeps its types, as in `scan`. Reverse-mode derivatives need `max_iterations`, after
     which the loop ends whatever the condition says; memory is then taken for all of them.
 
-    >>> while_loop(lambda n: n < 100, lambda n: n * 2, 3).shape
-    ()
+    >>> import graphc
+    >>> while_loop(lambda n: n < 100, lambda n: n * 2, graphc.asarray(3)).dtype
+    graphc.int64
     """
     if max_iterations is not None:
         most = checked_count("max_iterations", max_iterations, least=0)
@@ -167,7 +170,8 @@ def fori_loop(
 
     With Python integers as bounds it is a `scan`, which has derivatives; else a `while_loop`.
 
-    >>> fori_loop(0, 10, lambda i, total: total + i, 0).dtype
+    >>> import graphc
+    >>> fori_loop(0, 10, lambda i, total: total + i, graphc.asarray(0)).dtype
     graphc.int64
     """
     if isinstance(lower, Tensor) or isinstance(upper, Tensor):
@@ -178,8 +182,12 @@ def fori_loop(
             lambda state: (state[0] + 1, f(state[0], state[1])),
             (first, init),
         )[1]
-    numbers = arange(operator.index(lower), operator.index(upper))
-    return scan(lambda carry, i: (f(i, carry), None), init, numbers)[0]
+    bounds = operator.index(lower), operator.index(upper)
+
+    def symbolic(init: Any) -> Any:
+        return scan(lambda carry, i: (f(i, carry), None), init, arange(*bounds))[0]
+
+    return on_arrays(symbolic, init)
 
 
 def cond(
@@ -192,7 +200,8 @@ def cond(
 
     Only one of them is run. Both give the same structure and types.
 
-    >>> x = Tensor(as_node(2.0))
+    >>> import graphc
+    >>> x = graphc.asarray(2.0)
     >>> cond(x > 0, lambda x: x, lambda x: -x, x).shape
     ()
     """
@@ -208,7 +217,8 @@ def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands:
 
     Only that branch is run. All give the same structure and types.
 
-    >>> switch(1, [lambda x: x, lambda x: x * 2], Tensor(as_node(2.0))).shape
+    >>> import graphc
+    >>> switch(1, [lambda x: x, lambda x: x * 2], graphc.asarray(2.0)).shape
     ()
     """
     if not branches:
