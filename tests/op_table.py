@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from graphc import dtypes
 from graphc.op import Op
 from tests.agreement import EXACT, ULPS
-from tests.passes.test_differentiate import is_differentiable, second_order_cases, smooth_cases
 from tests.loop_cases import CASES
+from tests.passes.test_differentiate import is_differentiable, second_order_cases, smooth_cases
 from tests.samples import Case, accepted_dtypes, as_graph
 from tests.source_tree import ROOT
 from tests.test_op_matrix import LARGE, LOOPS, computed_ops, matrix_cases, runs_on_opencl
@@ -120,8 +120,8 @@ def table(ops: Sequence[Op]) -> str:
         f"| second derivatives | {second:,} |",
         "",
         f"Loops and branches (`{'`, `'.join(LOOPS)}`, [loops.md](loops.md)) are not in the table:",
-        f"`tests/passes/test_differentiate_loops.py` holds {len(CASES)} functions with them to the same",
-        "without, values and gradients of both orders.",
+        f"`tests/passes/test_differentiate_loops.py` holds {len(CASES)} functions with them to those",
+        "without, in values and in gradients of both orders.",
         "",
         "| " + " | ".join(TITLES) + " |",
         "|---" * 3 + "|--:" * 4 + "|---|",
