@@ -20,7 +20,8 @@ from graphc.passes.fold_constants import fold_constants
 from graphc.passes.merge_scans import merge_scans
 from graphc.passes.simplify import simplify
 from graphc.passes.simplify_loops import simplify_loops
-from tests.loop_cases import CASES, Array, Case, Compiled, Unrolled
+from tests.loop_cases import CASES, Array, Case
+from tests.loop_kinds import Compiled, Unrolled
 
 OPTIONS: list[dict[str, int]] = [
     {}, {"unroll": 2}, {"checkpoint_every": 2}, {"unroll": 2, "checkpoint_every": 3},
