@@ -16,9 +16,10 @@ from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import loops as _loops
-from graphc.frontend import nn, optim
+from graphc.frontend import linalg, nn, optim
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import shapes as _shapes
+from graphc.frontend import sorting as _sorting
 from graphc.frontend import transforms as _transforms
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
@@ -30,13 +31,14 @@ from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.recording import Trace, is_tracing
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
+from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.tracing import Traced, trace
 from graphc.frontend.transforms import *  # noqa: F403  # as above
 from graphc.frontend.variable import Variable
 from graphc.frontend.vmap import vmap
 
 __all__ = [
-    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "nn", "optim", "trace", "vmap",
+    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "linalg", "nn", "optim", "trace", "vmap",
 ]  # fmt: skip
 __all__ += _composites.__all__
 __all__ += _constructors.__all__
@@ -47,6 +49,7 @@ __all__ += _jacobians.__all__
 __all__ += _loops.__all__
 __all__ += _reductions.__all__
 __all__ += _shapes.__all__
+__all__ += _sorting.__all__
 __all__ += _transforms.__all__
 
 

@@ -42,7 +42,7 @@ from graphc.errors import (
     TracingError,
     VerificationError,
 )
-from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, nn, optim, trace, vmap
+from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, linalg, nn, optim, trace, vmap
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
@@ -52,6 +52,7 @@ from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
+from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.transforms import *  # noqa: F403  # as above
 from graphc.gradient_check import GradientError, GradientReport, check_grads
 from graphc.graph import Graph
@@ -98,6 +99,7 @@ __all__ = [
     "int32",
     "int64",
     "is_tracing",
+    "linalg",
     "nn",
     "optim",
     "parse_graph",

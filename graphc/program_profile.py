@@ -27,7 +27,7 @@ from graphc.executable import Executable, LaunchTime, Profilable
 from graphc.explain import bytes_moved, operations
 from graphc.group import Group
 from graphc.kernel import Access
-from graphc.plan import STATUS, Launch
+from graphc.plan import STATUS, Step
 from graphc.program import Program
 from graphc.roofline import Limits
 from graphc.state import STATE_LOCK, VariableState
@@ -152,7 +152,7 @@ def _rows(
     medians, minima = np.median(seconds, axis=0), seconds.min(axis=0)
     total = float(medians.sum())
     rows = []
-    for number, launch in enumerate(plan.launches):
+    for number, launch in enumerate(plan.steps):
         group = None if launch.group is None else grouping.groups[launch.group]
         median = max(float(medians[number]), 1e-9)  # the clock's unit
         nbytes, count = _work(launch, group)
@@ -161,7 +161,7 @@ def _rows(
             ProfileRow(
                 launch=number,
                 group=launch.group,
-                kernel=launch.kernel.name,
+                kernel=launch.routine.name,
                 lines=_source(group),
                 threads=max(run[number].threads for run in runs),
                 median=float(medians[number]),
@@ -177,16 +177,16 @@ def _rows(
     return tuple(rows)
 
 
-def _work(launch: Launch, group: Group | None) -> tuple[int, int]:
+def _work(launch: Step, group: Group | None) -> tuple[int, int]:
     """Return the bytes and the operations of a launch; a copy reads and writes its array."""
     if group is None:
-        return sum(buffer.type.nbytes for buffer in launch.kernel.buffers), 0
+        return sum(buffer.type.nbytes for buffer in launch.routine.buffers), 0
     return bytes_moved(group), operations(group)
 
 
-def _itemsize(launch: Launch) -> int:
+def _itemsize(launch: Step) -> int:
     """Return the size of the widest elements among the results."""
-    results = (b for b in launch.kernel.buffers if b.access is not Access.IN and b.name != STATUS)
+    results = (b for b in launch.routine.buffers if b.access is not Access.IN and b.name != STATUS)
     return max((b.type.dtype.itemsize for b in results), default=4)
 
 

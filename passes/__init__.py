@@ -30,7 +30,7 @@ from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
 from graphc.passes.simplify_loops import simplify_loops
 from graphc.passes.split_reductions import split_reductions
-from graphc.plan import Plan
+from graphc.plan import Plan, Routine
 from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 
@@ -125,13 +125,17 @@ def _lower(state: Compilation) -> Compilation:
 
 def _schedule(state: Compilation) -> Compilation:
     assert state.lowered is not None
-    kernels = dict.fromkeys(call.kernel for call in state.lowered.calls)
+    kernels = state.lowered.kernels
+    scheduled: dict[Routine, Kernel]
     if state.target.kind == "gpu":
         scheduled = {kernel: schedule_gpu(kernel, state.target) for kernel in kernels}
     else:
         chosen = state.choose(state.lowered)
         scheduled = {k: schedule(k, state.target, chosen.get(k, MODEL)) for k in kernels}
-    calls = tuple(replace(call, kernel=scheduled[call.kernel]) for call in state.lowered.calls)
+    calls = tuple(
+        replace(call, routine=scheduled.get(call.routine, call.routine))
+        for call in state.lowered.calls
+    )
     return replace(state, lowered=replace(state.lowered, calls=calls))
 
 

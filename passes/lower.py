@@ -27,9 +27,11 @@ from graphc.kernel import (
     statements,
 )
 from graphc.op import Concatenation, Scatter
+from graphc.passes.iteration_space import takes_whole
 from graphc.passes.lower_elements import row_of
 from graphc.passes.lower_emitter import Emitter
 from graphc.passes.lower_nests import emit_concatenation, emit_rows, emit_scatter
+from graphc.passes.lower_whole import lower_whole
 from graphc.plan import STATUS, Call, Check
 from graphc.tensor_type import TensorType
 
@@ -40,6 +42,12 @@ class Lowered:
 
     calls: tuple[Call, ...]
     checks: tuple[Check, ...]
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The distinct kernels, in order of first use."""
+        routines = (call.routine for call in self.calls)
+        return tuple(dict.fromkeys(r for r in routines if isinstance(r, Kernel)))
 
 
 def lower(grouping: Grouping) -> Lowered:
@@ -56,6 +64,9 @@ def lower(grouping: Grouping) -> Lowered:
 
 
 def _lower_group(group: Group, checks: list[Check], shared: _SharedKernels) -> Call:
+    whole = next((node for node in group.members if takes_whole(node)), None)
+    if whole is not None:
+        return lower_whole(group, whole)
     emitter = Emitter(group.members, row_of, checks)
     last = group.members[-1]
     if isinstance(last.op.lowering, Concatenation):

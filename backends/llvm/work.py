@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from graphc.backends.llvm.division import is_divisible
 from graphc.kernel import Guard, Kernel, Let, Loop, LoopKind, Statement
+from graphc.plan import Routine
 from graphc.scalar import PRIMITIVES
 
 # About ten microseconds of one core (a step of a vector takes about 0.1 ns for each 8 elements):
@@ -25,9 +27,16 @@ def parallel_steps(kernel: Kernel) -> int:
     )
 
 
-def steps(kernel: Kernel) -> int:
-    """Return the steps of all of `kernel`."""
-    return steps_of(kernel.body)
+def threads_for(routine: Routine) -> int:
+    """Return how many threads the work of one run of a routine keeps busy."""
+    if not isinstance(routine, Kernel) or not is_divisible(routine):
+        return 1
+    return max(1, parallel_steps(routine) // STEPS_PER_THREAD)
+
+
+def steps(routine: Routine) -> int:
+    """Return the steps of all of a routine; a host function has none of its own."""
+    return steps_of(routine.body) if isinstance(routine, Kernel) else 0
 
 
 def steps_of(body: Iterable[Statement]) -> int:
