@@ -26,8 +26,8 @@ def cholesky(x: TensorLike, /, *, upper: bool = False) -> Tensor:
     (10, 3, 3)
     """
     node = as_node(x)
-    if len(node.shape) < 2:
-        fail(ShapeError, f"cholesky takes matrices, not {node.shape}", [node])
+    if len(node.shape) < 2 or node.shape[-1] != node.shape[-2]:
+        fail(ShapeError, f"cholesky takes square matrices, not {node.shape}", [node])
     given = Tensor(node)
     half = (given + shapes.matrix_transpose(given)) * 0.5
     factor = Tensor(apply("cholesky", half.node))

@@ -42,7 +42,18 @@ from graphc.errors import (
     TracingError,
     VerificationError,
 )
-from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, linalg, nn, optim, trace, vmap
+from graphc.frontend import (
+    Tensor,
+    Trace,
+    Traced,
+    Variable,
+    is_tracing,
+    linalg,
+    nn,
+    optim,
+    trace,
+    vmap,
+)
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above

@@ -41,6 +41,9 @@ def write_call(
                 )
 
 
+_MOST_KEPT = 64  # sets of arrays over memory that comes again in the next call
+
+
 class HostCaller:
     """Calls a host function: `caller(address)`. The table there begins with its buffers."""
 
@@ -49,21 +52,31 @@ class HostCaller:
         self._node = routine.node
         self._operands = [b.type for b in buffers if b.access is Access.IN]
         self._results = [b.type for b in buffers if b.access is not Access.IN]
-        self._table = ctypes.c_uint64 * len(buffers)
+        self._table_bytes = 8 * len(buffers)
+        self._arrays: dict[bytes, tuple[list[Array], list[Array]]] = {}
 
     def __call__(self, address: int) -> None:
         """Compute the results from the operands; raises what the reference raises."""
-        starts = list(self._table.from_address(address))
-        count = len(self._operands)
-        operands = [_array(*given) for given in zip(starts[:count], self._operands, strict=True)]
+        table = ctypes.string_at(address, self._table_bytes)
+        operands, results = self._arrays.get(table) or self._made(table)
+        values = values_of(self._node, operands)
+        for result, value in zip(results, values, strict=True):
+            result[...] = value
+
+    def _made(self, table: bytes) -> tuple[list[Array], list[Array]]:
+        """Make the arrays of the operands and results at these addresses."""
+        starts = iter(np.frombuffer(table, np.uint64).tolist())
+        operands = [_array(next(starts), type_) for type_ in self._operands]
+        results = [_array(next(starts), type_) for type_ in self._results]
         for array in operands:
             array.flags.writeable = False
-        values = values_of(self._node, operands)
-        for start, type_, value in zip(starts[count:], self._results, values, strict=True):
-            _array(start, type_)[...] = value
+        if len(self._arrays) >= _MOST_KEPT:
+            self._arrays = {}
+        self._arrays[table] = operands, results
+        return operands, results
 
 
 def _array(start: int, type_: TensorType) -> Array:
-    """Return the memory at an address as an array, which must not outlive the call."""
+    """Return the memory at an address as an array, to be used while that memory is there."""
     memory = (ctypes.c_char * type_.nbytes).from_address(start)
     return np.ndarray(type_.shape, type_.dtype.numpy, memory)  # type: ignore[arg-type]  # stubs

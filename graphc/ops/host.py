@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.dtypes import as_dtype
+from graphc.node import Node
 from graphc.op import Domain, Host, Op
 from graphc.ops.declare import FLAT, Array
 from graphc.tensor_type import TensorType
@@ -28,13 +29,15 @@ def host_op(  # noqa: PLR0913  # one keyword for each thing that an op may decla
     attributes: tuple[str, ...] = (),
     defaults: Mapping[str, Any] | None = None,
     derivative: Callable[..., Any] | None = None,
+    batch: Callable[[Node, tuple[Node, ...]], Node] | None = None,
     domain: tuple[Domain, ...] | Domain = FLAT,
     summary: str,
 ) -> Op:
     """Declare an op that calls `reference(*arrays, **attributes)`.
 
     It gives an array, or a tuple of arrays where the type rule gives a tuple of types; their dtypes
-    are converted to those of the rule.
+    are converted to those of the rule. Without `batch` a new first axis moves the axes that the
+    attributes `axis` and `axes` name; what neither names is counted from the last axis.
     """
     return Op(
         name=name,
@@ -45,10 +48,20 @@ def host_op(  # noqa: PLR0913  # one keyword for each thing that an op may decla
         reference=_through_compute_dtype(reference),
         lowering=Host(),
         derivative=derivative,
+        batch=batch or _behind_a_new_axis,
         kinds=kinds,
         domain=domain if isinstance(domain, tuple) else (domain,),
         summary=summary,
     )
+
+
+def _behind_a_new_axis(node: Node, operands: tuple[Node, ...]) -> Node:
+    attributes = dict(node.attributes)
+    if "axis" in attributes:
+        attributes["axis"] += 1
+    if "axes" in attributes:
+        attributes["axes"] = tuple(axis + 1 for axis in attributes["axes"])
+    return node.op(*operands, **attributes)
 
 
 def _through_compute_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
