@@ -15,8 +15,8 @@ from graphc.frontend import contractions as _contractions
 from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
-from graphc.frontend import loops as _loops
 from graphc.frontend import linalg, nn, optim
+from graphc.frontend import loops as _loops
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import shapes as _shapes
 from graphc.frontend import sorting as _sorting

@@ -92,8 +92,9 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
         meant = rewrite_nested(graph, rounded)
         made = Made(meant)
         return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
-    _refuse_loops(graph, settings.backend)
     backend = _backend(settings.backend)
+    if not backend.runs_loops:
+        _refuse_loops(graph, settings.backend)
     if not backend.takes_donations:
         options = replace(settings.options, donated=frozenset())
         settings = replace(settings, options=options)

@@ -1,12 +1,13 @@
 """Plans: what a backend receives. Steps, the order to run them in, and where every buffer lies.
 
     plan    ::= step*                       step ::= routine place* barrier?
-    routine ::= kernel | host function
+    routine ::= kernel | host function | loop | branch
     place   ::= ('argument' | 'output' | 'variable' | 'constant') number | 'arena' offset | 'status'
 
 A routine has a name and buffers, of which it reads some and writes others; a step runs it over the
 memory at `places`, in the order of its buffers. A *kernel* is a loop nest. A *host function* is an
-op's reference, called in Python by one thread.
+op's reference, called in Python by one thread. A *loop* runs the plan of its body again and again,
+a *branch* one of several plans; `graphc.plan_loops` says over which memory.
 
 `argument i` is the caller's i-th input, `output i` the i-th result, `variable i` and `constant i`
 index the plan's own lists. `arena` places are byte offsets, multiples of 64, into one block of
@@ -20,7 +21,7 @@ that a step must wait for all steps before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -28,6 +29,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc import dtypes
+from graphc.group import Grouping
 from graphc.kernel import Access, Buffer, Kernel
 from graphc.node import Node
 from graphc.source import SourceLine
@@ -74,7 +76,48 @@ class HostFunction:
     buffers: tuple[Buffer, ...]
 
 
-Routine: TypeAlias = "Kernel | HostFunction"
+@dataclass(frozen=True, eq=False, slots=True)
+class BodyPlan:
+    """The plan of a body and the groups that it computes.
+
+    It has neither variables nor checks: these are counted with those of the whole program. What it
+    keeps as constants are buffers of the routine that holds it. Arguments and outputs are aligned
+    to their elements.
+    """
+
+    plan: Plan
+    grouping: Grouping
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PlanLoop:
+    """Runs `body` `length` times, or as long as `condition` gives true; see `graphc.plan_loops`."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    body: BodyPlan
+    condition: BodyPlan | None
+    length: int | None
+    carries: int
+    constants: int
+    is_reversed: bool = False
+
+    @property
+    def bodies(self) -> tuple[BodyPlan, ...]:
+        """The plans of an iteration, in their order."""
+        return (self.body,) if self.condition is None else (self.condition, self.body)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PlanBranch:
+    """Runs the body that the first buffer numbers; see `graphc.plan_loops`."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    bodies: tuple[BodyPlan, ...]
+
+
+Routine: TypeAlias = "Kernel | HostFunction | PlanLoop | PlanBranch"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -135,16 +178,20 @@ class Plan:
     donated: Mapping[int, int] = field(default_factory=dict)
 
     @property
+    def all_steps(self) -> tuple[tuple[int, Step], ...]:
+        """The steps and, behind each loop and branch, those of its bodies, with their depth."""
+        return nested_steps(self.steps)
+
+    @property
     def kernels(self) -> tuple[Kernel, ...]:
-        """The distinct kernels, in order of first use."""
-        routines = (step.routine for step in self.steps)
-        return tuple(dict.fromkeys(r for r in routines if isinstance(r, Kernel)))
+        """The distinct kernels, those of bodies too, in order of first use."""
+        return kernels_of(self.steps)
 
     @property
     def host_functions(self) -> tuple[HostFunction, ...]:
-        """The host functions, in the order of their steps."""
-        routines = (step.routine for step in self.steps)
-        return tuple(r for r in routines if isinstance(r, HostFunction))
+        """The distinct host functions, those of bodies too, in order of first use."""
+        routines = (step.routine for _, step in self.all_steps)
+        return tuple(dict.fromkeys(r for r in routines if isinstance(r, HostFunction)))
 
     def __str__(self) -> str:
         """Return the steps, a line each: routine, places, and whether it waits."""
@@ -152,10 +199,34 @@ class Plan:
         lines += [f"  constant {i}: {c.dtype}{list(c.shape)}" for i, c in enumerate(self.constants)]
         lines += [f"  variable {i}: {v.name} {v.type}" for i, v in enumerate(self.variables)]
         lines += [f"  output {o} lies in argument {i}" for o, i in self.donated.items()]
-        for step in self.steps:
-            places = zip(step.routine.buffers, step.places, strict=True)
-            listing = ", ".join(f"{b.name}={p}" for b, p in places)
-            wait = "barrier, " if step.barrier else ""
-            word = "run" if isinstance(step.routine, Kernel) else "call"
-            lines.append(f"  {wait}{word} {step.routine.name}({listing})")
+        lines += ["  " * (depth + 1) + _line(step) for depth, step in self.all_steps]
         return "\n".join(lines)
+
+
+def nested_steps(steps: Sequence[Step]) -> tuple[tuple[int, Step], ...]:
+    """Return steps and, behind each loop and branch, those of its bodies, with their depth."""
+    found: list[tuple[int, Step]] = []
+    pending = [(0, step) for step in reversed(steps)]
+    while pending:
+        depth, step = pending.pop()
+        found.append((depth, step))
+        if isinstance(step.routine, PlanLoop | PlanBranch):
+            for body in reversed(step.routine.bodies):
+                pending += [(depth + 1, inner) for inner in reversed(body.plan.steps)]
+    return tuple(found)
+
+
+def kernels_of(steps: Sequence[Step]) -> tuple[Kernel, ...]:
+    """Return the distinct kernels of steps and of their bodies, in order of first use."""
+    routines = (step.routine for _, step in nested_steps(steps))
+    return tuple(dict.fromkeys(r for r in routines if isinstance(r, Kernel)))
+
+
+def _line(step: Step) -> str:
+    places = zip(step.routine.buffers, step.places, strict=True)
+    listing = ", ".join(f"{b.name}={p}" for b, p in places)
+    wait = "barrier, " if step.barrier else ""
+    return f"{wait}{_VERBS[type(step.routine)]} {step.routine.name}({listing})"
+
+
+_VERBS = {Kernel: "run", HostFunction: "call", PlanLoop: "repeat", PlanBranch: "choose"}

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from graphc.body import rewrite_nested
+from graphc.body import Body, rewrite_nested
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
-from graphc.passes.lower import Lowered, lower
+from graphc.passes.lower import Common, Lowered, lower
 from graphc.passes.merge_scans import merge_scans
 from graphc.passes.pack_constants import pack_constants
 from graphc.passes.plan_memory import plan_memory
@@ -30,7 +30,7 @@ from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
 from graphc.passes.simplify_loops import simplify_loops
 from graphc.passes.split_reductions import split_reductions
-from graphc.plan import Plan, Routine
+from graphc.plan import BodyPlan, Plan, Routine
 from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 
@@ -120,7 +120,17 @@ def _fuse(state: Compilation) -> Compilation:
 
 def _lower(state: Compilation) -> Compilation:
     assert state.grouping is not None
-    return replace(state, lowered=lower(state.grouping))
+    common = Common(partial(_plan_body, state))
+    return replace(state, lowered=lower(state.grouping, common))
+
+
+def _plan_body(state: Compilation, body: Body, carries: int, common: Common) -> BodyPlan:
+    """Take the body of a loop or a branch through the passes that are left."""
+    grouping = fuse(body.graph, state.target, enabled=state.options.optimise)
+    inner = _schedule(replace(state, lowered=lower(grouping, common)))
+    assert inner.lowered is not None
+    plan = plan_memory(inner.lowered, body.graph, state.target, name="body", carries=carries)
+    return BodyPlan(replace(plan, checks=()), grouping)
 
 
 def _schedule(state: Compilation) -> Compilation:

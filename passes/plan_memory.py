@@ -23,7 +23,8 @@ from graphc.passes.arena import Lifetime, place_blocks
 from graphc.passes.barriers import set_barriers
 from graphc.passes.in_place import replaceable_inputs
 from graphc.passes.lower import Lowered, copy_kernel
-from graphc.plan import STATUS, Call, Operand, Place, Plan, Space, Step, Temporary
+from graphc.plan import STATUS, Call, Operand, Place, Plan, PlanLoop, Space, Step, Temporary
+from graphc.plan_loops import parts_of_loop
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
@@ -34,12 +35,14 @@ def plan_memory(
     target: Target,
     name: str = "main",
     donated: Collection[int] = (),
+    carries: int = 0,
 ) -> Plan:
     """Return the plan that runs the calls in their order, over memory laid out by lifetime.
 
-    `donated` are the numbers of the inputs that may be written over.
+    `donated` are the numbers of the inputs that may be written over; in the body of a loop each
+    of the first `carries` outputs may lie in the input of its number.
     """
-    planner = _Planner(_checks_first(lowered.calls), graph, donated)
+    planner = _Planner(_checks_first(lowered.calls), graph, donated, carries)
     steps = planner.steps()
     return Plan(
         name=name,
@@ -77,6 +80,16 @@ def _fit(source: TensorType, result: TensorType) -> bool:
     return (source.size, source.dtype) == (result.size, result.dtype)
 
 
+def _starts_in_place(
+    call: Call, loop: PlanLoop, source: Node | Temporary, result: Node | Temporary
+) -> bool:
+    """Return whether a carry may begin in the memory of `source` and end there as `result`."""
+    parts, body = parts_of_loop(loop), loop.body.plan
+    places = [parts.carries[number] for number in body.donated]
+    starts = {call.operands[place]: call.operands[parts.last[place]] for place in places}
+    return call.operands.count(source) == 1 and starts.get(source) is result
+
+
 @dataclass
 class _Value:
     """What a call makes: its number, that of the last to read it, and where it lies."""
@@ -108,9 +121,9 @@ class _Copy:
 
 class _Planner:
     def __init__(
-        self, calls: tuple[Call, ...], graph: Graph, donated: Collection[int] = ()
+        self, calls: tuple[Call, ...], graph: Graph, donated: Collection[int], carries: int
     ) -> None:
-        self.calls, self.graph = calls, graph
+        self.calls, self.graph, self.carries = calls, graph, carries
         self.donated: dict[int, int] = {}  # the input in whose memory an output lies
         self._free_inputs = [graph.inputs[number] for number in sorted(donated)]
         self.inputs = {node: number for number, node in enumerate(graph.inputs)}
@@ -162,7 +175,9 @@ class _Planner:
     def _place_outputs(self) -> None:
         for number, node in enumerate(self.graph.outputs):
             place, value = Place(Space.OUTPUT, number), self.values.get(node)
-            if value is None:
+            if number < self.carries and node is self.graph.inputs[number]:
+                self.donated[number] = number
+            elif value is None:
                 self.first_copies.append(_Copy(node, place, node.type))
             elif value.place is None:
                 value.place = self._in_donated(number, value) or place
@@ -171,6 +186,8 @@ class _Planner:
 
     def _in_donated(self, number: int, value: _Value) -> Place | None:
         """Return the place of an input that an output may lie in, if there is one."""
+        if number < self.carries:
+            return self._in_carry(number, value)
         assigned = {node for _, node in self.graph.assignments}
         for source in self._free_inputs:
             # an input that is assigned is read when all is done
@@ -180,6 +197,13 @@ class _Planner:
                 self.donated[number] = self.inputs[source]
                 return Place(Space.ARGUMENT, self.inputs[source])
         return None
+
+    def _in_carry(self, number: int, value: _Value) -> Place | None:
+        source = self.graph.inputs[number]
+        if not self._is_dead(source, value):
+            return None
+        self.donated[number] = number
+        return Place(Space.ARGUMENT, number)
 
     def _place_assignments(self) -> None:
         assigned = {variable for variable, _ in self.graph.assignments}
@@ -209,8 +233,10 @@ class _Planner:
 
         The same of an input in the place of a variable.
         """
-        if value.made <= self.last_check:
-            return False
+        return value.made > self.last_check and self._is_dead(variable, value)
+
+    def _is_dead(self, variable: Node, value: _Value) -> bool:
+        """Return whether the memory of a leaf may hold `value` from when it is made."""
         last = self.last_reads.get(variable, -1)
         if last != value.made:
             return last < value.made
@@ -220,6 +246,8 @@ class _Planner:
         self, call: Call, source: Node | Temporary, result: Node | Temporary
     ) -> bool:
         routine = call.routine
+        if isinstance(routine, PlanLoop):
+            return _starts_in_place(call, routine, source, result)
         if not isinstance(routine, Kernel):
             return False
         if id(routine) not in self._replaceable:

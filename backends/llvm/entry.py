@@ -1,26 +1,29 @@
-"""The functions of a plan in LLVM IR: what every thread of a team runs, step after step.
+"""The functions of plans in LLVM IR: what every thread of a team runs, step after step.
 
     define void @main(ptr table, ptr team, i64 thread, i64 threads)
 
 Kernels that several threads share are called by all of them, small ones and those that cannot be
-divided by thread 0, and so are host functions. A barrier stands between two steps only if the plan
-asks for one and some thread could be ahead of another. A long plan is several functions, which
-@main calls one after the other.
+divided by thread 0, and so are host functions. A barrier stands between two steps only where
+`waiting` says so. A long plan is several functions, which its own calls one after the other. The
+body of a loop or a branch is a function like @main, with a table of its own; `loops` writes what
+calls it.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from graphc.backends.llvm import host_calls, polling, timing, work
+from graphc.backends.llvm import host_calls, loops, polling, timing, work
 from graphc.backends.llvm.kernels import Written
-from graphc.backends.llvm.layout import POLL, Slots
+from graphc.backends.llvm.layout import POLL, Slots, slots_of
 from graphc.backends.llvm.module import Module
+from graphc.backends.llvm.waiting import Waiting, in_steady_state
 from graphc.backends.llvm.writer import Writer
 from graphc.kernel import Kernel
-from graphc.plan import HostFunction, Place, Space, Step
+from graphc.plan import HostFunction, Place, Plan, PlanBranch, PlanLoop, Space, Step
+from graphc.plan_loops import needs_status
 
 # LLVM's simplification of branches takes a time that grows with the square of a function's blocks,
 # and stops the process when it has gone over one function a thousand times.
@@ -34,53 +37,104 @@ class Context:
     written  the functions of its kernels
     hosts    the numbers of its host functions
     stride   the bytes of a thread's workspace
+    count    how many steps it has, those of bodies too
+    numbers  those of its steps, each before those of its bodies
+    names    numbers for functions
     """
 
     module: Module
     written: Mapping[Kernel, Written]
     hosts: Mapping[HostFunction, int]
     stride: int
+    count: int
     is_timed: bool
     is_polled: bool
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    names: Iterator[int] = field(default_factory=itertools.count)
 
 
-def add_main(context: Context, slots: Slots, steps: Sequence[Step], commit: int) -> None:
-    """Add @main; a long plan is split into functions that it calls one after the other.
+def add_main(context: Context, plan: Plan, commit: int) -> None:
+    """Add @main. Where the plan commits, all threads meet, and go home together if it failed."""
+    _add_plan(context, plan, _Entry(context, slots_of(plan), Waiting()), "main", commit)
 
-    Where the plan commits, all threads meet, and go home together if a check has failed.
-    """
-    module, entry = context.module, _Entry(context, slots, len(steps))
+
+def _add_plan(context: Context, plan: Plan, entry: _Entry, name: str, commit: int = 0) -> None:
+    """Add the function of a plan; a long one calls others, one after the other."""
+    module, steps = context.module, plan.steps
     starts = sorted({*range(0, len(steps), _STEPS_A_FUNCTION), min(commit, len(steps))})
     if len(starts) <= 1:
-        module.add("@main", _FUNCTION.format(name="main", body=entry.steps(0, steps)))
+        module.add(f"@{name}", _FUNCTION.format(name=name, body=entry.steps(0, steps)))
         return
     calls = []
     for start, stop in itertools.pairwise([*starts, len(steps)]):
         if 0 < start == commit:
-            calls.append(_COMMIT.format(status=slots.status))
-            entry.is_owed = entry.is_ahead = False
-        name = f"main.{start}"
+            calls.append(_COMMIT.format(status=entry.slots.status))
+            entry.waiting.met()
+        part = f"{name}.{start}"
         body = entry.steps(start, steps[start:stop])
-        module.add(f"@{name}", _FUNCTION.format(name=name, body=body))
-        calls.append(f"  call void @{name}({_ARGUMENTS}) noinline")
+        module.add(f"@{part}", _FUNCTION.format(name=part, body=body))
+        calls.append(f"  call void @{part}({_ARGUMENTS}) noinline")
     body = "\n".join([*calls, "  br label %done", "done:", "  ret void"])
-    module.add("@main", _FUNCTION.format(name="main", body=body))
+    module.add(f"@{name}", _FUNCTION.format(name=name, body=body))
+
+
+def _add_body(context: Context, plan: Plan, waiting: Waiting) -> str:
+    """Add the function of a body and return its name."""
+    name = f"body.{next(context.names)}"
+    _add_plan(context, plan, _Entry(context, slots_of(plan), waiting, is_body=True), name)
+    return name
+
+
+def _add_loop(context: Context, loop: PlanLoop) -> str:
+    """Add the function of a loop, and those of its bodies; return its name."""
+    is_shared = work.threads_for(loop) > 1
+    # behind the condition all threads meet
+    first, *rest = (body.plan for body in loop.bodies)
+    around = [*(s for plan in rest for s in plan.steps), *first.steps]
+    waiting, meets = in_steady_state(around if rest else first.steps)
+    if rest:
+        waiting, meets = _before_condition(rest[0], first), True
+    elif not meets:
+        waiting = Waiting()
+    bodies = [_add_body(context, first, waiting)]
+    bodies += [_add_body(context, plan, Waiting()) for plan in rest]
+    name = f"loop.{next(context.names)}"
+    style = loops.LoopStyle(
+        is_shared=is_shared,
+        meets=meets,
+        is_polled=context.is_polled,
+        may_end=context.is_polled or needs_status(loop.bodies),
+    )
+    loops.add_loop(context.module, loop, name, bodies, style)
+    return name
+
+
+def _before_condition(body: Plan, condition: Plan) -> Waiting:
+    """Return what holds before the condition, after a body that began when all had met."""
+    waiting = Waiting()
+    for step in body.steps:
+        is_shared = work.threads_for(step.routine) > 1
+        waiting.before(asked=step.barrier, is_shared=is_shared)
+        waiting.after(is_shared=is_shared)
+    return waiting
+
+
+def _add_branch(context: Context, branch: PlanBranch) -> str:
+    """Add the function of a branch, and those of its bodies; return its name."""
+    bodies = [_add_body(context, body.plan, Waiting()) for body in branch.bodies]
+    name = f"branch.{next(context.names)}"
+    loops.add_branch(context.module, branch, name, bodies)
+    return name
 
 
 @dataclass
 class _Entry:
-    """Writes steps in their order.
-
-    is_owed    a barrier that the plan asked for and thread 0 alone did not need
-    is_ahead   some thread may have more to do than another since the last barrier
-    unpolled   the work of the steps written since the last poll
-    """
+    """Writes steps in their order; `unpolled` is the work of those written since the last poll."""
 
     context: Context
     slots: Slots
-    count: int  # of all steps
-    is_owed: bool = False
-    is_ahead: bool = False
+    waiting: Waiting
+    is_body: bool = False
     unpolled: int = 0
 
     def steps(self, start: int, steps: Sequence[Step]) -> str:
@@ -90,49 +144,54 @@ class _Entry:
         base = writer.pure(f"load ptr, ptr {_slot(writer, self.slots.workspace)}")
         offset = writer.pure(f"mul i64 %thread, {self.context.stride}")
         workspace = writer.pure(f"getelementptr i8, ptr {base}, i64 {offset}")
-        if self.context.is_timed and start == 0:
-            timing.write_threads(writer, is_first, self.count)
-            timing.write_stamp(writer, 0)
+        if self.context.is_timed and start == 0 and not self.is_body:
+            timing.write_start(writer, is_first, self.context.count)
         for number, step in enumerate(steps, start):
-            threads = work.threads_for(step.routine)
-            self._barrier(writer, number, step, threads)
+            is_shared = work.threads_for(step.routine) > 1
+            asked = step.barrier and (number > 0 or self.is_body)
+            if self.waiting.before(asked=asked, is_shared=is_shared):
+                writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
             self._poll(writer, step)
-            if isinstance(step.routine, Kernel):
-                self._launch(writer, step, threads, is_first, workspace)
-            else:
-                self._call_host(writer, step, step.routine, is_first)
+            stamp = next(self.context.numbers)
+            self._step(writer, step, is_shared, is_first, workspace)
+            self.waiting.after(is_shared=is_shared)
             if self.context.is_timed:
-                timing.write_stamp(writer, number + 1)
-                self.is_owed = self.is_ahead = False
+                timing.write_stamp(writer, stamp, self.context.count, is_repeated=self.is_body)
+                self.waiting.met()
         return writer.text()
 
-    def _barrier(self, writer: Writer, number: int, step: Step, threads: int) -> None:
-        self.is_owed |= step.barrier and number > 0
-        if self.is_owed and (self.is_ahead or threads > 1):
-            writer.line("call void @graphc.barrier(ptr %team, i64 %threads)")
-            self.is_owed = self.is_ahead = False
-
-    def _launch(
-        self, writer: Writer, step: Step, threads: int, is_first: str, workspace: str
+    def _step(
+        self, writer: Writer, step: Step, is_shared: bool, is_first: str, workspace: str
     ) -> None:
-        assert isinstance(step.routine, Kernel)
-        given = [f"ptr {_address(writer, self.slots, place)}" for place in step.places]
-        is_shared = threads > 1
+        if isinstance(step.routine, HostFunction):
+            self._call_host(writer, step, step.routine, is_first)
+            return
         count = ["i64 %thread", "i64 %threads"] if is_shared else ["i64 0", "i64 1"]
-        given += [f"ptr {workspace}", "ptr %team", *count]
-        if self.context.is_polled:
-            given.append(f"ptr {self._control(writer)}")
-        function = self.context.written[step.routine].function
+        given = [f"ptr {_address(writer, self.slots, place)}" for place in step.places]
+        if isinstance(step.routine, Kernel):
+            function = self.context.written[step.routine].function
+            given += [f"ptr {workspace}", "ptr %team", *count]
+            if self.context.is_polled:
+                given.append(f"ptr {self._control(writer)}")
+        else:
+            function = "@" + self._add_routine(step.routine)
+            slots = (self.slots.workspace, self.slots.hosts, self.slots.status)
+            given += [f"ptr {_loaded(writer, slot)}" for slot in slots]
+            given += ["ptr %team", *count]
         call = f"call void {function}({', '.join(given)})"
         if is_shared:
             writer.line(call)
-            self.is_ahead = True
             return
         with writer.guarded(is_first):
             writer.line(call)
 
+    def _add_routine(self, routine: PlanLoop | PlanBranch) -> str:
+        if isinstance(routine, PlanLoop):
+            return _add_loop(self.context, routine)
+        return _add_branch(self.context, routine)
+
     def _call_host(self, writer: Writer, step: Step, routine: HostFunction, is_first: str) -> None:
-        functions = writer.pure(f"load ptr, ptr {_slot(writer, self.slots.hosts)}")
+        functions = _loaded(writer, self.slots.hosts)
         at = f"getelementptr ptr, ptr {functions}, i64 {self.context.hosts[routine]}"
         function = writer.pure(f"load ptr, ptr {writer.pure(at)}")
         control = self._control(writer)
@@ -150,7 +209,11 @@ class _Entry:
             self.unpolled = 0
 
     def _control(self, writer: Writer) -> str:
-        return _address(writer, self.slots, Place(Space.STATUS))
+        return _loaded(writer, self.slots.status)
+
+
+def _loaded(writer: Writer, slot: int) -> str:
+    return writer.pure(f"load ptr, ptr {_slot(writer, slot)}")
 
 
 def _slot(writer: Writer, number: int) -> str:

@@ -262,15 +262,16 @@ class TimedExecutable(LlvmExecutable):
     the table of times belongs to the code."""
 
     def launch_times(self) -> list[LaunchTime]:
-        """Return the time and the threads of each launch of the last run."""
+        """Return the time and the threads of each step of the last run."""
         from graphc.backends.llvm import timing  # only profiles ask
         from graphc.backends.llvm.work import threads_for  # as above
 
-        steps = self._plan.steps
+        steps = self._plan.all_steps
         seconds, threads = timing.read_times(self._code.address(timing.TIMES), len(steps))
+        seconds = timing.with_bodies(seconds, [depth for depth, _ in steps])
         return [
             LaunchTime(duration, threads if threads_for(step.routine) > 1 else 1)
-            for duration, step in zip(seconds, steps, strict=True)
+            for duration, (_, step) in zip(seconds, steps, strict=True)
         ]
 
     def limits(self) -> Limits:

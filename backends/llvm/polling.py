@@ -23,7 +23,7 @@ from graphc.backends.llvm import work
 from graphc.backends.llvm.layout import POLL
 from graphc.backends.llvm.writer import Writer
 from graphc.kernel import Access, Barrier, Guard, Kernel, Load, Loop, Statement
-from graphc.plan import Space, Step
+from graphc.plan import Space, Step, kernels_of
 
 STEPS_PER_POLL = 1 << 21  # 0.04 ms of the densest arithmetic, 40 ms of loads that all miss
 NANOSECONDS = 30_000_000
@@ -44,8 +44,7 @@ def first_write(steps: Sequence[Step]) -> int:
 def is_polled(steps: Sequence[Step]) -> bool:
     """Return whether so much work lies before the first write that it has to be interruptible."""
     count = sum(work.steps(step.routine) for step in steps[: first_write(steps)])
-    kernels = (step.routine for step in steps if isinstance(step.routine, Kernel))
-    return count >= STEPS_PER_POLL and all(map(_may_skip, kernels))
+    return count >= STEPS_PER_POLL and all(map(_may_skip, kernels_of(steps)))
 
 
 def _may_skip(kernel: Kernel) -> bool:

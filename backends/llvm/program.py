@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.backends.llvm import host_calls, polling, timing, work
-from graphc.backends.llvm.buffer_facts import facts_of
+from graphc.backends.llvm.buffer_facts import Use, facts_of
 from graphc.backends.llvm.entry import Context, add_main
 from graphc.backends.llvm.kernels import BufferFacts, Written, write_kernel
 from graphc.backends.llvm.layout import BARRIER, DISPATCH, HOST, POLL, Layout, Slots, slots_of
@@ -20,7 +20,7 @@ from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import Module, ModuleText
 from graphc.backends.llvm.team_code import MOST_MEMBERS
 from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement
-from graphc.plan import Plan, Step
+from graphc.plan import Plan
 
 _LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
 
@@ -38,31 +38,32 @@ class Program:
 
 def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Program:
     """Return `plan` as the text of modules for `machine`; `timing` says what `is_timed` adds."""
-    uses: dict[Kernel, list[Step]] = {}
-    for step in plan.steps:
+    uses: dict[Kernel, list[Use]] = {}
+    every = plan.all_steps
+    for depth, step in every:
         if isinstance(step.routine, Kernel):
-            uses.setdefault(step.routine, []).append(step)
+            uses.setdefault(step.routine, []).append(Use(step.places, depth > 0))
     is_polled = polling.is_polled(plan.steps)
     parts = _Parts(_part_count(uses, plan.target.cores), machine, is_polled=is_polled)
     written = {
-        kernel: parts.write(kernel, facts_of(kernel, steps), _function_name(number, kernel))
-        for number, (kernel, steps) in enumerate(uses.items())
+        kernel: parts.write(kernel, facts_of(kernel, given), _function_name(number, kernel))
+        for number, (kernel, given) in enumerate(uses.items())
     }
     # one stride for all kernels, so that a thread's workspace is the same place in each
     stride = max((w.workspace_bytes for w in written.values()), default=0)
     threads = _most_threads(plan)
     slots, exports = slots_of(plan), ["run"]
     if is_timed:
-        parts.entry.add(f"@{timing.TIMES}", timing.declarations(len(plan.steps)))
+        parts.entry.add(f"@{timing.TIMES}", timing.declarations(len(every)))
         exports.append(timing.TIMES)
     hosts = {function: number for number, function in enumerate(plan.host_functions)}
     if hosts:
         parts.entry.add(f"@{HOST}", host_calls.DECLARATION)
-    context = Context(parts.entry, written, hosts, stride, is_timed, is_polled)
+    context = Context(parts.entry, written, hosts, stride, len(every), is_timed, is_polled)
     # where nothing can stop a call, nothing has to be agreed upon before variables are written
     commit = polling.first_write(plan.steps) if plan.commit or is_polled else 0
-    add_main(context, slots, plan.steps, commit if plan.written else 0)
-    may_end = bool(plan.checks or is_polled or hosts)
+    add_main(context, plan, commit if plan.written else 0)
+    may_end = bool(plan.checks or is_polled or hosts or len(every) > len(plan.steps))
     parts.entry.add("@run", _run(slots, threads, may_end))
     is_long = sum(work.steps(step.routine) for step in plan.steps) > _LONG_STEPS
     modules = parts.texts(_TEAM_BARRIER if threads > 1 else _NO_BARRIER, exports)

@@ -124,6 +124,7 @@ class OpenCLExecutable:
     ) -> list[_Run] | list[_HostRun]:
         if isinstance(step.routine, Kernel):
             return [self._bound(program, step, part) for part in parts[step.routine]]
+        assert isinstance(step.routine, HostFunction)  # loops are refused before
         return [_HostRun(step.routine, tuple(map(self._memory_at, step.places)))]
 
     def _memory_at(self, place: Place) -> tuple[pyopencl.Buffer, int]:

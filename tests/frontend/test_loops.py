@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +13,6 @@ import graphc.frontend as gc
 from graphc import nn, optim
 from graphc.body import bodies_of
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError, TracingError
-from graphc.frontend import hooks
 from graphc.graph import Graph
 from graphc.node import Node
 from graphc.op import Scan, Switch, While
@@ -22,13 +20,6 @@ from tests.frontend.evaluation import close, run, same, step
 
 F32 = np.float32
 X = np.arange(12, dtype=F32).reshape(4, 3)
-
-
-@pytest.fixture(autouse=True)
-def reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compile what is called on arrays for the reference backend."""
-    compiler = functools.partial(graphc.compile, backend="reference")
-    monkeypatch.setitem(hooks._hooks, "compiler", compiler)
 
 
 def loop_of(function: Callable[..., Any], *arrays: Any) -> Node:
@@ -269,7 +260,7 @@ def test_loops_over_arrays_that_read_symbols_are_symbolic() -> None:
     w = gc.input((3,), name="w")
     last, ys = gc.scan(lambda c, x: (c + w * x, None), np.zeros(3, F32), X)
     assert isinstance(last, gc.Tensor) and ys is None
-    program = graphc.compile([last], inputs=[w], backend="reference")
+    program = graphc.compile([last], inputs=[w])
     same(program(X[1])[0], X[1] * X.sum(0))
 
 

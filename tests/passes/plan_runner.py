@@ -15,7 +15,7 @@ from graphc.errors import GraphcIndexError
 from graphc.interpreter import values_of
 from graphc.kernel import Access, Kernel
 from graphc.kernel_interpreter import run
-from graphc.plan import Place, Plan, Space, Step
+from graphc.plan import HostFunction, Place, Plan, Space, Step
 from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -47,6 +47,7 @@ def run_step(step: Step, memory: Callable[[Place, TensorType], Array]) -> None:
     if isinstance(step.routine, Kernel):
         run(step.routine, arrays)
         return
+    assert isinstance(step.routine, HostFunction)
     operands = [arrays[b.name] for b in step.routine.buffers if b.access is Access.IN]
     results = [b.name for b in step.routine.buffers if b.access is Access.OUT]
     for name, value in zip(results, values_of(step.routine.node, operands), strict=True):

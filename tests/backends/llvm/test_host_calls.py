@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import host_calls, object_cache, work
+from graphc.backends.llvm import host_calls, work
 from graphc.errors import GraphcIndexError, GraphcValueError, InternalError
 from graphc.op import Op, forget
 from graphc.ops.host import host_op
@@ -290,16 +290,3 @@ def test_arrays_are_made_once_for_memory_that_comes_again(
     for _ in range(10):
         np.testing.assert_array_equal(run(X)[0], (X * 2 + 1) * 3)
     assert len(made) == 2
-
-
-def test_programs_that_call_are_not_kept(
-    tmp_path: Any, host: Callable[..., Op], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GRAPHC_CACHE", "1")
-    monkeypatch.setenv("GRAPHC_CACHE_DIR", str(tmp_path))
-    if object_cache.configured() is None:
-        pytest.skip("there is no cache")
-    for _ in range(2):
-        run = program(graphc.argsort, X.shape)
-        assert (run(X)[0] == np.argsort(X, kind="stable")).all()
-        assert "cache" not in run.stages.seconds
