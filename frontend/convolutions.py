@@ -49,9 +49,10 @@ def windows(
     (8, 4, 3)
     """
     node = as_node(x)
-    over = normalise_axes("windows", axes, len(node.shape), node)  # type: ignore[arg-type]
+    given = tuple(axes) if isinstance(axes, Sequence) else axes
+    over = normalise_axes("windows", given, len(node.shape), node)
     extents = tuple(node.shape[a] for a in over)
-    if isinstance(axes, Sequence) and [a % len(node.shape) for a in map(int, axes)] != [*over]:
+    if isinstance(given, tuple) and [int(a) % len(node.shape) for a in given] != [*over]:
         fail(GraphcValueError, f"windows: the axes {axes} are not ascending", [node])
     found = geometry("windows", node, extents, sizes, strides, "valid", dilations)
     return Tensor(
