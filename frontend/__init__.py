@@ -12,6 +12,7 @@ from graphc.frontend.tensor import Tensor  # isort: skip  # first: the functions
 from graphc.frontend import composites as _composites
 from graphc.frontend import constructors as _constructors
 from graphc.frontend import contractions as _contractions
+from graphc.frontend import convolutions as _convolutions
 from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
@@ -24,6 +25,7 @@ from graphc.frontend import transforms as _transforms
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
+from graphc.frontend.convolutions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
@@ -43,6 +45,7 @@ __all__ = [
 __all__ += _composites.__all__
 __all__ += _constructors.__all__
 __all__ += _contractions.__all__
+__all__ += _convolutions.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
 __all__ += _jacobians.__all__

@@ -57,6 +57,7 @@ from graphc.frontend import (
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
+from graphc.frontend.convolutions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above

@@ -22,6 +22,7 @@ from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.graph import rebuild, topological_order
 from graphc.node import Node, at_line
 from graphc.op import (
+    Composition,
     Concatenation,
     Contraction,
     Elementwise,
@@ -192,6 +193,17 @@ def _scatter(node: Node, operands: Operands) -> Node:
     return ops.scatter_add_along_axis(data, along, pieces, axis=axis + 1, **_mode(node))
 
 
+def _composition(node: Node, operands: Operands) -> Node:
+    """Label a new axis where axes have labels; else batch what the node expands to."""
+    if node.op.attribute_names >= {"lhs", "rhs", "out"}:
+        return _contraction(node, operands)
+    lowering = node.op.lowering
+    assert isinstance(lowering, Composition)
+    images = dict(zip(node.inputs, operands.all_wide(), strict=True))
+    ((image, is_batched),) = batch([lowering.expand(node)], images, operands.size)
+    return widened(image, is_batched, operands.size)
+
+
 def _mode(node: Node) -> dict[str, str]:
     return {"mode": node.attributes["mode"]}
 
@@ -215,6 +227,7 @@ _RULES: dict[type, Rule] = {
     Selection: _along_an_axis,
     Concatenation: _along_an_axis,
     Contraction: _contraction,
+    Composition: _composition,
     Gather: _gather,
     Scatter: _scatter,
 }

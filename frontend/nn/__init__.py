@@ -16,6 +16,14 @@ from graphc.frontend.composites import (
 from graphc.frontend.elementwise import sigmoid, tanh
 from graphc.frontend.indexing import one_hot
 from graphc.frontend.losses import cross_entropy, mse
+from graphc.frontend.nn.convolution_layers import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 from graphc.frontend.nn.layers import (
     ELU,
     GELU,
@@ -33,7 +41,8 @@ from graphc.frontend.nn.layers import (
 from graphc.frontend.nn.module import Module
 
 __all__ = [
-    "ELU", "GELU", "Flatten", "LeakyReLU", "Linear", "Module", "ReLU", "Sequential", "SiLU",
+    "ELU", "GELU", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
+    "ConvTranspose3d", "Flatten", "LeakyReLU", "Linear", "Module", "ReLU", "Sequential", "SiLU",
     "Sigmoid", "Softmax", "Softplus", "Tanh", "cross_entropy", "elu", "gelu", "initialisers",
     "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "mse", "one_hot", "relu", "sigmoid",
     "silu", "softmax", "softplus", "tanh",

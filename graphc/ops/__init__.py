@@ -36,6 +36,7 @@ from graphc.ops.comparison import (
 from graphc.ops.concatenation import concat
 from graphc.ops.contraction import contraction
 from graphc.ops.conversion import cast, where
+from graphc.ops.convolution import convolution
 from graphc.ops.exponential import (
     erf,
     exp,
@@ -86,6 +87,7 @@ from graphc.ops.trigonometric import (
     tanh,
 )  # fmt: skip
 from graphc.ops.views import broadcast_to, pad, permute_dims, reshape, slice_
+from graphc.ops.windows import place_windows, windows
 
 __all__ = [
     "abs_",
@@ -115,6 +117,7 @@ __all__ = [
     "concat",
     "constant",
     "contraction",
+    "convolution",
     "copysign",
     "cos",
     "cosh",
@@ -155,6 +158,7 @@ __all__ = [
     "not_equal",
     "pad",
     "permute_dims",
+    "place_windows",
     "power",
     "prod",
     "reciprocal",
@@ -185,4 +189,5 @@ __all__ = [
     "variable",
     "where",
     "while_loop",
+    "windows",
 ]  # fmt: skip

@@ -182,9 +182,9 @@ def _slice_derivative(node: Node, cotangent: Node) -> tuple[Node]:
     start, step = node.attributes["start"], node.attributes["step"]
     last = tuple(a + (n - 1) * k for a, n, k in zip(start, node.shape, step, strict=True))
     first = tuple(map(min, start, last))
-    spread = _spread(_forwards(cotangent, step), tuple(map(abs, step)))
-    high = tuple(n - f - m for n, f, m in zip(operand.shape, first, spread.shape, strict=True))
-    return (padded(spread, first, high),)
+    apart = spread(_forwards(cotangent, step), tuple(map(abs, step)))
+    high = tuple(n - f - m for n, f, m in zip(operand.shape, first, apart.shape, strict=True))
+    return (padded(apart, first, high),)
 
 
 def _forwards(node: Node, step: _Triple) -> Node:
@@ -196,7 +196,7 @@ def _forwards(node: Node, step: _Triple) -> Node:
     return slice_(node, start=start, stop=stop, step=tuple(-1 if k < 0 else 1 for k in step))
 
 
-def _spread(node: Node, step: _Triple) -> Node:
+def spread(node: Node, step: _Triple) -> Node:
     """Return `node` with step - 1 zeros between neighbours along each axis."""
     if all(k == 1 for k in step):
         return node
