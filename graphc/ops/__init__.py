@@ -65,6 +65,7 @@ from graphc.ops.logic import (
     logical_xor,
 )  # fmt: skip
 from graphc.ops.loops import item, scan, switch, while_loop
+from graphc.ops.ordering import after
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
 from graphc.ops.stop_gradient import stop_gradient
@@ -90,6 +91,7 @@ __all__ = [
     "acos",
     "acosh",
     "add",
+    "after",
     "all_",
     "any_",
     "argmax",
