@@ -32,6 +32,7 @@ from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.op import Host, Scan, Switch, While
 from graphc.passes import Compilation, Options, run_pipeline
+from graphc.passes.expand_compositions import expand_compositions
 from graphc.passes.round_operands import round_operands
 from graphc.plan import Plan
 from graphc.plan_record import leaves_of
@@ -88,8 +89,7 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     if settings.backend == "reference":
         from graphc.backends.reference import ReferenceExecutable  # rarely used
 
-        rounded = partial(round_operands, precision=settings.options.precision)
-        meant = rewrite_nested(graph, rounded)
+        meant = _meant(graph, settings.options.precision)
         made = Made(meant)
         return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
     _refuse_loops(graph, settings.backend)
@@ -126,6 +126,14 @@ def _refuse_loops(graph: Graph, backend: str) -> None:
             line=str(found.line or ""),
             hint='compile with backend="reference"',
         )
+
+
+def _meant(graph: Graph, precision: str) -> Graph:
+    """Return the graph whose references say what is meant; what rounds operands has to see them."""
+    if precision == "float32":
+        return graph
+    expanded = rewrite_nested(graph, expand_compositions)
+    return rewrite_nested(expanded, partial(round_operands, precision=precision))
 
 
 def _backend(name: str) -> Backend:

@@ -2,7 +2,7 @@
 
 An `Op` states its operands and attributes, its type rule, its meaning in NumPy (the *reference*),
 its derivative, its algebra, and one *lowering*: how a single element of the result is computed.
-There are sixteen kinds of lowering and no others, so passes and backends dispatch on the kind,
+There are seventeen kinds of lowering and no others, so passes and backends dispatch on the kind,
 never on a name:
 
     Leaf          input, variable, constant: nothing is computed
@@ -21,6 +21,7 @@ never on a name:
     Scan          a body run once for each slice of stacked operands
     While         a body run as long as a condition holds
     Switch        one of several bodies, chosen when the program runs
+    Composition   what other ops make of its operands; a pass puts these in its place
 
 Operands of an elementwise op have one shape, and, unless its type rule says otherwise, one dtype:
 broadcasting and promotion are explicit nodes (`broadcast_to`, `cast`), put there by the frontend.
@@ -188,6 +189,17 @@ class Switch:
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """`expand(node)` is an equal node over the same operands, made of other ops.
+
+    The op keeps its own type rule, reference and derivative, and graphs show it by its name until
+    `graphc.passes.expand_compositions` replaces it. What it expands to may hold compositions too.
+    """
+
+    expand: Callable[[Node], Node]
+
+
 Lowering: TypeAlias = (
     Leaf
     | Elementwise
@@ -205,6 +217,7 @@ Lowering: TypeAlias = (
     | Scan
     | While
     | Switch
+    | Composition
 )
 
 

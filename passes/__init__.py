@@ -18,6 +18,7 @@ from graphc.body import rewrite_nested
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
+from graphc.passes.expand_compositions import expand_compositions
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import Lowered, lower
@@ -100,6 +101,10 @@ def _reassociate(state: Compilation) -> Compilation:
     return _on_graph(partial(simplify, reassociate=True), state)
 
 
+def _expand(state: Compilation) -> Compilation:
+    return replace(state, graph=rewrite_nested(state.graph, expand_compositions))
+
+
 def _round(state: Compilation) -> Compilation:
     rounded = partial(round_operands, precision=state.options.precision)
     return replace(state, graph=rewrite_nested(state.graph, rounded))
@@ -145,6 +150,7 @@ def _plan_memory(state: Compilation) -> Compilation:
 # fmt: off
 PIPELINE: tuple[Pass, ...] = (
     Pass("merge_scans",    _merge,       "exact", "first: scans are compared as they were made"),
+    Pass("expand_compositions", _expand, "exact", "early: no pass but the first knows these"),
     Pass("round_operands", _round,       "rounding", "early, so that constants fold"),
     Pass("fold_constants", _fold,        "exact", "rules match the numbers it makes"),
     Pass("simplify_loops", _loops,       "exact", "what leaves a body is simplified outside"),
