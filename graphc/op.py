@@ -197,7 +197,7 @@ class Composition:
     `graphc.passes.expand_compositions` replaces it. What it expands to may hold compositions too.
     """
 
-    expand: Callable[[Node], Node]
+    expand: Callable[[Node], Node | tuple[Node, ...]]
 
 
 Lowering: TypeAlias = (

@@ -21,6 +21,7 @@ from graphc.ops.arithmetic import (
     square,
     subtract,
 )  # fmt: skip
+from graphc.ops.calls import checkpoint, custom_vjp
 from graphc.ops.comparison import (
     equal,
     greater,
@@ -110,12 +111,14 @@ __all__ = [
     "broadcast_to",
     "cast",
     "ceil",
+    "checkpoint",
     "concat",
     "constant",
     "contraction",
     "copysign",
     "cos",
     "cosh",
+    "custom_vjp",
     "divide",
     "equal",
     "erf",
