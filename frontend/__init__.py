@@ -14,6 +14,7 @@ from graphc.frontend import constructors as _constructors
 from graphc.frontend import contractions as _contractions
 from graphc.frontend import convolutions as _convolutions
 from graphc.frontend import elementwise as _elementwise
+from graphc.frontend import function_calls as _function_calls
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import linalg, nn, optim
@@ -27,6 +28,7 @@ from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.convolutions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
+from graphc.frontend.function_calls import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.loops import *  # noqa: F403  # as above
@@ -48,6 +50,7 @@ __all__ += _contractions.__all__
 __all__ += _convolutions.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
+__all__ += _function_calls.__all__
 __all__ += _jacobians.__all__
 __all__ += _loops.__all__
 __all__ += _reductions.__all__

@@ -59,6 +59,7 @@ from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.convolutions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
+from graphc.frontend.function_calls import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.loops import *  # noqa: F403  # as above

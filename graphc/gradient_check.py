@@ -36,7 +36,7 @@ from graphc.interpreter import evaluate
 from graphc.node import ArrayData, Node, at_line, fresh_number, given_name
 from graphc.ops.loops import items
 from graphc.ops.views import total
-from graphc.passes.differentiate import gradients
+from graphc.passes.differentiate import gradients, pulled_back
 from graphc.progress import progress
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -355,15 +355,17 @@ class _Check:
         faults: list[Fault],
         kinks: dict[str, None],
     ) -> None:
-        if node.op.derivative is None:
-            return  # the differentiator has refused it where it matters
         alone = [_input_like(operand) for operand in node.inputs]
         place = dict(zip(alone, (values[operand] for operand in node.inputs), strict=True))
         with at_line(node.line):
             again = node.op(*alone, **node.attributes)
             results = items(again) if again.is_tuple else (again,)
             weights = [_constant(self._random(r)) if _is_float(r) else None for r in results]
-            pulled = node.op.derivative(again, tuple(weights) if again.is_tuple else weights[0])
+            cotangent: Any = tuple(weights) if again.is_tuple else weights[0]
+            try:
+                pulled = pulled_back(again, cotangent, [_is_float(operand) for operand in alone])
+            except GraphcTypeError:
+                return  # it has no derivative, and the differentiator had no need of one
         scalar = _sum([r * w for r, w in zip(results, weights, strict=True) if w is not None])
         for number, (operand, gradient) in enumerate(zip(alone, pulled, strict=True)):
             if not operand.type.dtype.is_float or not operand.type.size:

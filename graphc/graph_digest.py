@@ -19,6 +19,7 @@ from graphc.dtypes import DType
 from graphc.graph import Graph
 from graphc.node import ArrayData, Node
 from graphc.op import all_ops
+from graphc.ops.calls import PullbackRule
 from graphc.state import VariableState
 
 assert ops.__all__  # imported: every op of graphc's own is declared
@@ -71,6 +72,8 @@ def _text(value: Any, bodies: Mapping[Body, bytes]) -> str | None:
         return repr(value)
     if isinstance(value, ArrayData):
         return f"{value.array.dtype.name}{value.array.shape} {value.digest.hex()}"
+    if isinstance(value, PullbackRule):
+        return "rule"  # derivatives have been taken before a graph is compiled
     if isinstance(value, VariableState):
         return f"{value.type} {value.name!r}"
     parts = value if isinstance(value, tuple) else (value,)

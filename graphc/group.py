@@ -36,6 +36,7 @@ class Reason(StrEnum):
     OTHER_AXES = "not fused: the reader goes over other axes or another shape"
     CONTRACTION_OPERAND = "not fused: a contraction reads each operand element many times"
     WHOLE_OPERAND = "not fused: the reader needs all elements before its first"
+    ORDER = "not fused: the reader only waits until it has been computed"
     FEW_ROWS = "not fused: too few rows for the threads to share"
     CYCLE = "not fused: the kernel would wait for itself"
     LIMIT = "not fused: the kernel would grow too large"

@@ -76,7 +76,10 @@ class FromIndex:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`source(node, indices)` gives the place in the only operand that `indices` shows."""
+    """`source(node, indices)` gives the place in operand 0 that `indices` shows.
+
+    Further operands are not read: the view's readers run after they have been computed.
+    """
 
     source: Callable[[Node, Indices], Indices]
 
@@ -194,7 +197,7 @@ class Composition:
     `graphc.passes.expand_compositions` replaces it. What it expands to may hold compositions too.
     """
 
-    expand: Callable[[Node], Node]
+    expand: Callable[[Node], Node | tuple[Node, ...]]
 
 
 Lowering: TypeAlias = (

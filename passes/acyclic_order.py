@@ -10,7 +10,7 @@ and counts as a cycle, so no question takes long and none is answered wrongly th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 MOST_VISITED = 400
 
@@ -33,6 +33,10 @@ class AcyclicOrder:
     def position(self, vertex: int) -> int:
         """Return a number that grows along every edge."""
         return self._position[vertex]
+
+    def after(self, vertex: int) -> Collection[int]:
+        """Return the vertices to which edges lead from `vertex`."""
+        return self._after[vertex]
 
     def add_edge(self, source: int, target: int) -> bool:
         """Add an edge, unless it would close a cycle; return whether it was added."""

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from graphc import ops
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.graph import rebuild, topological_order
+from graphc.graph import rebuild, substitute, topological_order
 from graphc.node import Node, at_line
 from graphc.op import (
     Composition,
@@ -33,7 +33,8 @@ from graphc.op import (
 )
 from graphc.ops.loops import items
 from graphc.ops.views import reshaped
-from graphc.passes import batch_loops
+from graphc.passes import batch_calls, batch_loops
+from graphc.passes.expand_compositions import expansion
 
 Image: TypeAlias = "tuple[Node, bool]"  # and whether it has the new axis
 Rule: TypeAlias = "Callable[[Node, Operands], Node]"
@@ -110,6 +111,7 @@ def widened(image: Node, is_batched: bool, size: int) -> Node:
 
 def _images_of_results(node: Node, operands: Operands) -> list[Image]:
     rule = batch_loops.RULES.get(type(node.op.lowering))
+    rule = batch_calls.RULES.get(node.op, rule)
     if rule is not None and operands.are_batched:
         return rule(node, operands, batch)
     if not operands.are_batched:
@@ -221,7 +223,24 @@ def _along(indices: Node, data: tuple[int, ...], axis: int) -> Node:
     return ops.broadcast_to(column, shape=(size, *before, count, *after))
 
 
+def _composition(node: Node, operands: Operands) -> Node:
+    return batched_expansion(node, operands)[0][0]
+
+
+def batched_expansion(node: Node, operands: Operands) -> list[Image]:
+    """Return the images of the results of a composition, by way of what it is made of."""
+    pairs = list(zip(node.inputs, operands.all_plain(), operands.flags, strict=True))
+    images = {operand: image for operand, image, is_batched in pairs if is_batched}
+    others = {operand: image for operand, image, is_batched in pairs if not is_batched}
+    found = batch(expansion(node), images, operands.size)
+    results = substitute([image for image, _ in found], others)
+    flags = (is_batched for _, is_batched in found)
+    both = zip(results, flags, strict=True)
+    return [(widened(result, is_batched, operands.size), True) for result, is_batched in both]
+
+
 _RULES: dict[type, Rule] = {
+    Composition: _composition,
     Elementwise: _elementwise,
     Reduction: _reduction,
     Selection: _along_an_axis,

@@ -33,7 +33,7 @@ Rule: TypeAlias = "Callable[[Node, Operands, Batch], list[Image]]"
 def _scan(node: Node, operands: Operands, batch: Batch) -> list[Image]:
     body, carries, constants = (node.attributes[k] for k in ("body", "carries", "constants"))
     flags = _with_carries(body, operands.flags, carries, operands.size, batch)
-    wide = _widened_body(body, flags, flags[:carries], operands.size, batch)
+    wide = widened_body(body, flags, flags[:carries], operands.size, batch)
     stacked = [
         _swapped(operands.plain(n)) if flags[n] else operands.plain(n)
         for n in range(carries + constants, len(flags))
@@ -50,11 +50,11 @@ def _while_loop(node: Node, operands: Operands, batch: Batch) -> list[Image]:
     condition, body, carries = (node.attributes[k] for k in ("condition", "body", "carries"))
     size = operands.size
     flags = _with_carries(body, operands.flags, carries, size, batch)
-    asked = _widened_body(condition, flags, (), size, batch)
+    asked = widened_body(condition, flags, (), size, batch)
     if asked.flags[0]:
         flags = (True,) * carries + flags[carries:]
-        asked = _widened_body(condition, flags, (), size, batch)
-    wide = _widened_body(body, flags, flags[:carries], size, batch)
+        asked = widened_body(condition, flags, (), size, batch)
+    wide = widened_body(body, flags, flags[:carries], size, batch)
     attributes = {**node.attributes, "condition": asked.body, "body": wide.body}
     if asked.flags[0]:
         attributes["condition"] = _any_wants_more(asked.body)
@@ -66,11 +66,11 @@ def _while_loop(node: Node, operands: Operands, batch: Batch) -> list[Image]:
 def _switch(node: Node, operands: Operands, batch: Batch) -> list[Image]:
     branches: tuple[Body, ...] = node.attributes["branches"]
     size, flags = operands.size, operands.flags[1:]
-    made = [_widened_body(branch, flags, (), size, batch) for branch in branches]
+    made = [widened_body(branch, flags, (), size, batch) for branch in branches]
     chosen = tuple(any(column) for column in zip(*(m.flags for m in made), strict=True))
     if operands.flags[0]:
         chosen = (True,) * len(chosen)
-    bodies = tuple(_widened_body(b, flags, chosen, size, batch).body for b in branches)
+    bodies = tuple(widened_body(b, flags, chosen, size, batch).body for b in branches)
     given = operands.all_plain()
     if not operands.flags[0]:
         results: Sequence[Node] = items(node.op(*given, branches=bodies))
@@ -82,14 +82,14 @@ def _switch(node: Node, operands: Operands, batch: Batch) -> list[Image]:
 RULES: Mapping[type, Rule] = {Scan: _scan, While: _while_loop, Switch: _switch}
 
 
-class _Widened:
+class WidenedBody:
     """A body over operands of which some have the new axis, and which of its results have it."""
 
     def __init__(self, body: Body, flags: Flags) -> None:
         self.body, self.flags = body, flags
 
 
-def _widened_body(body: Body, flags: Flags, forced: Flags, size: int, batch: Batch) -> _Widened:
+def widened_body(body: Body, flags: Flags, forced: Flags, size: int, batch: Batch) -> WidenedBody:
     """Return a body with the flagged parameters batched, and the `forced` results in any case."""
     fresh = {
         node: _input(node.type.with_shape((size, *node.shape)))
@@ -103,13 +103,13 @@ def _widened_body(body: Body, flags: Flags, forced: Flags, size: int, batch: Bat
             images[number] = ops.broadcast_to(image, shape=(size, *image.shape)), True
     inputs = [fresh.get(node, node) for node in body.inputs]
     graph = Graph(inputs, [image for image, _ in images], name="body")
-    return _Widened(Body(graph), tuple(is_wide for _, is_wide in images))
+    return WidenedBody(Body(graph), tuple(is_wide for _, is_wide in images))
 
 
 def _with_carries(body: Body, flags: Flags, carries: int, size: int, batch: Batch) -> Flags:
     """Return the flags of the operands once every carry has the axis that some step gives it."""
     while True:
-        made = _widened_body(body, flags, (), size, batch).flags[:carries]
+        made = widened_body(body, flags, (), size, batch).flags[:carries]
         grown = tuple(a or b for a, b in zip(flags[:carries], made, strict=True))
         if grown == flags[:carries]:
             return flags

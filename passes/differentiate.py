@@ -17,7 +17,7 @@ from graphc.errors import GraphcTypeError, GraphcValueError, InternalError
 from graphc.graph import topological_order
 from graphc.node import Node, at_line, shown_type
 from graphc.op import Item
-from graphc.passes.differentiate_loops import RULES
+from graphc.passes import differentiate_calls, differentiate_loops
 
 
 def gradients(
@@ -86,32 +86,38 @@ def _pull_back(
     dependent: set[Node],
 ) -> None:
     """Hand the cotangent of `node` on to those of its operands that depend on `wrt`."""
-    rule = RULES.get(type(node.op.lowering))
-    if node.op.derivative is None and rule is None:
+    with at_line(node.line):
+        pulled = pulled_back(node, cotangent, [operand in dependent for operand in node.inputs])
+        for operand, part in zip(node.inputs, pulled, strict=True):
+            if part is not None and operand in dependent:
+                _accumulate(arrived, operand, part)
+
+
+def pulled_back(
+    node: Node, cotangent: Node | tuple[Node | None, ...], needed: Sequence[bool]
+) -> Sequence[Node | None]:
+    """Return the cotangent of each operand of one node, or None; those not `needed` may be None.
+
+    Of a node with several results `cotangent` is a tuple, with None for what has none. Raises
+    GraphcTypeError, with the user's line, where the op has no derivative.
+    """
+    rule = differentiate_loops.RULES.get(type(node.op.lowering))
+    rule = differentiate_calls.RULES.get(node.op, rule)
+    pulled: Sequence[Node | None]
+    if rule is not None:
+        pulled = rule(node, cotangent, needed, gradients)
+    elif node.op.derivative is not None:
+        pulled = node.op.derivative(node, cotangent)
+    else:
         raise GraphcTypeError(
             f"{node.op.name} has no derivative",
             notes=tuple(f"operand {i}: {shown_type(o)}" for i, o in enumerate(node.inputs)),
             line=str(node.line or ""),
             hint="stop_gradient treats its operand as a constant",
         )
-    with at_line(node.line):
-        pulled = _pulled(node, cotangent, [operand in dependent for operand in node.inputs])
-        if len(pulled) != len(node.inputs):
-            raise InternalError(f"the derivative of {node.op.name} gives {len(pulled)} cotangents")
-        for operand, part in zip(node.inputs, pulled, strict=True):
-            if part is not None and operand in dependent:
-                _accumulate(arrived, operand, part)
-
-
-def _pulled(
-    node: Node, cotangent: Node | tuple[Node | None, ...], needed: Sequence[bool]
-) -> Sequence[Node | None]:
-    rule = RULES.get(type(node.op.lowering))
-    if rule is not None:
-        assert isinstance(cotangent, tuple)  # loops have several results
-        return rule(node, cotangent, needed, gradients)
-    assert node.op.derivative is not None
-    return node.op.derivative(node, cotangent)
+    if len(pulled) != len(node.inputs):
+        raise InternalError(f"the derivative of {node.op.name} gives {len(pulled)} cotangents")
+    return pulled
 
 
 def _accumulate(arrived: dict[Node, Node], node: Node, cotangent: Node) -> None:

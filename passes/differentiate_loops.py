@@ -346,7 +346,7 @@ def pull_back_while(
     )
 
 
-RULES: Mapping[type, Callable[[Node, Cotangents, Sequence[bool], Differentiate], Cotangents]] = {
+RULES: Mapping[type, Callable[..., Cotangents]] = {
     Scan: pull_back_scan,
     Switch: pull_back_switch,
     While: pull_back_while,

@@ -9,23 +9,50 @@ from __future__ import annotations
 
 from graphc.errors import InternalError
 from graphc.graph import Graph, rebuild
-from graphc.node import Node, at_line
-from graphc.op import Composition
+from graphc.node import Node, at_line, shown_type
+from graphc.op import Composition, Item
 
 
 def expand_compositions(graph: Graph) -> Graph:
     """Return `graph` with every composition expanded, and those in what it expands to."""
-    while any(isinstance(node.op.lowering, Composition) for node in graph.nodes):
-        graph = graph.rewrite(lambda node, inputs: _expanded(rebuild(node, inputs)))
+    while any(map(_is_composed, graph.nodes)):
+        graph = graph.rewrite(_Expansions().replace)
     return graph
 
 
-def _expanded(node: Node) -> Node:
+def expansion(node: Node) -> tuple[Node, ...]:
+    """Return the results of a composition, made of other ops."""
     lowering = node.op.lowering
-    if not isinstance(lowering, Composition):
-        return node
+    assert isinstance(lowering, Composition)
     with at_line(node.line):
         expanded = lowering.expand(node)
-    if expanded.type != node.type:
-        raise InternalError(f"{node.op.name} is a {node.type}, but expands to a {expanded.type}")
-    return expanded
+    results = expanded if isinstance(expanded, tuple) else (expanded,)
+    if tuple(result.type for result in results) != node.results:
+        raise InternalError(f"{node.op.name} is a {shown_type(node)}, but expands to others")
+    return results
+
+
+class _Expansions:
+    """The results of compositions, each expanded once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Node, tuple[Node, ...]] = {}
+
+    def replace(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the image of `node` over other operands."""
+        node = rebuild(node, inputs)
+        if isinstance(node.op.lowering, Item) and _is_composed(node.inputs[0]):
+            index: int = node.attributes["index"]
+            return self._results(node.inputs[0])[index]
+        if _is_composed(node) and not node.is_tuple:
+            return self._results(node)[0]
+        return node  # one with several results stays until its items are gone
+
+    def _results(self, node: Node) -> tuple[Node, ...]:
+        if node not in self._known:
+            self._known[node] = expansion(node)
+        return self._known[node]
+
+
+def _is_composed(node: Node) -> bool:
+    return isinstance(node.op.lowering, Composition)

@@ -42,6 +42,7 @@ from graphc.passes.iteration_space import (
     stands_alone,
     strip,
 )
+from graphc.passes.memory_order import Step, memory_order
 from graphc.passes.operation_cost import MOST_REPEATED, weight
 from graphc.target import Target
 
@@ -319,11 +320,26 @@ class _Fusion:
     def _groups(self) -> tuple[Group, ...]:
         position = {node: n for n, node in enumerate(self.graph.nodes)}
         groups = []
-        for cluster in sorted(self.clusters.values(), key=lambda c: self.order.position(c.number)):
+        for cluster in self._ordered():
             members = tuple(sorted(cluster.members, key=position.__getitem__))
             outputs = tuple(sorted(cluster.outputs, key=position.__getitem__))
             groups.append(Group(group_name(members), members, outputs))
         return tuple(groups)
+
+    def _ordered(self) -> list[Cluster]:
+        """Return the clusters in an order in which they can run."""
+        first = sorted(self.clusters.values(), key=lambda c: self.order.position(c.number))
+        numbers = {cluster.number: n for n, cluster in enumerate(first)}
+        after = {n: [numbers[k] for k in self.order.after(c)] for c, n in numbers.items()}
+        made = {node for c in first for node in c.outputs if node not in self.roots}
+        steps = [
+            Step(
+                tuple(node for node in cluster.reads if node in made),
+                {node: node.type.nbytes for node in cluster.outputs if node in made},
+            )
+            for cluster in first
+        ]
+        return [first[n] for n in memory_order(steps, after)]
 
 
 def _refusal_of_rows(node: Node, reader: Cluster) -> Reason:

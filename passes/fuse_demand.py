@@ -52,6 +52,8 @@ def _view(node: Node, demand: Demand, repeated: int) -> Iterator[Wish]:
         yield 0, replace(demand, views=demand.views + 1)
     else:
         yield 0, Demand(lowering.source(node, demand.indices), max(repeated, demand.repeated))
+    for number in range(1, len(node.inputs)):
+        yield number, Demand((), 0, Reason.ORDER)
 
 
 def _guarded(node: Node, demand: Demand, repeated: int) -> Iterator[Wish]:

@@ -21,6 +21,7 @@ from graphc.ops.arithmetic import (
     square,
     subtract,
 )  # fmt: skip
+from graphc.ops.calls import checkpoint, custom_vjp
 from graphc.ops.comparison import (
     equal,
     greater,
@@ -67,6 +68,7 @@ from graphc.ops.logic import (
     logical_xor,
 )  # fmt: skip
 from graphc.ops.loops import item, scan, switch, while_loop
+from graphc.ops.ordering import after
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
 from graphc.ops.sorting import argsort
@@ -94,6 +96,7 @@ __all__ = [
     "acos",
     "acosh",
     "add",
+    "after",
     "all_",
     "any_",
     "argmax",
@@ -114,6 +117,7 @@ __all__ = [
     "cast",
     "ceil",
     "cholesky",
+    "checkpoint",
     "concat",
     "constant",
     "contraction",
@@ -121,6 +125,7 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "custom_vjp",
     "divide",
     "equal",
     "erf",

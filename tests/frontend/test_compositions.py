@@ -32,6 +32,9 @@ X = RANDOM.uniform(0.3, 1.7, SIZE)
 BATCH = RANDOM.uniform(0.3, 1.7, (EXAMPLES, SIZE))
 GRID = RANDOM.uniform(0.3, 1.7, (2, EXAMPLES, SIZE))
 
+cube = gc.custom_vjp(lambda x: x * x * x)
+cube.defvjp(lambda x: (x * x * x, x), lambda x, cotangent: (3 * x * x * cotangent,))
+
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "identity": lambda x: x,
     "affine": lambda x: 2 * x + 1,
@@ -76,6 +79,16 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "one hot": lambda x: (gc.one_hot(gc.argmin(x), SIZE, dtype="float64") * gc.exp(x)).sum(),
     "stopped": lambda x: x * gc.stop_gradient(x * 0 + 2) + x * x,
     "constant": lambda x: gc.constant(OTHER),
+    "checkpoint": gc.checkpoint(lambda x: gc.tanh(x * gc.sin(x)) @ MATRIX),
+    "checkpoint that keeps": gc.checkpoint(
+        lambda x: gc.tanh(gc.constant(MATRIX) @ gc.sin(x)) * x, policy="contractions"
+    ),
+    "custom vjp": lambda x: cube(x) * x,
+    "scan": lambda x: gc.scan(lambda c, a: (gc.sin(c * a) + x, c), x, gc.stack([x[0], x[1]]))[0],
+    "while loop": lambda x: gc.while_loop(
+        lambda c: c.sum() < 9, lambda c: c * x + 1, x, max_iterations=5
+    ),
+    "cond": lambda x: gc.cond(x.sum() > 1, gc.sin, gc.exp, x * x),
     "nested grad": lambda x: gc.grad(lambda y: (y * y * y * x).sum())(x),
     "nested vmap": lambda x: gc.vmap(lambda y: gc.sin(y) * x)(x * x),
     "nested jacobian": gc.jacobian(lambda y: gc.sin(y) * y.sum()),

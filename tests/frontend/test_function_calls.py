@@ -1,0 +1,188 @@
+"""`checkpoint` and `custom_vjp`: values, memory, and rules that are not the function's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc
+import graphc.frontend as gc
+from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, ShapeError
+from graphc.gradient_check import GradientError, check_grads
+from tests.frontend.evaluation import close, run, same, step
+
+X = np.random.default_rng(1).normal(size=(4, 4))
+KEPT: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "contractions": {"policy": "contractions"},
+    "everything": {"policy": "everything"},
+    "by name": {"policy": lambda name: name == "tanh"},
+    "a little": {"max_memory": 130},
+}
+
+
+def block(x: Any, w: Any) -> Any:
+    inner = gc.tanh(x @ w)
+    return gc.sin(inner @ w.T) + inner
+
+
+def plan_of(layers: int, each: Callable[..., Any]) -> Any:
+    """Return the plan of the gradients of a chain of blocks."""
+    x = graphc.input((64, 32), name="x")
+    weights = [graphc.input((32, 32), name=f"w{n}") for n in range(layers)]
+    h = x
+    for w in weights:
+        h = each(h, w)
+    program = graphc.compile(gc.gradients((h * h).sum(), weights), inputs=[x, *weights])
+    return program.stages.plan
+
+
+# --- checkpoint ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_derivatives_have_the_bits_of_those_without(name: str) -> None:
+    again = gc.checkpoint(block, **KEPT[name])
+
+    def loss(each: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x, w: (each(each(x, w), w) ** 2).sum()
+
+    same(run(again, X, X), run(block, X, X))
+    for wanted, got in zip(
+        graphc.grad(loss(block), (0, 1))(X, X), graphc.grad(loss(again), (0, 1))(X, X), strict=True
+    ):
+        close(got, wanted, 1e-12)
+
+
+def test_memory_is_that_of_one_block_and_grows_with_what_is_kept() -> None:
+    one = 64 * 32 * 4  # bytes of one activation
+    plain = plan_of(10, block).arena_bytes
+    bare = plan_of(10, gc.checkpoint(block)).arena_bytes
+    some = plan_of(10, gc.checkpoint(block, max_memory=one)).arena_bytes
+    most = plan_of(10, gc.checkpoint(block, policy="everything")).arena_bytes
+    assert bare < some < most <= plain
+    assert bare <= (10 + 6) * one
+    assert some <= bare + 10 * one
+
+
+def test_what_is_read_besides_the_arguments_has_gradients() -> None:
+    w = graphc.Variable(X, name="w")
+
+    def gradient(x: Any) -> Any:
+        return gc.grad((gc.checkpoint(lambda x: gc.tanh(x @ w))(x)).sum(), w)
+
+    close(run(gradient, X), run(lambda x: gc.grad(gc.tanh(x @ w).sum(), w), X), 1e-12)
+
+
+def test_variables_are_assigned_and_nested_results_come_back() -> None:
+    count = graphc.Variable(0.0)
+
+    @gc.checkpoint
+    def counted(pair: Any, *, scale: Any) -> Any:
+        count.assign(count + 1)
+        return {"a": pair[0] * scale, "b": (count * 1.0, pair[1])}
+
+    got = step(lambda x: counted((x, x + 1), scale=2.0), X.astype(np.float32))
+    same(got["a"], 2 * X.astype(np.float32))
+    same(got["b"][0], np.float32(1))
+    assert count.value == 1
+    same(graphc.checkpoint(lambda x: x * 2)(X), X * 2)  # on arrays
+
+
+MISUSE: dict[str, tuple[Callable[[], Any], str]] = {
+    "policy": (lambda: gc.checkpoint(block, policy="some"), "no policy 'some'"),
+    "both": (lambda: gc.checkpoint(block, policy="everything", max_memory=1), "both say"),
+    "negative": (lambda: gc.checkpoint(block, max_memory=-1), "count of bytes"),
+    "fraction": (lambda: gc.checkpoint(block, max_memory=0.5), "count of bytes"),  # type: ignore[arg-type]  # this is what is refused
+}
+
+
+@pytest.mark.parametrize("name", MISUSE)
+def test_checkpoint_refuses_misuse(name: str) -> None:
+    call, message = MISUSE[name]
+    with pytest.raises(GraphcValueError, match=message):
+        call()
+
+
+# --- custom_vjp ----------------------------------------------------------------------------------
+
+
+def clipping() -> Any:
+    """Return an identity whose cotangents are clipped, which is not its own derivative."""
+    clipped = gc.custom_vjp(lambda x: x * 1.0)
+    clipped.defvjp(lambda x: (x * 1.0, None), lambda _, u: (gc.clip(u, -1, 1),))
+    return clipped
+
+
+def test_the_rule_is_asked_and_not_the_function() -> None:
+    clipped = clipping()
+    same(run(clipped, X), X)
+    same(run(gc.grad(lambda x: (5 * clipped(x)).sum()), X), np.ones_like(X))
+    same(run(gc.vmap(gc.grad(lambda x: (5 * clipped(x)).sum())), X), np.ones_like(X))
+    same(run(gc.grad(lambda x: gc.vmap(lambda r: (5 * clipped(r)).sum())(x).sum()), X), X * 0 + 1)
+    same(graphc.grad(lambda x: (5 * clipped(x)).sum())(X), np.ones_like(X))
+
+
+def test_the_rule_of_a_batched_function_sums_for_shared_operands() -> None:
+    product = gc.custom_vjp(lambda x, w: x * w)
+    product.defvjp(lambda x, w: (x * w, (x, w)), lambda r, u: (r[1] * u * 10, r[0] * u * 100))
+
+    def loss(x: Any, w: Any) -> Any:
+        return gc.vmap(product, (0, None))(x, w).sum()
+
+    by_x, by_w = run(gc.grad(loss, (0, 1)), X, X[0])
+    same(by_x, np.broadcast_to(10 * X[0], X.shape))
+    close(by_w, 100 * X.sum(0), 1e-12)
+
+
+def test_nested_arguments_residuals_and_no_cotangent() -> None:
+    scaled = gc.custom_vjp(lambda pair, k: {"sum": pair[0] * k + pair[1]})
+
+    def forward(pair: Any, k: Any) -> Any:
+        return {"sum": pair[0] * k + pair[1]}, {"k": k}
+
+    def backward(kept: Any, cotangent: Any) -> Any:
+        return (cotangent["sum"] * kept["k"], 7 * cotangent["sum"]), None
+
+    scaled.defvjp(forward, backward)
+
+    def loss(pair: Any, k: Any) -> Any:
+        return scaled(pair, k)["sum"].sum()
+
+    (first, second), by_k = run(lambda a, k: gc.grad(loss, (0, 1))((a, a), k), X, X)
+    same(first, X)
+    same(second, np.full_like(X, 7))
+    same(by_k, np.zeros_like(X))
+
+
+def test_check_grads_finds_a_wrong_rule() -> None:
+    with pytest.raises(GradientError) as caught:
+        check_grads(lambda x: 5 * clipping()(x), X)
+    assert {fault.op for fault in caught.value.report.faults} == {"custom_vjp"}
+    right = gc.custom_vjp(gc.sin)
+    right.defvjp(lambda x: (gc.sin(x), x), lambda x, u: (u * gc.cos(x),))
+    assert check_grads(lambda x: right(x) * x, X).is_right
+
+
+def rule(backward: Callable[..., Any], forward: Callable[..., Any] | None = None) -> Any:
+    function = gc.custom_vjp(gc.sin)
+    function.defvjp(forward or (lambda x: (gc.sin(x), x)), backward)
+    return gc.grad(lambda x: function(x).sum())
+
+
+WRONG: dict[str, tuple[Callable[[], Any], type[GraphcError], str]] = {
+    "no rule": (lambda: gc.custom_vjp(gc.sin)(X), GraphcTypeError, "no derivative yet"),
+    "no tuple": (lambda: rule(lambda x, u: u)(X), GraphcTypeError, "tuple of 1"),
+    "shape": (lambda: rule(lambda x, u: (u.sum(),))(X), ShapeError, "cotangent"),
+    "no pair": (lambda: rule(lambda x, u: (u,), gc.sin)(X), GraphcTypeError, "a pair"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_rules_are_refused(name: str) -> None:
+    call, kind, message = WRONG[name]
+    with pytest.raises(kind, match=message):
+        call()
