@@ -101,8 +101,7 @@ def pulled_back(
     Of a node with several results `cotangent` is a tuple, with None for what has none. Raises
     GraphcTypeError, with the user's line, where the op has no derivative.
     """
-    rule = differentiate_loops.RULES.get(type(node.op.lowering))
-    rule = differentiate_calls.RULES.get(node.op, rule)
+    rule = differentiate_loops.RULES.get(node.op) or differentiate_calls.RULES.get(node.op)
     pulled: Sequence[Node | None]
     if rule is not None:
         pulled = rule(node, cotangent, needed, gradients)

@@ -42,16 +42,17 @@ from graphc.frontend.nn.module import Module
 from graphc.frontend.nn.recurrent_layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
-    "ELU", "GELU", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
-    "ConvTranspose3d", "Flatten", "LeakyReLU", "Linear", "Module", "ReLU", "Sequential", "SiLU",
-    "Sigmoid", "Softmax", "Softplus", "Tanh", "cross_entropy", "elu", "gelu", "initialisers",
-    "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "mse", "one_hot", "relu", "sigmoid",
-    "silu", "softmax", "softplus", "tanh",
     "ELU",
     "GELU",
     "GRU",
     "LSTM",
     "RNN",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "Flatten",
     "GRUCell",
     "LSTMCell",

@@ -67,7 +67,7 @@ from graphc.ops.logic import (
     logical_or,
     logical_xor,
 )  # fmt: skip
-from graphc.ops.loops import item, scan, switch, while_loop
+from graphc.ops.loops import item, scan, switch, while_loop, while_pullback
 from graphc.ops.ordering import after
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
@@ -116,8 +116,8 @@ __all__ = [
     "broadcast_to",
     "cast",
     "ceil",
-    "cholesky",
     "checkpoint",
+    "cholesky",
     "concat",
     "constant",
     "contraction",
@@ -194,5 +194,6 @@ __all__ = [
     "variable",
     "where",
     "while_loop",
+    "while_pullback",
     "windows",
 ]  # fmt: skip
