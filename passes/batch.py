@@ -199,11 +199,7 @@ def _composition(node: Node, operands: Operands) -> Node:
     """Label a new axis where axes have labels; else batch what the node expands to."""
     if node.op.attribute_names >= {"lhs", "rhs", "out"}:
         return _contraction(node, operands)
-    lowering = node.op.lowering
-    assert isinstance(lowering, Composition)
-    images = dict(zip(node.inputs, operands.all_wide(), strict=True))
-    ((image, is_batched),) = batch([lowering.expand(node)], images, operands.size)
-    return widened(image, is_batched, operands.size)
+    return batched_expansion(node, operands)[0][0]
 
 
 def _mode(node: Node) -> dict[str, str]:
@@ -221,10 +217,6 @@ def _along(indices: Node, data: tuple[int, ...], axis: int) -> Node:
     before, after = data[:axis], data[axis + 1 :]
     column = reshaped(indices, (size, *(1 for _ in before), count, *(1 for _ in after)))
     return ops.broadcast_to(column, shape=(size, *before, count, *after))
-
-
-def _composition(node: Node, operands: Operands) -> Node:
-    return batched_expansion(node, operands)[0][0]
 
 
 def batched_expansion(node: Node, operands: Operands) -> list[Image]:
@@ -246,7 +238,6 @@ _RULES: dict[type, Rule] = {
     Selection: _along_an_axis,
     Concatenation: _along_an_axis,
     Contraction: _contraction,
-    Composition: _composition,
     Gather: _gather,
     Scatter: _scatter,
 }
