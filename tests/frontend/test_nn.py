@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphc
 import graphc.frontend as gc
 from graphc import dtypes
 from graphc.errors import GraphcTypeError
@@ -171,3 +172,76 @@ def test_parameters_are_named_after_their_paths() -> None:
         "mine.bias",
         "encoder.scale",
     ]
+
+
+class Moody(nn.Module):
+    """Doubles while it is trained."""
+
+    def __init__(self) -> None:
+        self.inner = [nn.Module()]
+        self.calls = gc.Variable(np.int64(0), trainable=False)
+        self.scale = gc.Variable(np.float32(3))
+
+    def forward(self, x: Any) -> Any:
+        return x * 2 if self.training else x
+
+
+def test_modes_reach_every_module_below() -> None:
+    model = Moody()
+    assert model.training and model.inner[0].training
+    assert model.eval() is model
+    assert not model.training and not model.inner[0].training
+    assert not copy.deepcopy(model).training
+    assert model.train().inner[0].training
+    model.inner[0].eval()
+    assert model.training and not model.inner[0].training
+
+
+def test_a_variable_that_is_not_trainable_is_no_parameter() -> None:
+    model = Moody()
+    assert [name for name, _ in model.named_parameters()] == ["scale"]
+    assert [name for name, _ in model.named_variables()] == ["calls", "scale"]
+    assert [v.trainable for _, v in copy.deepcopy(model).named_variables()] == [False, True]
+
+
+def test_a_change_of_mode_compiles_anew_and_keeps_both() -> None:
+    model, other = Moody(), Moody()
+    traced = []
+
+    @graphc.compile
+    def f(x: Any) -> Any:
+        traced.append(1)
+        return model(x)
+
+    x = np.ones(3, np.float32)
+    for training in (True, True, False, False, True, False):
+        model.train(training)
+        other.train(not training)  # of no concern to f
+        for _ in range(2):
+            same(f(x), x * (2 if training else 1))
+            same(f(x=x), x * (2 if training else 1))
+    assert len(traced) == 4 and len(f.programs) == 4  # by place and by name, in two modes
+
+
+def test_modes_are_noted_through_derivatives() -> None:
+    model = Moody()
+    gradient = graphc.grad(lambda x: model(x).sum())
+    x = np.ones(3, np.float32)
+    same(gradient(x), 2 * x)
+    model.eval()
+    same(gradient(x), x)
+
+
+def test_a_function_may_change_the_mode_for_itself() -> None:
+    model = Moody()
+
+    @graphc.compile
+    def f(x: Any) -> Any:
+        y = model.eval()(x)
+        model.train()
+        return y + model(x)
+
+    x = np.ones(3, np.float32)
+    for _ in range(3):
+        same(f(x), 3 * x)
+    assert len(f.programs) == 1
