@@ -51,6 +51,9 @@ from graphc.frontend import (
     linalg,
     nn,
     optim,
+    nn,
+    optim,
+    random,
     trace,
     vmap,
 )
@@ -115,6 +118,7 @@ __all__ = [
     "optim",
     "parse_graph",
     "print_graph",
+    "random",
     "tensor_type",
     "threads",
     "trace",
