@@ -1,6 +1,7 @@
 """The frontend: how people write programs, in tensors, functions, modules and optimisers.
 
-Everything here builds nodes; nothing computes. Functions have the names and the meaning of the
+Everything here builds nodes; nothing computes but first values of parameters, and
+`optim.LBFGS`, which drives a compiled program. Functions have the names and the meaning of the
 Python array API (2024.12) and of NumPy. The facade `graphc` re-exports what `__all__` lists.
 Importing the package imports graphc's core and NumPy, nothing else.
 """
