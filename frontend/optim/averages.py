@@ -25,7 +25,7 @@ class ExponentialMovingAverage:
     >>> weight = Variable(np.float32([1, 2]), name="weight")
     >>> average = ExponentialMovingAverage([weight], decay=0.9)
     >>> average.variables
-    [<Variable 'weight.average' TensorType(shape=(2,), dtype=graphc.float32)>]
+    [<Variable 'weight.average' float32[2]>]
     """
 
     def __init__(self, parameters: Sequence[Variable], decay: float = 0.999) -> None:
