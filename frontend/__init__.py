@@ -18,7 +18,6 @@ from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import linalg, nn, optim
 from graphc.frontend import loops as _loops
-from graphc.frontend import nn, optim
 from graphc.frontend import random_numbers as random
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import shapes as _shapes
@@ -41,8 +40,17 @@ from graphc.frontend.variable import Variable
 from graphc.frontend.vmap import vmap
 
 __all__ = [
-    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "linalg", "nn", "optim", "trace", "vmap",
-    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "nn", "optim", "random", "trace", "vmap",
+    "Tensor",
+    "Trace",
+    "Traced",
+    "Variable",
+    "is_tracing",
+    "linalg",
+    "nn",
+    "optim",
+    "random",
+    "trace",
+    "vmap",
 ]  # fmt: skip
 __all__ += _composites.__all__
 __all__ += _constructors.__all__

@@ -26,7 +26,7 @@ import numpy as np
 
 from graphc.dtypes import DType, DTypeLike, as_dtype, float32, float64, int32, int64, uint64
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
-from graphc.frontend import constructors, elementwise, indexing, reductions, shapes
+from graphc.frontend import constructors, elementwise, indexing, reductions, shapes, sorting
 from graphc.frontend.composites import as_float
 from graphc.frontend.normal_quantile import normal_quantile
 from graphc.frontend.operands import (
@@ -367,9 +367,8 @@ def categorical(
 def permutation(key: TensorLike, count: int) -> Tensor:
     """Return the integers 0 … count - 1 in a random order, int64.
 
-    Element i is the rank of the i-th of `count` random 64-bit words, found by counting the smaller
-    ones: count**2 comparisons and no memory for them. Words are equal with a probability of at most
-    count**2 / 2**65; the earlier one is then the smaller.
+    The places of `count` random 64-bit words in their order. Two words are equal with a probability
+    of at most count**2 / 2**65; the earlier one then goes first.
 
     >>> permutation(key(0), 5).type
     TensorType(shape=(5,), dtype=graphc.int64)
@@ -378,10 +377,7 @@ def permutation(key: TensorLike, count: int) -> Tensor:
     if number < 0:
         fail(GraphcValueError, f"permutation: {number} elements")
     upper, lower = (word.astype(uint64) for word in blocks(key, (number,)))
-    words = upper << WORD | lower
-    mine, others = words[:, None], words[None, :]
-    earlier = constructors.iota((number, number), 1) < constructors.iota((number, number), 0)
-    return ((others < mine) | ((others == mine) & earlier)).sum(axis=1)
+    return sorting.argsort(upper << WORD | lower)
 
 
 def shuffle(key: TensorLike, x: TensorLike, axis: int = 0) -> Tensor:
@@ -404,8 +400,9 @@ def choice(
 ) -> Tensor:
     """Return elements of `options`, or, of an integer, numbers below it, in a shape.
 
-    `options` has one axis. With `replace=False` every one is chosen at most once. `probabilities`,
-    one for each, go with replacement alone. Raises GraphcValueError where there are too few.
+    `options` has one axis, and `probabilities`, if there are any, one for each. With
+    `replace=False` every one is chosen at most once, each among those that are left; what has the
+    probability 0 comes last. Raises GraphcValueError where there are too few.
 
     >>> choice(key(0), np.float32([0.1, 0.2, 0.3]), (4, 2)).type
     TensorType(shape=(4, 2), dtype=graphc.float32)
@@ -415,16 +412,17 @@ def choice(
     if len(node.shape) != 1 or not node.shape[0]:
         fail(ShapeError, f"choice: options of shape {node.shape} are no list of any", [node])
     count, wanted = node.shape[0], math.prod(extents)
-    if probabilities is not None and not replace:
-        fail(GraphcValueError, "choice: probabilities go with replace=True", [node])
     if not replace and wanted > count:
         fail(GraphcValueError, f"choice: {wanted} of {count} without replacement", [node])
-    if probabilities is not None:
-        wide, kind = as_float(probabilities)
-        chances = _parameter("choice", "probabilities", wide, (count,), kind)
-        places = categorical(key, elementwise.log(chances), samples=extents)
-    elif replace:
-        places = randint(key, extents, 0, count)
+    if probabilities is None:
+        drawn = randint(key, extents, 0, count) if replace else permutation(key, count)[:wanted]
     else:
-        places = shapes.reshape(permutation(key, count)[:wanted], extents)
+        wide, kind = as_float(probabilities)
+        logits = elementwise.log(_parameter("choice", "probabilities", wide, (count,), kind))
+        if replace:
+            drawn = categorical(key, logits, samples=extents)
+        else:
+            noisy = logits + _gumbel(key, (count,), logits.dtype)
+            drawn = sorting.argsort(noisy, descending=True)[:wanted]
+    places = shapes.reshape(drawn, extents)
     return indexing.take(Tensor(node), places, 0, mode="clip")

@@ -51,8 +51,6 @@ from graphc.frontend import (
     linalg,
     nn,
     optim,
-    nn,
-    optim,
     random,
     trace,
     vmap,

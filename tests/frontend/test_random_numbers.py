@@ -320,6 +320,23 @@ def test_choice() -> None:
     assert stats.chisquare(counts[[0, 2, 3]], COUNT * chances[[0, 2, 3]]).pvalue > LEAST
 
 
+def test_choice_without_replacement_by_probabilities() -> None:
+    chances = np.array([0.1, 0.0, 0.6, 0.3])
+
+    @graphc.compile
+    def pair(key: Any) -> Any:
+        return random.choice(key, 4, (2,), replace=False, probabilities=chances)
+
+    pairs = np.stack([pair(random.key(seed)) for seed in range(2000)])
+    expected = {(a, b): chances[a] * chances[b] / (1 - chances[a])
+                for a in (0, 2, 3) for b in (0, 2, 3) if a != b}  # fmt: skip
+    counts = [int(((pairs[:, 0] == a) & (pairs[:, 1] == b)).sum()) for a, b in expected]
+    assert sum(counts) == 2000
+    assert stats.chisquare(counts, 2000 * np.array([*expected.values()])).pvalue > LEAST
+    all_of_them = random.choice(KEY, 4, (4,), replace=False, probabilities=chances)
+    assert value(all_of_them)[-1] == 1
+
+
 def test_misuse_is_refused() -> None:
     with pytest.raises(GraphcTypeError, match="floats, not int32"):
         random.normal(KEY, (3,), dtype="int32")
@@ -341,8 +358,6 @@ def test_misuse_is_refused() -> None:
         random.choice(KEY, 4, (5,), replace=False)
     with pytest.raises(ShapeError, match="no list of any"):
         random.choice(KEY, np.zeros((0,)), (5,))
-    with pytest.raises(GraphcValueError, match="go with replace=True"):
-        random.choice(KEY, 4, (2,), replace=False, probabilities=np.ones(4))
     with pytest.raises(ShapeError, match="no axis of classes"):
         random.categorical(KEY, np.float32(1))
     with pytest.raises(GraphcValueError, match="NaN"):
