@@ -51,6 +51,7 @@ from graphc.frontend import (
     linalg,
     nn,
     optim,
+    random,
     trace,
     vmap,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "optim",
     "parse_graph",
     "print_graph",
+    "random",
     "tensor_type",
     "threads",
     "trace",

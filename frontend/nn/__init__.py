@@ -1,6 +1,12 @@
 """Neural networks: modules, layers, activations as functions, losses, and initialisers."""
 
 from graphc.frontend import initialisers
+from graphc.frontend.class_losses import (
+    cross_entropy,
+    kl_divergence,
+    multiclass_hinge,
+    negative_log_likelihood,
+)
 from graphc.frontend.composites import (
     elu,
     gelu,
@@ -24,6 +30,16 @@ from graphc.frontend.nn.convolution_layers import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from graphc.frontend.losses import (
+    binary_cross_entropy_with_logits,
+    cosine_embedding,
+    cosine_similarity,
+    hinge,
+    huber,
+    mae,
+    mse,
+)
+from graphc.frontend.nn.dropout import Dropout, Dropout1d, Dropout2d, dropout
 from graphc.frontend.nn.layers import (
     ELU,
     GELU,
@@ -83,4 +99,11 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
+    "ELU", "GELU", "Dropout", "Dropout1d", "Dropout2d", "Flatten", "LeakyReLU", "Linear",
+    "Module", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
+    "binary_cross_entropy_with_logits", "cosine_embedding", "cosine_similarity",
+    "cross_entropy", "dropout", "elu", "gelu", "hinge", "huber", "initialisers",
+    "kl_divergence", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "mae", "mse",
+    "multiclass_hinge", "negative_log_likelihood", "one_hot", "relu", "sigmoid", "silu",
+    "softmax", "softplus", "tanh",
 ]  # fmt: skip
