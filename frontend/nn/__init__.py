@@ -16,6 +16,7 @@ from graphc.frontend.composites import (
 from graphc.frontend.elementwise import sigmoid, tanh
 from graphc.frontend.indexing import one_hot
 from graphc.frontend.losses import cross_entropy, mse
+from graphc.frontend.nn.containers import ModuleDict, ModuleList, Residual
 from graphc.frontend.nn.layers import (
     ELU,
     GELU,
@@ -33,8 +34,8 @@ from graphc.frontend.nn.layers import (
 from graphc.frontend.nn.module import Module
 
 __all__ = [
-    "ELU", "GELU", "Flatten", "LeakyReLU", "Linear", "Module", "ReLU", "Sequential", "SiLU",
-    "Sigmoid", "Softmax", "Softplus", "Tanh", "cross_entropy", "elu", "gelu", "initialisers",
-    "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "mse", "one_hot", "relu", "sigmoid",
-    "silu", "softmax", "softplus", "tanh",
+    "ELU", "GELU", "Flatten", "LeakyReLU", "Linear", "Module", "ModuleDict", "ModuleList", "ReLU",
+    "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "cross_entropy",
+    "elu", "gelu", "initialisers", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "mse",
+    "one_hot", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh",
 ]  # fmt: skip
