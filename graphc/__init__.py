@@ -11,7 +11,7 @@ array([[0.09, 0.24, 0.67],
 import sys
 from typing import TYPE_CHECKING
 
-from graphc import compiler_digest, frontend  # the first notes when the sources were read
+from graphc import compiler_digest, frontend, training  # the first notes when the sources were read
 from graphc.api import CompiledFunction, compile, evaluate
 from graphc.dtypes import (
     DType,
@@ -31,18 +31,31 @@ from graphc.dtypes import (
 )
 from graphc.errors import (
     BackendError,
+    DamagedFileError,
     GraphcError,
     GraphcIndexError,
     GraphcTypeError,
     GraphcValueError,
     InternalError,
+    NonFiniteLossError,
     NumericsError,
     ParseError,
     ShapeError,
     TracingError,
     VerificationError,
 )
-from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, nn, optim, trace, vmap
+from graphc.frontend import (
+    Tensor,
+    Trace,
+    Traced,
+    Variable,
+    is_tracing,
+    metrics,
+    nn,
+    optim,
+    trace,
+    vmap,
+)
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
@@ -56,14 +69,17 @@ from graphc.gradient_check import GradientError, GradientReport, check_grads
 from graphc.graph import Graph
 from graphc.graph_text import parse_graph, print_graph
 from graphc.program import Program
+from graphc.saving import load, save
 from graphc.tensor_type import TensorType, tensor_type
 from graphc.thread_limit import threads
+from graphc.training import fit
 from graphc.version import __version__
 
 __all__ = [
     "BackendError",
     "CompiledFunction",
     "DType",
+    "DamagedFileError",
     "GradientError",
     "GradientReport",
     "Graph",
@@ -72,6 +88,7 @@ __all__ = [
     "GraphcTypeError",
     "GraphcValueError",
     "InternalError",
+    "NonFiniteLossError",
     "NumericsError",
     "ParseError",
     "Program",
@@ -89,6 +106,7 @@ __all__ = [
     "check_grads",
     "compile",
     "evaluate",
+    "fit",
     "float16",
     "float32",
     "float64",
@@ -97,13 +115,17 @@ __all__ = [
     "int32",
     "int64",
     "is_tracing",
+    "load",
+    "metrics",
     "nn",
     "optim",
     "parse_graph",
     "print_graph",
+    "save",
     "tensor_type",
     "threads",
     "trace",
+    "training",
     "uint8",
     "uint16",
     "uint32",

@@ -56,6 +56,14 @@ class VerificationError(GraphcError, AssertionError):
     """A graph or a kernel breaks a law of its representation: a fault in a pass."""
 
 
+class DamagedFileError(GraphcValueError):
+    """A file is not what was written, or of another format."""
+
+
+class NonFiniteLossError(GraphcError, ArithmeticError):
+    """The loss of a training step is NaN or infinite."""
+
+
 class BackendError(GraphcError, RuntimeError):
     """A backend cannot do what was asked on this machine: a device, a driver, a missing extra."""
 

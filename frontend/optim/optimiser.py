@@ -7,7 +7,7 @@ float32 for 16-bit parameters. A step reads every old value before any new one i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,11 @@ class Optimiser:
     def variables(self) -> list[Variable]:
         """The variables that hold the optimiser's state, in the order in which they were made."""
         return list(self._state.values())
+
+    def kept(self) -> Iterator[tuple[VariableState, str, Variable]]:
+        """Yield what is kept for parameters: the parameter's state, the name, and the variable."""
+        for (parameter, name), variable in self._state.items():
+            yield parameter, name, variable
 
     def __repr__(self) -> str:
         settings = {k: v for k, v in vars(self).items() if k[0] != "_" and k != "step_count"}
