@@ -27,21 +27,21 @@ def perceptron() -> float:
     return float(Perceptron(random_state=0).fit(*data.train).score(*data.test))
 
 
-def multi_layer_perceptron(samples: int | None = None, **options: Any) -> float:
-    """Return the accuracy of scikit-learn's MLPClassifier."""
+def multi_layer_perceptron(train: Any = None, **options: Any) -> float:
+    """Return the accuracy of scikit-learn's MLPClassifier, trained on the digits or on `train`."""
     from sklearn.neural_network import MLPClassifier
 
     settings = {"hidden_layer_sizes": (128, 64), "batch_size": 64, "max_iter": 30} | options
     model = MLPClassifier(random_state=0, **settings)
     data = digits()
-    return float(model.fit(data.train_x[:samples], data.train_y[:samples]).score(*data.test))
+    return float(model.fit(*(train or data.train)).score(*data.test))
 
 
 def gradient_descents() -> float:
     """Return the accuracy of scikit-learn's MLPClassifier with plain gradient descent."""
     return multi_layer_perceptron(
-        hidden_layer_sizes=(64,), solver="sgd", momentum=0, learning_rate_init=0.1, batch_size=32,
-        max_iter=20,
+        hidden_layer_sizes=(64,), solver="sgd", momentum=0, learning_rate_init=0.2, batch_size=32,
+        max_iter=30,
     )  # fmt: skip
 
 
@@ -93,17 +93,20 @@ def restricted_boltzmann_machine() -> float:
 
 def layerwise_pretraining() -> float:
     """Return the accuracy of MLPClassifier with sigmoids on 200 labels."""
+    data = digits()
     return multi_layer_perceptron(
-        200, hidden_layer_sizes=(128, 128, 128), activation="logistic", batch_size=20, max_iter=60,
+        (data.train_x[:200], data.train_y[:200]), hidden_layer_sizes=(128, 128, 128), activation="logistic", batch_size=20, max_iter=60,
         learning_rate_init=2e-3,
     )  # fmt: skip
 
 
 def regularisation() -> float:
-    """Return the accuracy of MLPClassifier on 100 digits, the best of several penalties."""
+    """Return the accuracy of MLPClassifier on the same labels, the best of several penalties."""
+    from graphc.zoo.regularisation import spoilt_digits
+
     return max(
         multi_layer_perceptron(
-            100, hidden_layer_sizes=(256,), batch_size=25, max_iter=300, alpha=alpha
+            spoilt_digits(), hidden_layer_sizes=(256,), batch_size=25, max_iter=200, alpha=alpha
         )
         for alpha in (0.01, 0.1, 1.0, 10.0)
     )

@@ -54,7 +54,7 @@ def train_with(optimizer: optim.Optimiser, lesson: Lesson) -> training.History:
         nn.cross_entropy,
         optimizer,
         data.train,
-        epochs=lesson.choose(40, quick=8),
+        epochs=lesson.choose(120, quick=8),
         batch_size=64,
         validation=data.test,
         metrics="accuracy",

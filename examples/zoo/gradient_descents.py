@@ -16,7 +16,7 @@ from graphc import nn, optim, training
 from graphc.zoo.shared import Lesson, network
 from graphc.zoo.shared.data import digits
 
-WAYS = {"batch": (1437, 0.5), "mini-batch": (32, 0.1), "stochastic": (1, 0.01)}
+WAYS = {"batch": (1437, 0.5), "mini-batch": (32, 0.2), "stochastic": (1, 0.01)}
 
 
 def make_model(seed: int) -> nn.Module:
@@ -38,7 +38,7 @@ def train(lesson: Lesson) -> float:
             nn.cross_entropy,
             optim.SGD(rate),
             data.train,
-            epochs=lesson.choose(20, quick=4),
+            epochs=lesson.choose(30, quick=4),
             batch_size=batch_size,
             validation=data.test,
             metrics="accuracy",

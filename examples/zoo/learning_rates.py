@@ -1,8 +1,8 @@
 """Learning rates: too low, and training takes for ever; too high, and it never settles.
 
 The same network from the same start, with rates from a thousandth to ten. Too low a rate has hardly
-left the start; a good one is there after a few epochs; too high a one jumps over the valley, back
-and forth and ever higher, until the loss is no number.
+left the start; a good one is there after a few epochs; too high a one jumps over the valley, to
+places from which nothing is learned any more.
 
 Data: 1,437 handwritten digits to train on, 360 held out.
 """

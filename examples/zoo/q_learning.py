@@ -22,7 +22,7 @@ from graphc import nn, optim
 from graphc.zoo.shared import Lesson, network
 from graphc.zoo.shared.cart_pole import CartPoles, mean_return
 
-CARTS, BATCH, MEMORY, DISCOUNT, SCALE = 8, 128, 20_000, 0.99, 50.0
+CARTS, BATCH, MEMORY, DISCOUNT, SCALE = 8, 128, 100_000, 0.99, 50.0
 
 
 def make_network(seed: int) -> nn.Sequential:
@@ -37,8 +37,10 @@ def make_network(seed: int) -> nn.Sequential:
     )
 
 
-def make_agent(judge: nn.Module, follower: nn.Module, optimizer: optim.Optimiser) -> Any:
+def make_agent(judge: nn.Module, follower: nn.Module, decay: float) -> Any:
     """Return the program: actions for what is seen now, and a step of learning from memories."""
+    rate = graphc.Variable(np.float32(1e-3), name="rate")
+    optimizer = optim.Adam(rate)
 
     @graphc.compile
     def agent(now: Any, before: Any, action: Any, after: Any, is_fallen: Any) -> graphc.Tensor:
@@ -50,6 +52,7 @@ def make_agent(judge: nn.Module, follower: nn.Module, optimizer: optim.Optimiser
         optimizer.minimize(nn.mse(worth, wanted), judge.parameters())
         for slow, fast in zip(follower.parameters(), judge.parameters(), strict=True):
             slow.assign(slow + 0.01 * (fast - slow))
+        rate.assign(rate * decay)
         return actions
 
     return agent
@@ -81,10 +84,10 @@ class Memory:
 def train(lesson: Lesson) -> float:
     """Let the agent play and learn, and return how long it balances the pole in the end."""
     judge, follower = make_network(lesson.seed), make_network(lesson.seed)
-    agent = make_agent(judge, follower, optim.Adam(5e-4))
     random, memory = np.random.default_rng(lesson.seed), Memory()
     poles = CartPoles(CARTS, lesson.seed)
-    steps = lesson.choose(15_000, quick=300)
+    steps = lesson.choose(30_000, quick=300)
+    agent = make_agent(judge, follower, decay=0.02 ** (1 / steps))
     for step in range(steps):
         before = poles.observations.copy()
         actions = random.integers(0, 2, CARTS)
@@ -99,5 +102,5 @@ def train(lesson: Lesson) -> float:
     with lesson.figure("returns.png") as axes:
         axes.plot(poles.returns, ".", markersize=3)
         axes.set(xlabel="episode", ylabel="return")
-    act: Any = graphc.compile(lambda seen: graphc.argmax(judge(seen), axis=-1))
+    act: Any = graphc.compile(lambda seen: graphc.argmax(follower(seen), axis=-1))
     return mean_return(act, 32, 7 + lesson.seed)
