@@ -94,8 +94,9 @@ def restricted_boltzmann_machine() -> float:
 def layerwise_pretraining() -> float:
     """Return the accuracy of MLPClassifier with sigmoids on 200 labels."""
     data = digits()
+    few = data.train_x[:200], data.train_y[:200]
     return multi_layer_perceptron(
-        (data.train_x[:200], data.train_y[:200]), hidden_layer_sizes=(128, 128, 128), activation="logistic", batch_size=20, max_iter=60,
+        few, hidden_layer_sizes=(128, 128, 128), activation="logistic", batch_size=20, max_iter=60,
         learning_rate_init=2e-3,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ import pathlib
 import re
 import threading
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -116,7 +117,7 @@ def read_arrays(path: Path) -> tuple[Arrays, Metadata]:
         raise DamagedFileError(
             f"{os.fspath(path)} is damaged, or no safetensors file: {error}"
         ) from None
-    arrays = {name: _array(path, name, view) for name, view in found}
+    arrays = {name: _array(path, name, view) for name, view in sorted(found, key=itemgetter(0))}
     expected = metadata.pop(_CHECKSUM, None)
     is_ours = expected is not None or _WRITER in metadata.items()
     if is_ours and expected != _checksum(arrays, metadata):

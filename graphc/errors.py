@@ -60,10 +60,6 @@ class DamagedFileError(GraphcValueError):
     """A file is not what was written, or of another format."""
 
 
-class NonFiniteLossError(GraphcError, ArithmeticError):
-    """The loss of a training step is NaN or infinite."""
-
-
 class BackendError(GraphcError, RuntimeError):
     """A backend cannot do what was asked on this machine: a device, a driver, a missing extra."""
 

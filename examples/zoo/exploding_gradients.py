@@ -19,7 +19,7 @@ import numpy as np
 
 import graphc
 from graphc import nn, optim, training
-from graphc.errors import NonFiniteLossError
+from graphc.errors import NumericsError
 from graphc.zoo.shared import Lesson, network
 from graphc.zoo.shared.data import digits
 
@@ -71,6 +71,6 @@ def train(lesson: Lesson) -> float:
     try:
         train_with(optim.SGD(0.05), lesson)
         return 0.0  # nothing exploded: there was nothing to be shown
-    except NonFiniteLossError as error:
+    except NumericsError as error:
         lesson.path("without-clipping.txt").write_text(f"{error}\n")
     return train_with(ClippedSGD(0.05), lesson).last["validation_accuracy"]

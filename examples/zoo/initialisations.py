@@ -14,7 +14,7 @@ import numpy as np
 
 import graphc
 from graphc import nn, optim
-from graphc.errors import NonFiniteLossError
+from graphc.errors import NumericsError
 from graphc.zoo.shared import Lesson, network
 from graphc.zoo.shared.data import digits
 
@@ -56,7 +56,7 @@ def train(lesson: Lesson) -> float:
                 verbose=lesson.verbose,
             )
             curves[name] = history["validation_accuracy"]
-        except NonFiniteLossError:
+        except NumericsError:
             curves[name] = [0.1]
     lesson.draw(model, history, data.test_x[:64])
     with lesson.figure("schemes.png") as axes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import graphc
 from graphc import nn, optim
-from graphc.errors import NonFiniteLossError
+from graphc.errors import NumericsError
 from graphc.zoo.shared import Lesson, network
 from graphc.zoo.shared.data import digits
 
@@ -46,7 +46,7 @@ def train(lesson: Lesson) -> float:
                 seed=lesson.seed,
                 verbose=lesson.verbose,
             )
-        except NonFiniteLossError as error:
+        except NumericsError as error:
             lesson.path("too-high.txt").write_text(f"{error}\n")
         curves[name] = losses
         if name == "good":

@@ -53,6 +53,7 @@ def fit(  # noqa: PLR0913  # here users say all that there is to say of a traini
     checkpoint: Checkpoint | Path | None = None,
     resume: bool = False,
     verbose: bool | None = None,
+    check_numerics: bool = False,
     backend: BackendName = "llvm",
 ) -> History:
     """Train `model` and return what it showed; one training step is one compiled program.
@@ -75,10 +76,12 @@ def fit(  # noqa: PLR0913  # here users say all that there is to say of a traini
     checkpoint   a path, or a `training.Checkpoint`: the run is kept there after each epoch
     resume       go on from the checkpoint, if the file is there, to the same bits as without a
                  break; with more `epochs` than before, to train on
+    check_numerics  look at each step for NaN and infinity, and name the operation that made it;
+                 slower
     verbose      progress on stderr: by default if it is a terminal; True: a line an epoch
                  elsewhere; False: none
 
-    Raises NonFiniteLossError when the loss turns NaN or infinite, `training.TrainingInterrupted`
+    Raises NumericsError when the loss turns NaN or infinite, `training.TrainingInterrupted`
     (a KeyboardInterrupt that holds the history) on Ctrl-C, and what the model, the loss and the
     data raise. The model then has the weights after the last whole batch.
     """
@@ -86,7 +89,7 @@ def fit(  # noqa: PLR0913  # here users say all that there is to say of a traini
     found = as_metrics(metrics)
     training = as_batches(data, batch_size, seed, shuffle=shuffle, drop_last=drop_last)
     held_out = None if validation is None else as_batches(validation, batch_size)
-    steps = Steps(model, loss, found, backend)
+    steps = Steps(model, loss, found, backend=backend, check_numerics=check_numerics)
     settings = _settings(training, list(found))
     kept = [as_callback(c) for c in callbacks]
     run = Run(model, optimizer, steps, (training, held_out), int(epochs), kept, settings)
@@ -111,7 +114,7 @@ def evaluate(
     ['loss', 'accuracy']
     """
     batches = as_batches(data, batch_size)
-    return evaluate_batches(Steps(model, loss, as_metrics(metrics), backend), batches)
+    return evaluate_batches(Steps(model, loss, as_metrics(metrics), backend=backend), batches)
 
 
 def _check(model: Any, loss: Any, optimizer: Any, epochs: Any) -> None:

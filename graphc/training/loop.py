@@ -13,7 +13,7 @@ import time
 from pathlib import Path as FilePath
 from typing import Any
 
-from graphc.errors import NonFiniteLossError
+from graphc.errors import NumericsError
 from graphc.frontend.nn import Module
 from graphc.frontend.optim import Optimiser
 from graphc.training.batches import Batches
@@ -127,12 +127,19 @@ class Run:
 
     def _train_batch(self, batch: Any, epoch: int, number: int) -> None:
         start, compiling = time.perf_counter(), self.steps.compile_seconds
-        loss = self.steps.train(batch, self.optimizer)
+        try:
+            loss = self.steps.train(batch, self.optimizer)
+        except NumericsError as error:
+            raise _placed(error, epoch + 1, number) from None
         self.history.program = self.steps.program
         spent = time.perf_counter() - start - (self.steps.compile_seconds - compiling)
         self.seconds += spent
         if not math.isfinite(loss):
-            raise_nonfinite_loss(loss, epoch + 1, number)
+            raise NumericsError(
+                f"the {LOSS} is {loss} in epoch {epoch + 1}, batch {number}",
+                hint="fit(…, check_numerics=True) names the operation; a lower learning rate or "
+                "clipped gradients are the usual cures",
+            )
 
     def _end_epoch(self, display: Display) -> None:
         row = {**self.steps.means(), **self._validate()}
@@ -166,9 +173,9 @@ def evaluate_batches(steps: Steps, batches: Batches, epoch: int = 0) -> dict[str
     return {name: total / samples for name, total in totals.items()}
 
 
-def raise_nonfinite_loss(loss: float, epoch: int, batch: int) -> None:
-    """Say where the loss stopped being a number. What made it so is to be found from here."""
-    raise NonFiniteLossError(
-        f"the {LOSS} is {loss} in epoch {epoch}, batch {batch}",
-        hint="a lower learning rate or clipped gradients; are all inputs and targets finite?",
-    )
+def _placed(error: NumericsError, epoch: int, batch: int) -> NumericsError:
+    """Return the error with the place in the data."""
+    message = f"in epoch {epoch}, batch {batch}: {error.message}"
+    placed = NumericsError(message, notes=error.notes, hint=error.hint, line=error.line)
+    placed.op = error.op
+    return placed

@@ -30,7 +30,6 @@ from graphc.frontend.optim import Optimiser
 from graphc.frontend.structures import Structure, flatten, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.variable import Variable
-from graphc.graph_compilation import BackendName
 from graphc.program import Program
 from graphc.training.batches import batch_size_of
 
@@ -78,9 +77,10 @@ class Steps:
         model: Module,
         loss: Loss,
         metrics: Mapping[str, Callable[..., Any]],
-        backend: BackendName,
+        **options: Any,
     ) -> None:
-        self._model, self._loss, self._metrics, self._backend = model, loss, metrics, backend
+        """`options` are those of `graphc.compile`."""
+        self._model, self._loss, self._metrics, self._options = model, loss, metrics, options
         self._compiled: dict[Hashable, api.CompiledFunction[..., Any]] = {}
         self._known: set[Hashable] = set()
         self.compile_seconds = 0.0
@@ -127,7 +127,7 @@ class Steps:
     ) -> api.CompiledFunction[..., Any]:
         if key not in self._compiled:
             function.__name__ = f"{key[0]}_step"
-            self._compiled[key] = api.compile(function, backend=self._backend)
+            self._compiled[key] = api.compile(function, **self._options)
         return self._compiled[key]
 
     def _prepare(

@@ -14,7 +14,7 @@ import pytest
 
 import graphc
 from graphc import metrics, nn, optim, training
-from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, NonFiniteLossError
+from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, NumericsError
 from graphc.training.batches import as_batches
 from tests.graphc.training.runs import X, Y, make_model, same
 
@@ -180,10 +180,24 @@ def test_what_is_no_model_loss_or_optimizer_is_named() -> None:
 def test_a_loss_that_is_no_number_names_epoch_and_batch() -> None:
     bad = X.copy()
     bad[25] = np.nan
-    with pytest.raises(NonFiniteLossError, match="the loss is nan in epoch 1, batch 3"):
+    with pytest.raises(NumericsError, match="the loss is nan in epoch 1, batch 3"):
         fit((bad, Y), batch_size=10, shuffle=False)
-    with pytest.raises(ArithmeticError, match=r"is (inf|nan) in epoch"):
+    with pytest.raises(FloatingPointError, match=r"is (inf|nan) in epoch"):
         graphc.fit(nn.Linear(3, 1, seed=0), nn.mse, optim.SGD(1e6), (X, X[:, :1]), epochs=99)
+
+
+def test_checked_numerics_name_the_operation_and_keep_the_weights() -> None:
+    x = np.abs(X)
+    x[25] = -1
+    model = nn.Sequential(graphc.sqrt, nn.Linear(3, 2, seed=0))
+    weights = {}
+    with pytest.raises(NumericsError, match=r"in epoch 1, batch 3: .* made by sqrt") as caught:
+        graphc.fit(
+            model, nn.cross_entropy, optim.SGD(0.1), (x, Y), batch_size=10, shuffle=False,
+            check_numerics=True,
+        )  # fmt: skip
+    weights = model.state_dict()
+    assert caught.value.op == "sqrt" and all(np.isfinite(w).all() for w in weights.values())
 
 
 def test_early_stopping_goes_back_to_the_best_weights() -> None:
