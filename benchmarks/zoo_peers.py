@@ -1,12 +1,14 @@
 """What other libraries reach on the data of the zoo: `python -m benchmarks.zoo_peers NAME…`.
 
 Each function gives the peer's value of one network, on the same split and for the same metric, with
-scikit-learn or NumPy, or with PyTorch where it says so. The values stand in the networks' files as
-`peer`; they are measured when a network is added, not when it runs.
+scikit-learn or NumPy, or with PyTorch where it says so (from the environment of `make bench`). The
+values stand in the networks' files as `peer`; they are measured when a network is added, not when
+it runs.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -172,12 +174,99 @@ def chance() -> float:
     return mean_return(lambda seen: random.integers(0, 2, len(seen)), 200, 0)
 
 
+def _torch() -> Any:
+    return importlib.import_module("torch")
+
+
+def _torch_layers(count: int, width: int, scale: float = 1.0) -> Any:
+    """Return a deep network of relu with He's initialisation, in PyTorch."""
+    torch = _torch()
+    torch.manual_seed(0)
+    layers: list[Any] = []
+    for _ in range(count):
+        layer = torch.nn.Linear(64, width)
+        torch.nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        torch.nn.init.zeros_(layer.bias)
+        layer.weight.data *= scale
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(width, 10))
+
+
+def _torch_train(model: Any, optimizer: Any, epochs: int, clip: float | None = None) -> float:
+    """Train on the digits with PyTorch and return the held-out accuracy."""
+    torch = _torch()
+    data = digits()
+    for epoch in range(epochs):
+        places = fixed_order(len(data.train_x), seed=epoch)
+        for start in range(0, len(places), 64):
+            chosen = places[start : start + 64]
+            x, y = torch.tensor(data.train_x[chosen]), torch.tensor(data.train_y[chosen])
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimizer.step()
+    found = model(torch.tensor(data.test_x)).detach().numpy().argmax(axis=1)
+    return float((found == data.test_y).mean())
+
+
+def exploding_gradients() -> float:
+    """Return the accuracy of the same network in PyTorch, with its clipping."""
+    torch = _torch()
+    model = _torch_layers(12, 64, 1.7)
+    return _torch_train(model, torch.optim.SGD(model.parameters(), 0.05), 120, clip=1.0)
+
+
+def initialisations() -> float:
+    """Return the accuracy with He's scheme less that of zeros in PyTorch."""
+    torch = _torch()
+    found = []
+    for scale in (1.0, 0.0):
+        model = _torch_layers(8, 64, scale)
+        model[-1].weight.data *= scale
+        optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+        found.append(_torch_train(model, optimizer, 20))
+    return found[0] - found[1]
+
+
+def variational_autoencoder() -> float:
+    """Return the negative evidence lower bound of the same network in PyTorch."""
+    torch = _torch()
+    from graphc.zoo.variational_autoencoder import CODE
+
+    torch.manual_seed(0)
+    linear = torch.nn.Linear
+    hidden, mean, spread = linear(64, 128), linear(128, CODE), linear(128, CODE)
+    decoder = torch.nn.Sequential(linear(CODE, 128), torch.nn.ReLU(), linear(128, 64))
+    modules = torch.nn.ModuleList([hidden, mean, spread, decoder])
+    optimizer, data = torch.optim.Adam(modules.parameters(), 2e-3), digits()
+
+    def loss(images: Any) -> Any:
+        features = torch.relu(hidden(images))
+        center, variance = mean(features), spread(features)
+        scores = decoder(center + torch.exp(variance / 2) * torch.randn_like(center))
+        lacks = torch.nn.functional.binary_cross_entropy_with_logits(
+            scores, images, reduction="none"
+        )
+        cloud = torch.exp(variance) + center**2 - 1 - variance
+        return (lacks.sum(-1) + cloud.sum(-1) / 2).mean()
+
+    for epoch in range(150):
+        places = fixed_order(len(data.train_x), seed=epoch)
+        for start in range(0, len(places) - 63, 64):
+            optimizer.zero_grad()
+            loss(torch.tensor(data.train_x[places[start : start + 64]])).backward()
+            optimizer.step()
+    return float(loss(torch.tensor(data.test_x)).detach())
+
+
 PEERS: dict[str, Callable[[], float]] = {
     f.__name__: f
     for f in (
         perceptron, multi_layer_perceptron, gradient_descents, learning_rates, autoencoder,
         denoising_autoencoder, restricted_boltzmann_machine, layerwise_pretraining, regularisation,
-        graph_network, matrix_factorisation, word_embeddings, chance,
+        graph_network, matrix_factorisation, word_embeddings, chance, exploding_gradients,
+        initialisations, variational_autoencoder,
     )
 }  # fmt: skip
 

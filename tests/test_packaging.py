@@ -7,6 +7,7 @@ build runs with the setuptools of the environment.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -144,6 +145,16 @@ def test_installed_wheel_works_from_the_root_of_the_checkout(built: Built) -> No
     assert first.strip() == str(built.copy / "graphc")
     safe = run(sys.executable, "-P", "-c", LOAD, cwd=built.copy, PYTHONPATH=str(built.site))
     assert safe.strip() == str(built.site / "graphc")
+
+
+def test_the_zoo_of_the_installed_wheel_is_listed_and_trains(built: Built, tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "graphc", "zoo")
+    listed = run(*command, cwd=tmp_path, PYTHONPATH=str(built.site))
+    assert len(listed.splitlines()) == len(list((ROOT / "examples" / "zoo").glob("[a-z]*.py")))
+    quick = (*command, "multi-layer-perceptron", "--quick", "--json")
+    report = json.loads(run(*quick, cwd=tmp_path, PYTHONPATH=str(built.site)))
+    assert report["passed"]
+    assert (tmp_path / "graphc-zoo" / "multi_layer_perceptron" / "step.svg").exists()
 
 
 def test_every_module_of_the_installed_wheel_is_found(built: Built, tmp_path: Path) -> None:

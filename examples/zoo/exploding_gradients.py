@@ -7,7 +7,8 @@ Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent netwo
 arXiv:1211.5063.
 
 Data: 1,437 handwritten digits to train on, 360 held out. Peer: none; without clipping nothing is
-learned at all, which is checked too.
+learned at all, which is checked too. The bar is 0.8: seeds 0 to 4 give 0.836 to 0.889; the peer's
+value: `python -m benchmarks.zoo_peers exploding_gradients`.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def train_with(optimizer: optim.Optimiser, lesson: Lesson) -> training.History:
     return history
 
 
-@network("held-out accuracy with clipping", at_least=0.7, quick=0.4)
+@network("held-out accuracy with clipping", at_least=0.8, quick=0.4, peer=0.9)
 def train(lesson: Lesson) -> float:
     """Train without clipping, which has to fail, and with it; return the latter's accuracy."""
     try:

@@ -4,7 +4,8 @@ A step may look at all samples, at some, or at one. All samples give the exact g
 an epoch; one sample gives a rough one and a step for each. Mini-batches are the bargain: enough
 steps, and matrices large enough to be fast. The picture shows the loss over epochs and over time.
 
-Data: 1,437 handwritten digits to train on, 360 held out.
+Data: 1,437 handwritten digits to train on, 360 held out. The bar is 0.95: seeds 0 to 4 give 0.961
+to 0.967; the peer's value: `python -m benchmarks.zoo_peers gradient_descents`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def make_model(seed: int) -> nn.Module:
     )
 
 
-@network("held-out accuracy with mini-batches", at_least=0.95, quick=0.85, peer=0.9611)
+@network("held-out accuracy with mini-batches", at_least=0.95, quick=0.85, peer=0.9667)
 def train(lesson: Lesson) -> float:
     """Train in the three ways and return the accuracy of the second."""
     data = digits()

@@ -6,7 +6,8 @@ the two leaders is told; of the 32 others the network has to find it. Source: T.
 Welling, Semi-supervised classification with graph convolutional networks, arXiv:1609.02907.
 
 Data: Zachary's karate club, 34 members and 78 friendships, from networkx. Peer: scikit-learn's
-LabelSpreading over the same friendships.
+LabelSpreading over the same friendships. The bar is 0.9: seeds 0 to 4 give 0.969; the peer's value:
+`python -m benchmarks.zoo_peers graph_network`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ dies on the way up; too large, and it blows up. Xavier's rule keeps the variance
 relu, by the number of inputs. Sources: X. Glorot and Y. Bengio 2010; K. He et al.,
 arXiv:1502.01852.
 
-Data: 1,437 handwritten digits to train on, 360 held out; eight layers of relu.
+Data: 1,437 handwritten digits to train on, 360 held out; eight layers of relu. The bar is 0.8:
+seeds 0 to 4 give 0.878 to 0.894; the peer's value: `python -m benchmarks.zoo_peers
+initialisations`.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def make_model(scheme: nn.initialisers.Initialiser, seed: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(WIDTH, 10, seed=random, weight_initialiser=scheme))
 
 
-@network("held-out accuracy of He's scheme less that of zeros", at_least=0.8, quick=0.5)
+@network(
+    "held-out accuracy of He's scheme less that of zeros", at_least=0.8, quick=0.5, peer=0.8833
+)
 def train(lesson: Lesson) -> float:
     """Train from each start and return by how much the best rule is above zeros."""
     data, curves = digits(), {}

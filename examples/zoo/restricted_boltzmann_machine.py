@@ -6,7 +6,9 @@ units, from these an image, and lowers the energy of the one against the other. 
 Training products of experts by minimizing contrastive divergence, 2002.
 
 Data: 1,437 handwritten digits to train on, 360 held out. Judged by logistic regression on the
-hidden units. Peer: scikit-learn's BernoulliRBM with as many units, followed by the same.
+hidden units. Peer: scikit-learn's BernoulliRBM with as many units, followed by the same. The bar is
+0.96: seeds 0 to 4 give 0.964 to 0.972; the peer's value: `python -m benchmarks.zoo_peers
+restricted_boltzmann_machine`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ them; and where each layer adds to its input instead of replacing it, the gradie
 The picture shows the length of the gradient in each layer.
 
 Data: 64 handwritten digits; nothing is trained but the network with residual connections, and that
-for a moment, to show that it learns.
+for a moment, to show that it learns. The bar is 0.05: seeds 0 to 4 give 0.124 to 0.384.
 """
 
 from __future__ import annotations

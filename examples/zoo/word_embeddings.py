@@ -5,8 +5,9 @@ and small with words drawn at random (skip-gram with negative sampling). Source:
 Distributed representations of words and phrases and their compositionality, arXiv:1310.4546.
 
 Data: the prose of Python's own manual, in `pydoc_data.topics`, about 70,000 words; of its pages one
-in ten is held out. Peer: the singular value decomposition of the table of co-occurrences
-(positive pointwise mutual information), in NumPy.
+in ten is held out. Peer: the singular value decomposition of the table of co-occurrences (positive
+pointwise mutual information), in NumPy. The bar is 0.68: seeds 0 to 4 give 0.697 to 0.700; the
+peer's value: `python -m benchmarks.zoo_peers word_embeddings`.
 """
 
 from __future__ import annotations
