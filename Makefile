@@ -67,9 +67,9 @@ $(INSTALLED): $(CREATED) pyproject.toml
 
 $(INSTALLED_DEV): $(CREATED) pyproject.toml
 	@echo "installing graphc and its development tools into $(VENV)"
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --editable '.[dev,examples]'
 	@touch $(INSTALLED) $@
 
 clean: ## remove the virtual environment and everything that was generated
-	rm -rf $(VENV) $(BENCH_VENV) build dist graphc.egg-info graphc-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build dist graphc.egg-info graphc-demo graphc-zoo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import function_calls as _function_calls
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
-from graphc.frontend import linalg, nn, optim
+from graphc.frontend import linalg, metrics, nn, optim
 from graphc.frontend import loops as _loops
 from graphc.frontend import random_numbers as random
 from graphc.frontend import reductions as _reductions
@@ -50,6 +50,7 @@ __all__ = [
     "Variable",
     "is_tracing",
     "linalg",
+    "metrics",
     "nn",
     "optim",
     "random",

@@ -11,7 +11,7 @@ array([[0.09, 0.24, 0.67],
 import sys
 from typing import TYPE_CHECKING
 
-from graphc import compiler_digest, frontend  # the first notes when the sources were read
+from graphc import compiler_digest, frontend, training  # the first notes when the sources were read
 from graphc.api import CompiledFunction, compile, evaluate
 from graphc.dtypes import (
     DType,
@@ -31,6 +31,7 @@ from graphc.dtypes import (
 )
 from graphc.errors import (
     BackendError,
+    DamagedFileError,
     GraphcError,
     GraphcIndexError,
     GraphcTypeError,
@@ -49,6 +50,7 @@ from graphc.frontend import (
     Variable,
     is_tracing,
     linalg,
+    metrics,
     nn,
     optim,
     random,
@@ -72,14 +74,17 @@ from graphc.gradient_check import GradientError, GradientReport, check_grads
 from graphc.graph import Graph
 from graphc.graph_text import parse_graph, print_graph
 from graphc.program import Program
+from graphc.saving import load, save
 from graphc.tensor_type import TensorType, tensor_type
 from graphc.thread_limit import threads
+from graphc.training import fit
 from graphc.version import __version__
 
 __all__ = [
     "BackendError",
     "CompiledFunction",
     "DType",
+    "DamagedFileError",
     "GradientError",
     "GradientReport",
     "Graph",
@@ -105,6 +110,7 @@ __all__ = [
     "check_grads",
     "compile",
     "evaluate",
+    "fit",
     "float16",
     "float32",
     "float64",
@@ -114,14 +120,18 @@ __all__ = [
     "int64",
     "is_tracing",
     "linalg",
+    "load",
+    "metrics",
     "nn",
     "optim",
     "parse_graph",
     "print_graph",
     "random",
+    "save",
     "tensor_type",
     "threads",
     "trace",
+    "training",
     "uint8",
     "uint16",
     "uint32",

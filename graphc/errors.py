@@ -56,6 +56,10 @@ class VerificationError(GraphcError, AssertionError):
     """A graph or a kernel breaks a law of its representation: a fault in a pass."""
 
 
+class DamagedFileError(GraphcValueError):
+    """A file is not what was written, or of another format."""
+
+
 class BackendError(GraphcError, RuntimeError):
     """A backend cannot do what was asked on this machine: a device, a driver, a missing extra."""
 

