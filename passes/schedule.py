@@ -58,6 +58,7 @@ MOST_LANES = 64
 CHEAP = 20_000  # scalar operations that are not worth waking a thread for
 GRAIN = 16_000  # scalar operations that one iteration of a parallel loop should have
 SMALL_BODY = 8  # statements, up to which an elementwise body goes in two vectors at once
+DEEP = 4  # operations a statement, from which formulas are long chains: four vectors at once
 LIGHT = 12  # scalar operations, up to which the lanes of a reduction wait for one another
 STREAMS = 2  # tasks for each core where rows are read in long pieces
 MOST_CHUNKS = 4  # vectors of a lanes loop that are unrolled, so that they stay in registers
@@ -235,6 +236,8 @@ class _Scheduler:
         factor = 1 if count(body) > SMALL_BODY else 2
         if holds(body, LoopKind.SERIAL):
             factor = 4 if count(body) <= 2 * SMALL_BODY else 2
+        elif work(body) >= DEEP * count(body):
+            factor = 4
         if self.choices.vectors:
             factor = 1 << (min(self.choices.vectors, MOST_VECTORS).bit_length() - 1)
         while factor > 1 and extent < lanes * factor:
