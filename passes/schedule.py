@@ -36,6 +36,7 @@ from graphc.passes.loop_analysis import (
 )
 from graphc.passes.memory_hints import CACHED, add_memory_hints
 from graphc.passes.rewrite_statements import Body, Names
+from graphc.passes.rows_abreast import rows_abreast
 from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
 from graphc.passes.schedule_transposes import square_of, transpose_squares
@@ -100,7 +101,9 @@ class _Scheduler:
             inside = self.inner(body)
             if not variables:
                 return enclose(inside, self.names, always=True)
-            return self.spread(nest(variables, inside), cost)
+            *outer, rows = variables
+            together = rows_abreast(Loop(rows, LoopKind.PARALLEL, inside), self.target, self.names)
+            return self.spread(nest(outer, together), cost)
         body = _serial(body)
         others = [v for v in variables if v != lane]
         tiler = Tiler(self.target, self.names, self.shapes, cost // GRAIN, self.choices)
