@@ -60,6 +60,8 @@ PRIMITIVES: dict[str, Primitive] = dict(
         _row("trunc", 1, "float", "a without its fraction; keeps -0.0"),
         _row("rint", 1, "float", "the nearest integer, ties to even; keeps -0.0"),
         _row("copysign", 2, "float", "|a| with the sign bit of b"),
+        # undefined but for 1/4 <= |a| <= 4 and integers b of at most twice the largest exponent
+        _row("scale", 2, "float", "a * 2**b, rounded once; NaN where both are NaN"),
         # division of integers is undefined where b is 0 or a // b overflows: formulas guard it
         _row("quotient", 2, "int uint", "a / b rounded towards zero"),
         _row("modulus", 2, "int uint", "a - quotient(a, b) * b"),
@@ -324,6 +326,11 @@ def trunc(a: Scalar) -> Scalar:
 def copysign(a: Scalar, b: Scalar | Number) -> Scalar:
     """Return |a| with the sign of `b`."""
     return primitive("copysign", a, a._coerce(b))
+
+
+def scale(a: Scalar, exponent: Scalar) -> Scalar:
+    """Return a * 2**exponent, rounded once; `exponent` is an integer in the float type of `a`."""
+    return primitive("scale", a, exponent)
 
 
 def lookup(index: Scalar, table: Sequence[Number], dtype: DType) -> Scalar:

@@ -154,6 +154,11 @@ def _fma32(a: Array, b: Array, c: Array) -> Array:
     return total.astype(np.float32)
 
 
+def _scale(a: Array, b: Array) -> Array:
+    exact: Array = np.ldexp(a, np.nan_to_num(b).astype(np.int32))
+    return exact
+
+
 def _fma64(a: Array, b: Array, c: Array) -> Array:
     """Boldo and Melquiond, "Emulation of FMA and correctly rounded sums" (2008), and fractions.
 
@@ -294,6 +299,7 @@ _ROWS: dict[str, _Row] = {
     "trunc": np.trunc,
     "rint": np.rint,
     "copysign": np.copysign,
+    "scale": _scale,
     "quotient": _quotient,
     "modulus": np.fmod,
     "and": np.bitwise_and,

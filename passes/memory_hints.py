@@ -30,6 +30,7 @@ from graphc.kernel import (
     Store,
     statements,
 )
+from graphc.passes.fetch_next_rows import fetch_next_rows
 from graphc.passes.rewrite_statements import Body, rewrite
 from graphc.target import Target
 
@@ -42,8 +43,9 @@ def add_memory_hints(kernel: Kernel, target: Target) -> Kernel:
     """Return `kernel`, in the scheduled form, with hints for its large buffers."""
     _, second, last = target.cache_bytes
     whole = [b for b in kernel.buffers if b.name not in _gathered(kernel.body)]
-    if sum(b.type.nbytes for b in whole) <= last * CACHED:
-        return kernel
+    total = sum(b.type.nbytes for b in whole)
+    if total <= last * CACHED:
+        return fetch_next_rows(kernel) if total > target.cores * second else kernel
     large = {b.name: b for b in whole if b.type.nbytes > target.cores * second}
     body: list[Statement] = []
     for nest in kernel.body:

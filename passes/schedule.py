@@ -36,6 +36,7 @@ from graphc.passes.loop_analysis import (
 )
 from graphc.passes.memory_hints import CACHED, add_memory_hints
 from graphc.passes.rewrite_statements import Body, Names
+from graphc.passes.rows_abreast import rows_abreast
 from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
 from graphc.passes.schedule_transposes import square_of, transpose_squares
@@ -58,6 +59,7 @@ MOST_LANES = 64
 CHEAP = 20_000  # scalar operations that are not worth waking a thread for
 GRAIN = 16_000  # scalar operations that one iteration of a parallel loop should have
 SMALL_BODY = 8  # statements, up to which an elementwise body goes in two vectors at once
+DEEP = 4  # operations a statement, from which formulas are long chains: four vectors at once
 LIGHT = 12  # scalar operations, up to which the lanes of a reduction wait for one another
 STREAMS = 2  # tasks for each core where rows are read in long pieces
 MOST_CHUNKS = 4  # vectors of a lanes loop that are unrolled, so that they stay in registers
@@ -99,7 +101,9 @@ class _Scheduler:
             inside = self.inner(body)
             if not variables:
                 return enclose(inside, self.names, always=True)
-            return self.spread(nest(variables, inside), cost)
+            *outer, rows = variables
+            together = rows_abreast(Loop(rows, LoopKind.PARALLEL, inside), self.target, self.names)
+            return self.spread(nest(outer, together), cost)
         body = _serial(body)
         others = [v for v in variables if v != lane]
         tiler = Tiler(self.target, self.names, self.shapes, cost // GRAIN, self.choices)
@@ -235,6 +239,8 @@ class _Scheduler:
         factor = 1 if count(body) > SMALL_BODY else 2
         if holds(body, LoopKind.SERIAL):
             factor = 4 if count(body) <= 2 * SMALL_BODY else 2
+        elif work(body) >= DEEP * count(body):
+            factor = 4
         if self.choices.vectors:
             factor = 1 << (min(self.choices.vectors, MOST_VECTORS).bit_length() - 1)
         while factor > 1 and extent < lanes * factor:

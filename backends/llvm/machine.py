@@ -61,6 +61,7 @@ class Machine:
             half="f16c" in self.features,
             dot_bfloat16=is_x86 and {"avx512bf16", "avx512vl"} <= self.features,
             dot_int8=is_x86 and {"avx512vnni", "avx512vl"} <= self.features,
+            scale=is_x86 and {"avx512f", "avx512vl"} <= self.features,
             multiply_add=self.vector_bytes if is_x86 else 0,
             fence="call void @llvm.x86.sse.sfence()" if is_x86 else "",
         )

@@ -24,6 +24,7 @@ class Features:
     half           converts float16
     dot_bfloat16   adds products of pairs of bfloat16, in vectors of 4, 8 and 16 sums
     dot_int8       adds products of four bytes, in such vectors
+    scale          multiplies by powers of two, in vectors of 16, 32 and 64 bytes
     multiply_add   adds the products of a pair of int16, in vectors of this many bytes at most
     fence          the instruction after which stores past the caches are in order; empty for none
     """
@@ -32,6 +33,7 @@ class Features:
     half: bool
     dot_bfloat16: bool = False
     dot_int8: bool = False
+    scale: bool = False
     multiply_add: int = 0
     fence: str = ""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from graphc.backends.llvm import conversions, dot_products, helpers, spelling
+from graphc.backends.llvm import conversions, dot_products, helpers, scaling, spelling
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType, float32, int32, uint32
@@ -82,6 +82,13 @@ def _fused(site: Site, a: str, b: str, c: str) -> str:
     function = helpers.fused_multiply_add(site.module, site.source, site.lanes)
     type_ = spelling.register(site.source, site.lanes)
     return site.writer.pure(f"call {type_} {function}({type_} {a}, {type_} {b}, {type_} {c})")
+
+
+def _scale(site: Site, a: str, b: str) -> str:
+    if site.module.features.scale:
+        return scaling.by_instruction(site.writer, site.source, site.lanes, a, b)
+    code = conversions.Code(site.writer, site.module.features, site.lanes)
+    return scaling.by_products(code, site.source, a, b)
 
 
 def _select(site: Site, condition: str, yes: str, no: str) -> str:
@@ -196,6 +203,7 @@ _ROWS: dict[str, _Row] = {
     "trunc": _intrinsic("trunc"),
     "rint": _intrinsic("rint"),
     "copysign": {"float": "call {t} @llvm.copysign.{s}({t} {0}, {t} {1})"},
+    "scale": _scale,
     "quotient": {"int": "sdiv {t} {0}, {1}", "uint": "udiv {t} {0}, {1}"},
     "modulus": {"int": "srem {t} {0}, {1}", "uint": "urem {t} {0}, {1}"},
     "and": _same("and {t} {0}, {1}", _BITS),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from graphc import dtypes
-from graphc.backends.opencl.spelling import C_TYPES, is_16_bit_float, word
+from graphc.backends.opencl.spelling import C_TYPES, constant, is_16_bit_float, word
 from graphc.dtypes import DType
 
 
@@ -159,6 +159,16 @@ def _pair(operands: list[str], given: list[DType], result: DType, _features: Fea
     return f"({whole})({low} | {high} << {given[0].bits})"
 
 
+def _scale(operands: list[str], given: list[DType], result: DType, _features: Features) -> str:
+    """Multiply by two powers of two, since one may lie outside the range of numbers."""
+    a, b = operands
+    mantissa, bias = (23, 127) if result is dtypes.float32 else (52, 1023)
+    unsigned, power = word(result), f"as_{C_TYPES[result]}"
+    bits = f"as_{unsigned}({b} + {constant(1.5 * 2.0**mantissa + 2 * bias, result)})"
+    half = f"({bits} >> 1)"
+    return f"{a} * {power}({half} << {mantissa}) * {power}(({bits} - {half}) << {mantissa})"
+
+
 def _dot_bfloat16(
     operands: list[str], given: list[DType], result: DType, _features: Features
 ) -> str:
@@ -195,6 +205,7 @@ _ROWS: dict[str, Row] = {
     "trunc": _function("trunc"),
     "rint": _function("rint"),
     "copysign": _function("copysign"),
+    "scale": _scale,
     "quotient": _small("/"),
     "modulus": _small("%"),
     "and": _small("&"),

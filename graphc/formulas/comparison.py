@@ -17,25 +17,32 @@ _SIGNED = {16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}
 
 
 def maximum(a: Scalar, b: Scalar) -> Scalar:
-    """Return the larger of two numbers: of floats, the negative of the minimum of -a and -b."""
+    """Return the larger of two numbers.
+
+    `a > b ? a : b` and its mirror image, each one instruction on x86, differ in two cases: where
+    the operands are zeros of both signs, or one is NaN, each result is another operand. All bits
+    of both together are those of a NaN, whose exponent is all ones already; of a zero's sign both
+    must be negative.
+    """
+    first = select(a > b, a, b)
     if not a.dtype.is_float:
-        return select(a > b, a, b)
-    return -minimum(-a, -b)
+        return first
+    first, second = _words(first, select(b > a, b, a))
+    all_but_sign = (1 << (first.dtype.bits - 1)) - 1
+    return (((first | second) & first.literal(all_but_sign)) | (first & second)).bitcast(a.dtype)
 
 
 def minimum(a: Scalar, b: Scalar) -> Scalar:
-    """Return the smaller of two numbers.
-
-    `a < b ? a : b` and its mirror image, each one instruction on x86, differ in two cases: where
-    the operands are zeros of both signs, or one is NaN, each result is another operand. The bits
-    of both together are those of -0.0, and of a NaN, since all of its exponent is set already.
-    """
+    """Return the smaller of two numbers: as the maximum, but one negative zero is enough."""
     first = select(a < b, a, b)
     if not a.dtype.is_float:
         return first
-    word = _UNSIGNED[a.dtype.bits]
-    second = select(b < a, b, a)
-    return (first.bitcast(word) | second.bitcast(word)).bitcast(a.dtype)
+    first, second = _words(first, select(b < a, b, a))
+    return (first | second).bitcast(a.dtype)
+
+
+def _words(*values: Scalar) -> tuple[Scalar, ...]:
+    return tuple(value.bitcast(_UNSIGNED[value.dtype.bits]) for value in values)
 
 
 def is_greater(candidate: Scalar, best: Scalar) -> Scalar:

@@ -3,8 +3,8 @@
 All reduce the argument by Cody and Waite: x = n log(2) + r with |r| <= log(2) / 2, so that
 exp(x) = 2**n (1 + u) with u = r + r**2 q(r), q a minimax polynomial (Remez exchange in 50-digit
 arithmetic). The integer n is read off the low bits of x / log(2) + shifter, where the shifter, 1.5
-times the power of two whose last place is one, makes the addition round to an integer. Results that
-need it are scaled in two steps, so that a subnormal result is rounded once more and no more.
+times the power of two whose last place is one, makes the addition round to an integer. A result is
+scaled by 2**n in one rounding, so that a subnormal one is rounded once more and no more.
 
 Always: float32 formulas use float32 alone; NaN gives NaN; no step traps. The errors named are the
 greatest found, in units in the last place (ULP): for float32 over all 2**32 values against float64,
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from graphc import dtypes
 from graphc.dtypes import DType
-from graphc.scalar import Scalar, fma, polynomial, select
+from graphc.scalar import Scalar, fma, polynomial, scale, select
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +121,10 @@ _CONSTANTS = {
 
 
 def round_to_integer(x: Scalar, factor: float, offset: int) -> tuple[Scalar, Scalar]:
-    """Return the integer n nearest to `factor` * x, and bits that end in n + `offset`."""
-    constants = _CONSTANTS[x.dtype]
-    shifter = constants.shifter + offset
+    """Return the integer n nearest to `factor` * x, and a number that ends in n + `offset`."""
+    shifter = _CONSTANTS[x.dtype].shifter + offset
     shifted = x + shifter if factor == 1.0 else fma(x, factor, shifter)
-    return shifted - shifter, shifted.bitcast(constants.word)
-
-
-def _two_powers(bits: Scalar, dtype: DType) -> tuple[Scalar, Scalar]:
-    """Return two powers of two with product 2**n, given the low bits of n + 2 bias."""
-    mantissa = _CONSTANTS[dtype].mantissa
-    half = bits >> 1
-    return (half << mantissa).bitcast(dtype), ((bits - half) << mantissa).bitcast(dtype)
+    return shifted - shifter, shifted
 
 
 def clamp(x: Scalar, lowest: float, highest: float) -> Scalar:
@@ -148,10 +140,9 @@ def exp(x: Scalar) -> Scalar:
     """
     constants = _CONSTANTS[x.dtype]
     x = clamp(x, constants.lowest, constants.highest)
-    n, bits = round_to_integer(x, constants.reciprocal, 2 * constants.bias)
+    n, _ = round_to_integer(x, constants.reciprocal, 0)
     r = fma(n, -constants.low, fma(n, -constants.high, x))
-    first, second = _two_powers(bits, x.dtype)
-    return polynomial(r, (1.0, 1.0, *constants.tail)) * first * second
+    return scale(polynomial(r, (1.0, 1.0, *constants.tail)), n)
 
 
 def exp2(x: Scalar) -> Scalar:
@@ -166,10 +157,9 @@ def exp2_of_sum(x: Scalar, error: Scalar | None) -> Scalar:
     """Return 2**(x + error), where `error` is at most a last place of x."""
     constants = _CONSTANTS[x.dtype]
     x = clamp(x, -(constants.bias + constants.mantissa + 2.0), constants.bias + 2.0)
-    n, bits = round_to_integer(x, 1.0, 2 * constants.bias)
+    n, _ = round_to_integer(x, 1.0, 0)
     f = x - n if error is None else (x - n) + error
-    first, second = _two_powers(bits, x.dtype)
-    return polynomial(f, (1.0, *constants.binary)) * first * second
+    return scale(polynomial(f, (1.0, *constants.binary)), n)
 
 
 def expm1(x: Scalar) -> Scalar:
@@ -181,11 +171,11 @@ def expm1(x: Scalar) -> Scalar:
     """
     constants = _CONSTANTS[x.dtype]
     held = clamp(x, -45.0, constants.highest)
-    n, bits = round_to_integer(held, constants.reciprocal, constants.bias - 1)
+    n, shifted = round_to_integer(held, constants.reciprocal, constants.bias - 1)
     exact = fma(n, -constants.high, held)
     r = fma(n, -constants.low, exact)
     r_error = fma(n, -constants.low, exact - r)
-    power = (bits << constants.mantissa).bitcast(x.dtype)
+    power = (shifted.bitcast(constants.word) << constants.mantissa).bitcast(x.dtype)
     base = power - 0.5
     base_error = (power - base) - 0.5
     high = fma(power, r, base)
@@ -207,9 +197,10 @@ def sigmoid(x: Scalar) -> Scalar:
     mantissa, bias = constants.mantissa, constants.bias
     magnitude = abs(x)
     magnitude = select(magnitude > -constants.lowest, -constants.lowest, magnitude)
-    n, bits = round_to_integer(magnitude, constants.reciprocal, 2 * bias)
+    n, shifted = round_to_integer(magnitude, constants.reciprocal, 2 * bias)
     r = fma(n, -constants.low, fma(n, -constants.high, magnitude))
     u = fma(r * r, polynomial(r, constants.tail), r)
+    bits = shifted.bitcast(constants.word)
     half = bits >> 1
     first = (half << mantissa).bitcast(x.dtype)
     second = ((half - bits + 2 * bias) << mantissa).bitcast(x.dtype)

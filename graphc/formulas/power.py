@@ -86,8 +86,8 @@ def _magnitude_for_float32(x: Scalar, y: Scalar) -> Scalar:
     _, k, f = logarithm.reduce(x, subnormals=False)
     product = y * _limits(x, fma(f, polynomial(f, _LOG2_SHORT), k))
     product = exponential.clamp(product, -200.0, 200.0)
-    n, bits = exponential.round_to_integer(product, 1.0, 1023)
-    scale = (bits << 52).bitcast(dtypes.float64)
+    n, shifted = exponential.round_to_integer(product, 1.0, 1023)
+    scale = (shifted.bitcast(dtypes.int64) << 52).bitcast(dtypes.float64)
     return polynomial(product - n, (1.0, *_EXP2_SHORT)) * scale
 
 

@@ -368,6 +368,12 @@ def test_elementwise_loops_become_one() -> None:
     assert not jumps_in_inner_loops(kernel)
 
 
+def test_formulas_that_are_long_chains_go_in_four_vectors() -> None:
+    assert loops_of(large(lambda: ops.exp(leaf(4096))), LoopKind.VECTOR) == [64]
+    assert loops_of(large(lambda: ops.exp(leaf(4096, dtype="float64"))), LoopKind.VECTOR) == [32]
+    assert loops_of(large(lambda: ops.add(leaf(4096), leaf(4096))), LoopKind.VECTOR) == [32]
+
+
 def test_rows_are_looked_up_once() -> None:
     table, places = leaf(50, 96), leaf(64, dtype="int64")
     kernel = kernel_of(ops.take(table, places, axis=0, mode="raise"))

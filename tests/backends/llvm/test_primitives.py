@@ -22,6 +22,7 @@ _SPECIAL = {
     "shl",
     "shr",
     "pair",
+    "scale",
     "dot_bfloat16",
     "dot_int8",
     "dot_uint8",
@@ -115,6 +116,23 @@ def test_fused_multiply_add_rounds_once(dtype: DType, lanes: int) -> None:
     check(text, arrays)
     overflow = {"a": np.full(16, np.finfo(dtype.numpy).max), "c": arrays["c"]}
     check(text, overflow)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64], ids=str)
+@pytest.mark.parametrize("lanes", [1, 2, 8, 16, 64])
+def test_scale_rounds_once(dtype: DType, lanes: int) -> None:
+    """Powers from where all results are 0 to where all are infinite, all digits set or one."""
+    text = f"""kernel scaled(a: {dtype}[4096] in, b: {dtype}[4096] in, y: {dtype}[4096] out) {{
+      for i < {4096 // lanes} parallel {{ for l < {lanes} vector {{
+        %a = load a[{lanes}*i + l] : {dtype}  %b = load b[{lanes}*i + l] : {dtype}
+        %y = scale(%a, %b) : {dtype}  store y[{lanes}*i + l] = %y }} }} }}"""
+    limits = np.finfo(dtype.numpy)
+    exponents = np.arange(limits.minexp - limits.nmant - 4, limits.maxexp + 4)
+    numbers = np.random.default_rng(0).uniform(0.25, 4.0, 4096).astype(dtype.numpy)
+    numbers[::7], numbers[1::7] = -(2.0 - limits.eps), 1.5
+    arrays = {"a": numbers, "b": np.resize(exponents, 4096).astype(dtype.numpy)}
+    arrays["a"][-2:] = arrays["b"][-2:] = np.nan
+    check(text, arrays, CPUS)
 
 
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
