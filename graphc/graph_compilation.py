@@ -69,6 +69,12 @@ class Settings:
         return replace(self, options=replace(self.options, donated=numbers))
 
 
+def get_ready(backend: BackendName) -> None:
+    """Let a backend begin with what it can do before a graph is there to be compiled."""
+    if backend == llvm.BACKEND.name:
+        llvm.BACKEND.get_ready()
+
+
 def compile_graph(graph: Graph, settings: Settings) -> Program:
     """Return `graph` as a program."""
     with COMPILE_LOCK, paused_collection():
@@ -97,13 +103,18 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     if not backend.takes_donations:
         options = replace(settings.options, donated=frozenset())
         settings = replace(settings, options=options)
-    target, key = backend.target(), None
     is_new = settings.tune or observer.is_watching  # made anew, whatever is kept
-    if isinstance(backend, Remembers) and backend.remembers() and not is_new:
-        key = _key(graph, target, settings)
+    content = key = None
+    if isinstance(backend, Remembers):
+        backend.get_ready(is_missing=is_new)
+        content = _content(graph) if backend.remembers() and not is_new else None
+    target = backend.target()
+    if isinstance(backend, Remembers):
+        key = None if content is None else _key(content, target, settings)
         recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
         if recalled is not None:
             return recalled
+        backend.get_ready(is_missing=True)
     tuner = _tuner(backend, target) if settings.tune else None
     made = _run_passes(graph, target, settings.options, observer, tuner)
     plan = made.plan
@@ -149,14 +160,18 @@ def _run_passes(
     return Made(state.graph, state.grouping, state.plan, tuned)
 
 
-def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
-    """Return the digest of all that a program depends on, or None where that cannot be told."""
-    compiler, content = compiler_digest(), digest(graph)
-    if compiler is None or content is None:
-        return None
+def _content(graph: Graph) -> bytes | None:
+    """Return the digests of the compiler and the graph, or None where one cannot be told."""
+    compiler = compiler_digest()
+    content = None if compiler is None else digest(graph)
+    return None if compiler is None or content is None else compiler + content
+
+
+def _key(content: bytes, target: Target, settings: Settings) -> bytes:
+    """Return the digest of all that a program depends on."""
     versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
     parts = repr((settings, target, versions)).encode()
-    return hashlib.sha256(b"".join([b"program ", compiler, content, parts])).digest()
+    return hashlib.sha256(b"".join([b"program ", content, parts])).digest()
 
 
 def _recall(

@@ -12,18 +12,19 @@ between two launches only if the plan asks for one and some thread could be ahea
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from graphc.backends.llvm import polling, timing, work
 from graphc.backends.llvm.division import is_divisible
-from graphc.backends.llvm.kernels import BufferFacts, Written, write_kernel
+from graphc.backends.llvm.kernels import BufferFacts, Written
 from graphc.backends.llvm.layout import BARRIER, DISPATCH, POLL, Layout, Slots, slots_of
 from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import Module, ModuleText
+from graphc.backends.llvm.parts import Parts, part_count, size_of
 from graphc.backends.llvm.team_code import MOST_MEMBERS
 from graphc.backends.llvm.writer import Writer
-from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement
+from graphc.kernel import Kernel
 from graphc.plan import Launch, Place, Plan, Space
 from graphc.tensor_type import TensorType
 
@@ -50,23 +51,45 @@ class _Step:
     threads: int
 
 
-def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Program:
-    """Return `plan` as the text of modules for `machine`; `timing` says what `is_timed` adds."""
+def _ignore(_: ModuleText) -> None:
+    pass
+
+
+def write_program(
+    plan: Plan,
+    machine: Machine,
+    *,
+    is_timed: bool = False,
+    finished: Callable[[ModuleText], None] = _ignore,
+) -> Program:
+    """Return `plan` as the text of modules for `machine`; `timing` says what `is_timed` adds.
+
+    `finished` is called with each module but the first as soon as it is complete.
+    """
     launches: dict[Kernel, list[Launch]] = {}
     for launch in plan.launches:
         launches.setdefault(launch.kernel, []).append(launch)
     is_polled = polling.is_polled(plan.launches)
-    parts = _Parts(_part_count(launches, plan.target.cores), machine, is_polled=is_polled)
+    threads_of = {kernel: threads_for(kernel) for kernel in launches}
+    threads = max(threads_of.values(), default=1) if plan.target.cores > 1 else 1
+    threads = min(threads, MOST_MEMBERS)
+    parts = Parts(
+        launches,
+        part_count(launches, plan.target.cores),
+        machine.code_features,
+        _TEAM_BARRIER if threads > 1 else _NO_BARRIER,
+        finished,
+        is_polled=is_polled,
+    )
+    names = {kernel: _function_name(number, kernel) for number, kernel in enumerate(launches)}
     steps: dict[int, _Step] = {}
-    for number, (kernel, uses) in enumerate(launches.items()):
-        written = parts.write(kernel, _facts(kernel, uses), _function_name(number, kernel))
-        threads = threads_for(kernel)
-        steps |= {id(launch): _Step(launch, written, threads) for launch in uses}
+    for kernel in sorted(launches, key=size_of, reverse=True):
+        uses = launches[kernel]
+        written = parts.write(kernel, _facts(kernel, uses), names[kernel])
+        steps |= {id(launch): _Step(launch, written, threads_of[kernel]) for launch in uses}
     order = [steps[id(launch)] for launch in plan.launches]
     # one stride for all kernels, so that a thread's workspace is the same place in each
     stride = max((step.written.workspace_bytes for step in order), default=0)
-    threads = max((step.threads for step in order), default=1) if plan.target.cores > 1 else 1
-    threads = min(threads, MOST_MEMBERS)
     slots, exports = slots_of(plan), ["run"]
     if is_timed:
         parts.entry.add(f"@{timing.TIMES}", timing.declarations(len(order)))
@@ -79,72 +102,7 @@ def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Pr
     clear = _CLEAR.format(status=slots.status) if plan.checks or is_polled else ""
     parts.entry.add("@run", run.format(threads=threads, clear=clear))
     is_long = sum(work.steps(k) * len(uses) for k, uses in launches.items()) > _LONG_STEPS
-    modules = parts.texts(_TEAM_BARRIER if threads > 1 else _NO_BARRIER, exports)
-    return Program(modules, Layout(slots, stride, threads, is_long, is_polled))
-
-
-# LLVM takes some ten milliseconds for so many statements, a third of it for a module of none.
-_STATEMENTS_A_PART = 300
-_MOST_PARTS = 8
-
-
-def _part_count(kernels: Iterable[Kernel], cores: int) -> int:
-    """Return how many modules to write, which are compiled at the same time."""
-    size = sum(_size(kernel.body) for kernel in kernels)
-    return max(1, min(cores, size // _STATEMENTS_A_PART, _MOST_PARTS))
-
-
-def _size(body: tuple[Statement, ...]) -> int:
-    """Return how many statements are written for `body`."""
-    total = 0
-    for statement in body:
-        if isinstance(statement, Loop):
-            copies = statement.variable.extent if statement.kind is LoopKind.UNROLLED else 1
-            total += copies * _size(statement.body)
-        else:
-            total += _size(statement.body) if isinstance(statement, Guard) else 1
-    return total
-
-
-class _Parts:
-    """The modules under construction; each kernel goes to the one that is the shortest so far."""
-
-    def __init__(self, count: int, machine: Machine, *, is_polled: bool) -> None:
-        self._is_polled = is_polled
-        self._modules = [Module(machine.code_features) for _ in range(count)]
-        self._exports: list[list[str]] = [[] for _ in range(count)]
-        self._lengths = [0] * count
-
-    @property
-    def entry(self) -> Module:
-        """The module that has the entry."""
-        return self._modules[0]
-
-    def write(self, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str) -> Written:
-        """Write a kernel, and declare it where the entry is."""
-        number = self._lengths.index(min(self._lengths))
-        module = self._modules[number]
-        is_polled, is_exported = self._is_polled, number > 0
-        written = write_kernel(
-            module, kernel, facts, name, is_exported=is_exported, is_polled=is_polled
-        )
-        self._lengths[number] = module.length
-        if number > 0:
-            self._exports[number].append(name)
-            pointers = ", ".join(["ptr"] * (len(kernel.buffers) + 2))
-            control = ", ptr" if self._is_polled else ""
-            declaration = f"declare void {written.function}({pointers}, i64, i64{control})"
-            self.entry.add(written.function, declaration)
-        return written
-
-    def texts(self, barrier: str, exports: list[str]) -> tuple[ModuleText, ...]:
-        """Return the modules; the first exports `exports`."""
-        for module in self._modules:
-            module.add("@graphc.barrier", barrier)
-            if self._is_polled:
-                module.add(f"@{POLL}", polling.DECLARATION)
-        pairs = zip(self._modules, [exports, *self._exports[1:]], strict=True)
-        return tuple(ModuleText(module.text(), tuple(names)) for module, names in pairs)
+    return Program(parts.texts(exports), Layout(slots, stride, threads, is_long, is_polled))
 
 
 def _function_name(number: int, kernel: Kernel) -> str:
