@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -31,10 +31,10 @@ from graphc.graph_verifier import verify, verify_assignments
 from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.op import Host, Scan, Switch, While
-from graphc.passes import Compilation, Options, run_pipeline
+from graphc.passes import Compilation, Options, run_graph_passes, run_pipeline
 from graphc.passes.round_operands import round_operands
 from graphc.plan import Plan
-from graphc.plan_record import leaves_of
+from graphc.plan_record import constants_of, leaves_of
 from graphc.process_lock import Rank, process_lock
 from graphc.program import Made, Program, Stages
 from graphc.target import Target
@@ -122,7 +122,8 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     start = time.perf_counter()
     executable: Executable = backend.compile(plan)
     if key is not None and isinstance(backend, Remembers):
-        backend.remember(key, executable, leaves_of(graph))
+        optimised = made.optimised
+        backend.remember(key, executable, leaves_of(graph, lambda: constants_of(optimised)))
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
     stages = Stages(graph, lambda: made, observer.seconds)
     return Program(executable, stages, settings.backend, backend.stages)
@@ -194,7 +195,10 @@ def _recall(
         assert stages.plan is not None
         return stages.plan
 
-    executable = backend.recall(key, leaves_of(graph), target, plan)
+    def folded() -> tuple[np.ndarray[Any, Any], ...]:
+        return constants_of(run_graph_passes(Compilation(graph, target, settings.options)).graph)
+
+    executable = backend.recall(key, leaves_of(graph, folded), target, plan)
     if executable is None:
         return None
     observer.recalled(time.perf_counter() - start)
