@@ -73,9 +73,10 @@ def write_program(
     threads_of = {kernel: threads_for(kernel) for kernel in launches}
     threads = max(threads_of.values(), default=1) if plan.target.cores > 1 else 1
     threads = min(threads, MOST_MEMBERS)
+    count = part_count(launches, plan.target.cores)
     parts = Parts(
         launches,
-        part_count(launches, plan.target.cores),
+        count,
         machine.code_features,
         _TEAM_BARRIER if threads > 1 else _NO_BARRIER,
         finished,
@@ -83,7 +84,7 @@ def write_program(
     )
     names = {kernel: _function_name(number, kernel) for number, kernel in enumerate(launches)}
     steps: dict[int, _Step] = {}
-    for kernel in sorted(launches, key=size_of, reverse=True):
+    for kernel in sorted(launches, key=size_of, reverse=True) if count > 1 else launches:
         uses = launches[kernel]
         written = parts.write(kernel, _facts(kernel, uses), names[kernel])
         steps |= {id(launch): _Step(launch, written, threads_of[kernel]) for launch in uses}
