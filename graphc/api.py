@@ -33,6 +33,7 @@ from graphc.graph_compilation import (
     Precision,
     Settings,
     compile_graph,
+    get_ready,
 )
 from graphc.lazy import LazyProperty
 from graphc.passes import Options
@@ -165,6 +166,7 @@ class CompiledFunction(Generic[Parameters, Result]):
         with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
             found = self._look_up(key)
             if found is None:
+                get_ready(self._settings.backend)
                 traced = trace(self._function, arguments, keywords)
                 settings = self._settings.for_inputs(traced.inputs)
                 program = compile_graph(traced.graph, settings)

@@ -107,6 +107,12 @@ class Backend(Protocol):
 class Remembers(Backend, Protocol):
     """A backend that keeps compiled programs on disk, each under a digest of all it depends on."""
 
+    def get_ready(self, *, is_missing: bool = False) -> None:
+        """Take note, before a graph is there, that one will be compiled or recalled.
+
+        `is_missing`: it is not on disk, or not looked for there.
+        """
+
     def remembers(self) -> bool:
         """Return whether anything is kept, as the user's settings are now."""
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -32,11 +32,11 @@ from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.op import Scan, Switch, While
 from graphc.ops.loops import no_reverse_mode, while_pullback
-from graphc.passes import Compilation, Options, run_pipeline
+from graphc.passes import Compilation, Options, run_graph_passes, run_pipeline
 from graphc.passes.expand_compositions import expand_compositions
 from graphc.passes.round_operands import round_operands
 from graphc.plan import Plan
-from graphc.plan_record import leaves_of
+from graphc.plan_record import constants_of, leaves_of
 from graphc.process_lock import Rank, process_lock
 from graphc.program import Made, Program, Stages
 from graphc.target import Target
@@ -71,6 +71,12 @@ class Settings:
         return replace(self, options=replace(self.options, donated=numbers))
 
 
+def get_ready(backend: BackendName) -> None:
+    """Let a backend begin with what it can do before a graph is there to be compiled."""
+    if backend == llvm.BACKEND.name:
+        llvm.BACKEND.get_ready()
+
+
 def compile_graph(graph: Graph, settings: Settings) -> Program:
     """Return `graph` as a program."""
     with COMPILE_LOCK, paused_collection():
@@ -100,13 +106,18 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     if not backend.takes_donations:
         options = replace(settings.options, donated=frozenset())
         settings = replace(settings, options=options)
-    target, key = backend.target(), None
     is_new = settings.tune or observer.is_watching  # made anew, whatever is kept
-    if isinstance(backend, Remembers) and backend.remembers() and not is_new:
-        key = _key(graph, target, settings)
+    content = key = None
+    if isinstance(backend, Remembers):
+        backend.get_ready(is_missing=is_new)
+        content = _content(graph) if backend.remembers() and not is_new else None
+    target = backend.target()
+    if isinstance(backend, Remembers):
+        key = None if content is None else _key(content, target, settings)
         recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
         if recalled is not None:
             return recalled
+        backend.get_ready(is_missing=True)
     tuner = _tuner(backend, target) if settings.tune else None
     made = _run_passes(graph, target, settings.options, observer, tuner)
     plan = made.plan
@@ -114,7 +125,8 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     start = time.perf_counter()
     executable: Executable = backend.compile(plan)
     if key is not None and isinstance(backend, Remembers):
-        backend.remember(key, executable, leaves_of(graph))
+        optimised = made.optimised
+        backend.remember(key, executable, leaves_of(graph, lambda: constants_of(optimised)))
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
     stages = Stages(graph, lambda: made, observer.seconds)
     return Program(executable, stages, settings.backend, backend.stages)
@@ -168,14 +180,18 @@ def _run_passes(
     return Made(state.graph, state.grouping, state.plan, tuned)
 
 
-def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
-    """Return the digest of all that a program depends on, or None where that cannot be told."""
-    compiler, content = compiler_digest(), digest(graph)
-    if compiler is None or content is None:
-        return None
+def _content(graph: Graph) -> bytes | None:
+    """Return the digests of the compiler and the graph, or None where one cannot be told."""
+    compiler = compiler_digest()
+    content = None if compiler is None else digest(graph)
+    return None if compiler is None or content is None else compiler + content
+
+
+def _key(content: bytes, target: Target, settings: Settings) -> bytes:
+    """Return the digest of all that a program depends on."""
     versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
     parts = repr((settings, target, versions)).encode()
-    return hashlib.sha256(b"".join([b"program ", compiler, content, parts])).digest()
+    return hashlib.sha256(b"".join([b"program ", content, parts])).digest()
 
 
 def _recall(
@@ -198,7 +214,10 @@ def _recall(
         assert stages.plan is not None
         return stages.plan
 
-    executable = backend.recall(key, leaves_of(graph), target, plan)
+    def folded() -> tuple[np.ndarray[Any, Any], ...]:
+        return constants_of(run_graph_passes(Compilation(graph, target, settings.options)).graph)
+
+    executable = backend.recall(key, leaves_of(graph, folded), target, plan)
     if executable is None:
         return None
     observer.recalled(time.perf_counter() - start)

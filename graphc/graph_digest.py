@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphc import ops
+from graphc.all_cores import LARGE_BYTES, on_all_cores
 from graphc.body import Body, nested_bodies
 from graphc.dtypes import DType
 from graphc.graph import Graph
-from graphc.node import ArrayData, Node
+from graphc.node import ArrayData, Node, is_constant
 from graphc.op import all_ops
 from graphc.ops.calls import PullbackRule
 from graphc.state import VariableState
@@ -40,6 +41,7 @@ def digest(graph: Graph) -> bytes | None:
 
 
 def _digest(graph: Graph, bodies: Mapping[Body, bytes]) -> bytes | None:
+    _digest_large_constants(graph)
     numbers: dict[Node, int] = {}
     lines: list[str] = []
     for node in graph.nodes:
@@ -56,6 +58,13 @@ def _digest(graph: Graph, bodies: Mapping[Body, bytes]) -> bytes | None:
     lines.append(f"assignments {[(numbers[a], numbers[b]) for a, b in graph.assignments]}")
     lines.append(f"name {graph.name!r}")
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).digest()
+
+
+def _digest_large_constants(graph: Graph) -> None:
+    """Work out the digests of large constants, on all cores."""
+    values = [node.attributes["value"] for node in graph.nodes if is_constant(node)]
+    large = [value for value in values if value.array.nbytes >= LARGE_BYTES]
+    on_all_cores(lambda value: value.digest, large)
 
 
 def _attributes(node: Node, bodies: Mapping[Body, bytes]) -> str | None:

@@ -22,41 +22,80 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from graphc.all_cores import LARGE_BYTES, on_all_cores, shares
 from graphc.arithmetic import Arithmetic
 from graphc.dtypes import as_dtype
 from graphc.errors import GraphcError, GraphcTypeError, InternalError
 from graphc.op import Item, Op
 from graphc.process_lock import Rank, process_lock
 from graphc.source import SourceLine, user_line
+from graphc.state import aligned_empty
 from graphc.tensor_type import TensorType
 
 
 class ArrayData:
     """The read-only value of a constant; equal if dtype, shape and every bit are.
 
-    The array is copied, unless it is `handed_over`: dense, in native byte order, and never written
-    again.
+    The array is copied, unless it is `handed_over`: in native byte order, and never written again.
+    Only such a one may be strided. The digest of its bits is worked out when it is asked for:
+    arrays that differ are mostly told apart by a few of their elements.
     """
 
-    __slots__ = ("_key", "array", "digest")
+    __slots__ = ("_digest", "_key", "array")
 
     def __init__(self, array: np.ndarray[Any, Any], *, handed_over: bool = False) -> None:
         native = array.dtype.newbyteorder("=")
-        own = array if handed_over else np.array(array, dtype=native, order="C", copy=True)
+        own = array if handed_over else _copied(array, native)
         own.flags.writeable = False
         self.array = own
-        content = own.reshape(-1).view(np.uint8)
-        self.digest = hashlib.blake2b(content.data, digest_size=16).digest()
-        self._key = (own.dtype, own.shape, self.digest)
+        self._key = (own.dtype, own.shape, _sample(own))
+        self._digest: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """Return 16 bytes that tell the elements from all others of this dtype and shape."""
+        if self._digest is None:
+            content = np.asarray(self.array, order="C").reshape(-1).view(np.uint8)
+            self._digest = hashlib.blake2b(content.data, digest_size=16).digest()
+        return self._digest
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ArrayData) and self._key == other._key
+        if self is other:
+            return True
+        if not isinstance(other, ArrayData) or self._key != other._key:
+            return False
+        return self.array.nbytes <= _SAMPLED_BYTES or self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash(self._key)
 
     def __repr__(self) -> str:
         return f"ArrayData({self.array.dtype}{list(self.array.shape)})"
+
+
+_SAMPLED_BYTES = 1024  # of larger arrays, a few elements
+_SAMPLES = 64
+
+
+def _copied(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return a dense copy; a large one is aligned, so that no backend has to copy it again."""
+    if array.nbytes < LARGE_BYTES:
+        return np.array(array, dtype=dtype, order="C", copy=True)
+    copy = aligned_empty(TensorType(array.shape, as_dtype(dtype)))
+
+    def fill(part: slice) -> None:
+        copy[part] = array[part]
+
+    on_all_cores(fill, shares(len(array), array.nbytes))
+    return copy
+
+
+def _sample(array: np.ndarray[Any, Any]) -> bytes:
+    """Return all bytes of a small array, of others those of elements spread over it."""
+    if array.nbytes <= _SAMPLED_BYTES:
+        return array.tobytes()
+    places = np.linspace(0, array.size - 1, _SAMPLES).astype(np.intp)
+    return array[np.unravel_index(places, array.shape)].tobytes()
 
 
 class Node(Arithmetic):

@@ -4,17 +4,19 @@
 
 A plan takes most of what it has from the leaves of its graph, which the next process makes anew:
 types of inputs and outputs, the states of variables, constants that the user gave. Those stand in a
-record by their numbers. Kernels, launches and checks do not stand in it: they are code already, and
-whoever wants to see them runs the passes again. A record is never executed, and what does not
-describe a plan over the leaves that are there is no record.
+record by their numbers. So do constants that folding made, where they are large together: the
+passes on graphs make them anew, and they are those of the graph that comes out, in their order.
+Kernels, launches and checks do not stand in a record: they are code already, and whoever wants to
+see them runs the passes again. A record is never executed, and what does not describe a plan over
+the leaves that are there is no record.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -27,28 +29,39 @@ from graphc.state import VariableState
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
-MOST_CONSTANT_BYTES = 16 * 1024 * 1024  # that folding made; more is compiled each time
+MOST_CONSTANT_BYTES = 16 * 1024 * 1024  # that folding made: more is made anew, not kept
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 
 @dataclass(frozen=True, slots=True)
 class Leaves:
-    """What a plan takes from the graph as the user made it."""
+    """What a plan takes from the graph as the user made it.
+
+    `folded` gives the constants of the graph after its passes, in their order in it.
+    """
 
     name: str
     inputs: tuple[TensorType, ...]
     outputs: tuple[TensorType, ...]
     variables: tuple[VariableState, ...]
-    constants: tuple[np.ndarray[Any, Any], ...]
+    constants: tuple[Array, ...]
+    folded: Callable[[], tuple[Array, ...]]
 
 
-def leaves_of(graph: Graph) -> Leaves:
+def constants_of(graph: Graph) -> tuple[Array, ...]:
+    """Return the constants of a graph, in their order in it."""
+    return tuple(constant_value(node) for node in graph.nodes if is_constant(node))
+
+
+def leaves_of(graph: Graph, folded: Callable[[], tuple[Array, ...]]) -> Leaves:
     """Return the leaves of a graph, in their order in it."""
     return Leaves(
         graph.name,
         tuple(node.type for node in graph.inputs),
         tuple(node.type for node in graph.outputs),
         tuple(node.attributes["state"] for node in graph.variables),
-        tuple(constant_value(node) for node in graph.nodes if is_constant(node)),
+        constants_of(graph),
+        folded,
     )
 
 
@@ -57,14 +70,18 @@ def pack(plan: Plan, leaves: Leaves, code: Mapping[str, Any]) -> bytes | None:
     places = {id(state): number for number, state in enumerate(leaves.variables)}
     known = {id(array): number for number, array in enumerate(leaves.constants)}
     made = [array for array in plan.constants if id(array) not in known]
+    folded: dict[int, int] = {}
     if sum(array.nbytes for array in made) > MOST_CONSTANT_BYTES:
-        return None
+        folded = {id(array): number for number, array in enumerate(leaves.folded())}
+        made = [array for array in made if id(array) not in folded]
+        if sum(array.nbytes for array in made) > MOST_CONSTANT_BYTES:
+            return None
     head = {
         "variables": [places[id(state)] for state in plan.variables],
         "written": sorted(plan.written),
         "constants": [
-            known.get(id(array), [as_dtype(array.dtype).name, array.shape])
-            for array in plan.constants
+            known.get(id(a), [as_dtype(a.dtype).name, a.shape, folded.get(id(a))])
+            for a in plan.constants
         ],
         "arena": plan.arena_bytes,
         "commit": plan.commit,
@@ -89,13 +106,18 @@ def unpack(record: bytes, leaves: Leaves, target: Target) -> tuple[Plan, Mapping
 def _unpack(
     head: Any, data: bytes, leaves: Leaves, target: Target
 ) -> tuple[Plan, Mapping[str, Any]] | None:
-    constants = []
+    constants: list[Array] = []
+    folded: tuple[Array, ...] | None = None
     start = 0
     for entry in head["constants"]:
         if isinstance(entry, int):
             constants.append(_numbered(leaves.constants, entry))
             continue
         type_ = TensorType(tuple(map(_count, entry[1])), as_dtype(str(entry[0])))
+        if entry[2] is not None:
+            folded = leaves.folded() if folded is None else folded
+            constants.append(_of_type(_numbered(folded, entry[2]), type_))
+            continue
         piece = np.frombuffer(data, type_.dtype.numpy, type_.size, start)
         constants.append(piece.reshape(type_.shape))
         start += type_.nbytes
@@ -122,6 +144,13 @@ def _unpack(
 
 def _numbered(things: tuple[Any, ...], number: Any) -> Any:
     return things[_count(number)]
+
+
+def _of_type(array: Array, type_: TensorType) -> Array:
+    """Return `array` if it is of this type; raises ValueError."""
+    if (array.dtype, array.shape) != (type_.dtype.numpy, type_.shape):
+        raise ValueError(f"a constant is no {type_}")
+    return array
 
 
 def _count(number: Any) -> int:

@@ -9,6 +9,7 @@ round to fewer bits where the user asked for that, in graphs that are not optimi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -182,6 +183,13 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("plan_memory",    _plan_memory, "exact", "lifetimes follow from the order of kernels"),
 )
 # fmt: on
+
+
+def run_graph_passes(state: Compilation) -> Compilation:
+    """Return `state` taken through the passes from graph to graph, which stand first."""
+    for step in itertools.takewhile(lambda step: step.name != "fuse", PIPELINE):
+        state = step.run(state)
+    return state
 
 
 def run_pipeline(

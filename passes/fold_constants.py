@@ -9,7 +9,7 @@ elementwise op whose operands are all uniform (one number broadcast) is folded o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from graphc.graph import Graph, rebuild
 from graphc.node import ArrayData, Node, at_line, constant_value, is_constant
 from graphc.op import Concatenation, Elementwise, Gather, Guarded, Op, View, scalar_program
 from graphc.scalar_interpreter import evaluate
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 LARGEST_GROWTH = 4096
 
@@ -36,8 +38,19 @@ def fold_node(node: Node) -> Node:
         return _fold_elementwise(node)
     if all(is_constant(i) for i in node.inputs) and _is_movement(node) and _is_small(node):
         arrays = [constant_value(i) for i in node.inputs]
-        return _constant(node, node.op.reference(*arrays, result=node.type, **node.attributes))
+        value = node.op.reference(*arrays, result=node.type, **node.attributes)
+        return _view(node, arrays[0], value) or _constant(node, value)
     return node
+
+
+def _view(node: Node, operand: Array, value: Array) -> Node | None:
+    """Return the constant that shows the elements of a large `operand` in another order."""
+    if not isinstance(node.op.lowering, View) or value.nbytes < LARGEST_GROWTH:
+        return None
+    if value.size != operand.size or not np.may_share_memory(value, operand):
+        return None
+    with at_line(node.line):
+        return ops.constant(value=ArrayData(value, handed_over=True))
 
 
 def _is_movement(node: Node) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc import ops
+from graphc.all_cores import on_all_cores, shares
 from graphc.dtypes import as_dtype
 from graphc.graph import Graph, rebuild
 from graphc.node import ArrayData, Node, at_line, constant_value, is_constant
@@ -154,7 +155,13 @@ def _reordered(array: Array, panels: _Panels) -> Array:
 
     whole, rest = divmod(array.shape[axis], width)
     before = (slice(None),) * place
-    target[(*before, slice(whole))] = columns(slice(whole * width), whole, width)
+
+    def fill(part: slice) -> None:
+        panels = range(whole)[part]
+        chosen = slice(panels.start * width, panels.stop * width)
+        target[(*before, part)] = columns(chosen, len(panels), width)
+
+    on_all_cores(fill, shares(whole, array.nbytes))
     if rest:
         target[(*before, whole, slice(rest))] = columns(slice(whole * width, None), rest)
         target[(*before, whole, slice(rest, None))] = 0

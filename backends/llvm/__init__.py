@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphc.backends.llvm import object_cache
+from graphc.backends.llvm import ahead, library, object_cache
 from graphc.backends.llvm.build import build, recall, remember
 from graphc.backends.llvm.compilation import cache_key
 from graphc.backends.llvm.executable import LlvmExecutable, TimedExecutable
@@ -37,6 +37,14 @@ class LlvmBackend:
         Raises BackendError for a CPU whose code this host cannot run.
         """
         return describe(cpu)
+
+    def get_ready(self, *, is_missing: bool = False) -> None:
+        """Begin to load LLVM beside the caller, where a program will have to be compiled.
+
+        That is where one `is_missing` on disk, or nothing there tells what this computer is.
+        """
+        if is_missing or not library.is_host_known():
+            ahead.begin()
 
     def compile(self, plan: Plan) -> LlvmExecutable:
         """Return `plan` in machine code for the CPU that its target names."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.backends.llvm import object_cache, team
-from graphc.backends.llvm.compilation import Code, Objects, compile_modules, load_modules
+from graphc.backends.llvm.compilation import Code, Emission, Objects, load_modules
 from graphc.backends.llvm.layout import BARRIER, DISPATCH, HOST, POLL, Layout, slots_of
 from graphc.backends.llvm.machine import Machine, machine_of
 from graphc.backends.llvm.team_code import MOST_MEMBERS
@@ -48,9 +48,10 @@ def build(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Built:
     """Return `plan` compiled for `machine`; `timing` says what `is_timed` adds."""
     from graphc.backends.llvm.program import write_program  # not needed by recalled programs
 
-    program = write_program(plan, machine, is_timed=is_timed)
-    layout = program.layout
-    code = compile_modules(program.modules, machine, lambda: _imports(layout, is_timed))
+    with Emission(machine) as emission:
+        program = write_program(plan, machine, is_timed=is_timed, finished=emission.begin)
+        layout = program.layout
+        code = emission.finish(program.modules[0], lambda: _imports(layout, is_timed))
     return Built(plan, machine, layout, code, lambda: plan, is_timed)
 
 

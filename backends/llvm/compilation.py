@@ -14,6 +14,7 @@ import ctypes
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -27,7 +28,7 @@ from graphc.process_lock import Rank, process_lock
 from graphc.version import __version__
 
 # the passes in their order; they are part of the key under which an object is kept
-_PASSES = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
+_PASSES = ("always_inliner", "sroa", "simplify_cfg")
 _SPEED_LEVEL = 1
 
 # Objects on disk, each with what it exports: the first is the one that has the entry.
@@ -55,6 +56,11 @@ class Code:
     def keep_forever(self) -> None:
         """Never unload this code, not even when the interpreter ends (threads stand in it)."""
         _make_immortal(self._tracker)
+
+
+def alone() -> contextlib.AbstractContextManager[Any]:
+    """Return what a thread holds that has something compiled; nothing beside one that holds it."""
+    return contextlib.nullcontext() if is_beside() else _emission_lock
 
 
 def _make_immortal(thing: Any) -> None:
@@ -116,22 +122,99 @@ def compile_modules(
 
     Several that are not found on disk are compiled at once, and `imports` is asked meanwhile.
     """
-    cache = object_cache.configured()
-    objects = _objects(modules, machine) if cache is not None else ()
-    code = load_modules(objects, imports) if objects else None
-    if code is not None:
+    with Emission(machine) as emission:
+        for module in modules[1:]:
+            emission.begin(module)
+        return emission.finish(modules[0], imports)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A module: its object is `kept` on disk, `made` by a thread beside this one, or wanted."""
+
+    module: ModuleText
+    key: bytes
+    kept: bytes | None = None
+    made: Beside[bytes] | None = None
+
+    def image(self, machine: Machine) -> bytes:
+        """Return the object, waited for or made now; raises what its compilation raises."""
+        if self.kept is not None:
+            return self.kept
+        return _emit(self.module.text, machine) if self.made is None else self.made.value()
+
+
+class Emission:
+    """The compilation of the modules of a program, each begun as soon as its text is complete.
+
+    Only one goes on at a time, and no fork meanwhile; nothing that it began is left behind it.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine, self._cache = machine, object_cache.configured()
+        self._begun: list[_Part] = []
+        self._held = contextlib.ExitStack()
+        self._is_alone = False
+
+    def __enter__(self) -> Emission:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._held:
+            for part in self._begun:
+                if part.made is not None:
+                    part.made.join()
+
+    def _hold(self) -> None:
+        """Wait for whatever else is compiled: not before there is something to compile."""
+        if not self._is_alone:
+            self._held.enter_context(alone())
+            self._is_alone = True
+
+    def begin(self, module: ModuleText) -> None:
+        """Look for the object of a module that the entry calls, or make it beside this thread."""
+        self._hold()
+        part = self._found(module)
+        if part.kept is None:
+            part = replace(part, made=Beside(partial(part.image, self._machine)))
+        self._begun.append(part)
+
+    def finish(self, entry: ModuleText, imports: Callable[[], Mapping[str, int]]) -> Code:
+        """Return the code of the entry, linked with all that was begun.
+
+        `imports` gives the addresses of the other functions that the modules declare. Raises
+        InternalError for a text that LLVM refuses or cannot link.
+        """
+        self._hold()
+        parts = [self._found(entry), *self._begun]
+        with contextlib.ExitStack() as stack:
+            if parts[0].kept is None and self._begun:
+                beside = Beside(imports)
+                stack.callback(beside.join)
+                imports = beside.value
+            images = [part.image(self._machine) for part in parts]
+            addresses = imports()
+        try:
+            code = _link_all(images, [part.module.exports for part in parts], addresses)
+        except InternalError:
+            if all(part.kept is None for part in parts):
+                raise
+            # what was on disk is whole, and yet not to be linked
+            parts = [_Part(part.module, part.key) for part in parts]
+            images = [part.image(self._machine) for part in parts]
+            code = _link_all(images, [part.module.exports for part in parts], addresses)
+        if self._cache is not None:
+            code.objects = tuple((part.key, part.module.exports) for part in parts)
+            for part, image in zip(parts, images, strict=True):
+                if part.kept is None:
+                    self._cache.store(part.key, image)
         return code
-    images, addresses = _emit_all(modules, machine, imports)
-    code = _link_all(images, [module.exports for module in modules], addresses)
-    if cache is not None:
-        code.objects = objects
-        for (key, _), image in zip(objects, images, strict=True):
-            cache.store(key, image)
-    return code
 
-
-def _objects(modules: tuple[ModuleText, ...], machine: Machine) -> Objects:
-    return tuple((cache_key(module.text, machine), module.exports) for module in modules)
+    def _found(self, module: ModuleText) -> _Part:
+        if self._cache is None:
+            return _Part(module, b"")
+        key = cache_key(module.text, self._machine)
+        return _Part(module, key, self._cache.load(key))
 
 
 def load_modules(objects: Objects, imports: Callable[[], Mapping[str, int]]) -> Code | None:
@@ -161,23 +244,6 @@ def _link_all(
     code = _link(images[0], exports[0], addresses)
     code.parts = tuple(parts)
     return code
-
-
-def _emit_all(
-    modules: Sequence[ModuleText], machine: Machine, imports: Callable[[], Mapping[str, int]]
-) -> tuple[list[bytes], Mapping[str, int]]:
-    """Return the objects of modules, and what `imports` gives."""
-    if len(modules) == 1:
-        with contextlib.nullcontext() if is_beside() else _emission_lock:
-            return [_emit(modules[0].text, machine)], imports()
-    with _emission_lock, contextlib.ExitStack() as stack:
-        others = [Beside(partial(_emit, m.text, machine)) for m in modules[1:]]
-        addresses = Beside(imports)
-        for other in others:
-            stack.callback(other.join)
-        stack.callback(addresses.join)
-        first = _emit(modules[0].text, machine)
-        return [first, *(other.value() for other in others)], addresses.value()
 
 
 def _emit(text: str, machine: Machine) -> bytes:

@@ -78,7 +78,8 @@ def _bytes(count: int, purpose: str) -> Array:
 
 
 def _aligned(constant: Array) -> Array:
-    if address_of(constant) % ALIGNMENT == 0 and not constant.flags.writeable:
+    is_aligned = address_of(constant) % ALIGNMENT == 0
+    if is_aligned and constant.flags.c_contiguous and not constant.flags.writeable:
         return constant
     copy = aligned_empty(TensorType(constant.shape, as_dtype(constant.dtype)))
     copy[...] = constant

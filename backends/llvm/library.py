@@ -7,6 +7,8 @@ that LLVM's answer depends on: what the system says of the processor, and which 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import hashlib
 import json
@@ -42,6 +44,15 @@ class _CallsOfLlvm:
 hold_across_fork(_CallsOfLlvm(), Rank.LLVM)
 
 
+def load() -> None:
+    """Load LLVM, most of the time without the interpreter, which other threads have meanwhile."""
+    with _lock, contextlib.suppress(OSError, AttributeError, TypeError):
+        if "llvmlite.binding" not in sys.modules:
+            # by the system: `ctypes.CDLL`, by which llvmlite does it again, keeps the interpreter
+            ctypes.CDLL(None).dlopen(os.fsencode(_path()), os.RTLD_NOW)
+    binding()
+
+
 @functools.cache
 def binding() -> Any:
     """Return `llvmlite.binding`, ready to compile for this kind of processor."""
@@ -63,19 +74,38 @@ class Host:
     version: tuple[int, ...]
 
 
-@functools.cache
 def host() -> Host:
     """Return what LLVM says of this computer, from the cache if it was asked before."""
-    mark, cache = _mark(), object_cache.configured()
-    if not mark or cache is None:
+    with _lock:
+        return _host()
+
+
+@functools.cache
+def _host() -> Host:
+    key, found = _kept()
+    cache = object_cache.configured()
+    if key is None or cache is None:
         return _ask()
-    key = hashlib.sha256(mark.encode()).digest()
-    found = _read(cache.load(key))
     if found is None:
         found = _ask()
         text = json.dumps([found.cpu, sorted(found.features), found.triple, found.version])
         cache.store(key, text.encode())
     return found
+
+
+def is_host_known() -> bool:
+    """Return whether `host` can tell without LLVM."""
+    return _kept()[1] is not None
+
+
+@functools.cache
+def _kept() -> tuple[bytes | None, Host | None]:
+    """Return the key under which the answer is kept on disk, if any can be, and what lies there."""
+    mark, cache = _mark(), object_cache.configured()
+    if not mark or cache is None:
+        return None, None
+    key = hashlib.sha256(mark.encode()).digest()
+    return key, _read(cache.load(key))
 
 
 def _ask() -> Host:
@@ -101,14 +131,21 @@ def _read(entry: bytes | None) -> Host | None:
 _STEADY = ("vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags")
 
 
+def _path() -> str:
+    """Return where llvmlite keeps LLVM."""
+    import llvmlite  # small: its version, and where it lies
+
+    return os.path.join(llvmlite.__path__[0], "binding", "libllvmlite.so")
+
+
 def _mark(processors: Path = Path("/proc/cpuinfo")) -> str:
     """Return all that LLVM's answer depends on; empty where the system does not say."""
-    import llvmlite  # small: its version, and where it lies
+    import llvmlite  # as above
 
     try:
         with open(processors, encoding="utf-8", errors="replace") as file:
             first = file.read(8192).split("\n\n")[0]
-        found = os.stat(os.path.join(llvmlite.__path__[0], "binding", "libllvmlite.so"))
+        found = os.stat(_path())
     except OSError:
         return ""
     lines = (line.partition(":") for line in first.splitlines())

@@ -8,18 +8,18 @@ more threads than the work is worth are not used. All of them run @main, see `en
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from graphc.backends.llvm import host_calls, polling, timing, work
 from graphc.backends.llvm.buffer_facts import Use, facts_of
 from graphc.backends.llvm.entry import Context, add_main
-from graphc.backends.llvm.kernels import BufferFacts, Written, write_kernel
-from graphc.backends.llvm.layout import BARRIER, DISPATCH, HOST, POLL, Layout, Slots, slots_of
+from graphc.backends.llvm.layout import BARRIER, DISPATCH, HOST, Layout, Slots, slots_of
 from graphc.backends.llvm.machine import Machine
-from graphc.backends.llvm.module import Module, ModuleText
+from graphc.backends.llvm.module import ModuleText
+from graphc.backends.llvm.module_parts import Parts, part_count, size_of
 from graphc.backends.llvm.team_code import MOST_MEMBERS
-from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement
+from graphc.kernel import Kernel
 from graphc.plan import Plan
 
 _LONG_STEPS = 16_384  # about a microsecond; giving up the interpreter and back takes 0.1
@@ -36,22 +36,35 @@ class Program:
     layout: Layout
 
 
-def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Program:
-    """Return `plan` as the text of modules for `machine`; `timing` says what `is_timed` adds."""
+def _ignore(_: ModuleText) -> None:
+    pass
+
+
+def write_program(
+    plan: Plan,
+    machine: Machine,
+    *,
+    is_timed: bool = False,
+    finished: Callable[[ModuleText], None] = _ignore,
+) -> Program:
+    """Return `plan` as the text of modules for `machine`; `timing` says what `is_timed` adds.
+
+    `finished` is called with each module but the first as soon as it is complete.
+    """
     uses: dict[Kernel, list[Use]] = {}
     every = plan.all_steps
     for depth, step in every:
         if isinstance(step.routine, Kernel):
             uses.setdefault(step.routine, []).append(Use(step.places, depth > 0))
-    is_polled = polling.is_polled(plan.steps)
-    parts = _Parts(_part_count(uses, plan.target.cores), machine, is_polled=is_polled)
-    written = {
-        kernel: parts.write(kernel, facts_of(kernel, given), _function_name(number, kernel))
-        for number, (kernel, given) in enumerate(uses.items())
-    }
+    is_polled, threads = polling.is_polled(plan.steps), _most_threads(plan)
+    count = part_count(uses, plan.target.cores)
+    barrier = _TEAM_BARRIER if threads > 1 else _NO_BARRIER
+    parts = Parts(uses, count, machine.code_features, barrier, finished, is_polled=is_polled)
+    names = {kernel: _function_name(number, kernel) for number, kernel in enumerate(uses)}
+    order = sorted(uses, key=size_of, reverse=True) if count > 1 else uses
+    written = {k: parts.write(k, facts_of(k, uses[k]), names[k]) for k in order}
     # one stride for all kernels, so that a thread's workspace is the same place in each
     stride = max((w.workspace_bytes for w in written.values()), default=0)
-    threads = _most_threads(plan)
     slots, exports = slots_of(plan), ["run"]
     if is_timed:
         parts.entry.add(f"@{timing.TIMES}", timing.declarations(len(every)))
@@ -66,8 +79,8 @@ def write_program(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Pr
     may_end = bool(plan.checks or is_polled or hosts or len(every) > len(plan.steps))
     parts.entry.add("@run", _run(slots, threads, may_end))
     is_long = sum(work.steps(step.routine) for step in plan.steps) > _LONG_STEPS
-    modules = parts.texts(_TEAM_BARRIER if threads > 1 else _NO_BARRIER, exports)
-    return Program(modules, Layout(slots, stride, threads, is_long, is_polled, bool(hosts)))
+    layout = Layout(slots, stride, threads, is_long, is_polled, bool(hosts))
+    return Program(parts.texts(exports), layout)
 
 
 def _most_threads(plan: Plan) -> int:
@@ -82,70 +95,6 @@ def _run(slots: Slots, threads: int, may_end: bool) -> str:
     """Return the entry; what ends a call early is cleared first."""
     clear = _CLEAR.format(status=slots.status) if may_end else ""
     return (_RUN_TEAM if threads > 1 else _RUN_ALONE).format(threads=threads, clear=clear)
-
-
-# LLVM takes some ten milliseconds for so many statements, a third of it for a module of none.
-_STATEMENTS_A_PART = 300
-_MOST_PARTS = 8
-
-
-def _part_count(kernels: Iterable[Kernel], cores: int) -> int:
-    """Return how many modules to write, which are compiled at the same time."""
-    size = sum(_size(kernel.body) for kernel in kernels)
-    return max(1, min(cores, size // _STATEMENTS_A_PART, _MOST_PARTS))
-
-
-def _size(body: tuple[Statement, ...]) -> int:
-    """Return how many statements are written for `body`."""
-    total = 0
-    for statement in body:
-        if isinstance(statement, Loop):
-            copies = statement.variable.extent if statement.kind is LoopKind.UNROLLED else 1
-            total += copies * _size(statement.body)
-        else:
-            total += _size(statement.body) if isinstance(statement, Guard) else 1
-    return total
-
-
-class _Parts:
-    """The modules under construction; each kernel goes to the one that is the shortest so far."""
-
-    def __init__(self, count: int, machine: Machine, *, is_polled: bool) -> None:
-        self._is_polled = is_polled
-        self._modules = [Module(machine.code_features) for _ in range(count)]
-        self._exports: list[list[str]] = [[] for _ in range(count)]
-        self._lengths = [0] * count
-
-    @property
-    def entry(self) -> Module:
-        """The module that has the entry."""
-        return self._modules[0]
-
-    def write(self, kernel: Kernel, facts: tuple[BufferFacts, ...], name: str) -> Written:
-        """Write a kernel, and declare it where the entry is."""
-        number = self._lengths.index(min(self._lengths))
-        module = self._modules[number]
-        is_polled, is_exported = self._is_polled, number > 0
-        written = write_kernel(
-            module, kernel, facts, name, is_exported=is_exported, is_polled=is_polled
-        )
-        self._lengths[number] = module.length
-        if number > 0:
-            self._exports[number].append(name)
-            pointers = ", ".join(["ptr"] * (len(kernel.buffers) + 2))
-            control = ", ptr" if self._is_polled else ""
-            declaration = f"declare void {written.function}({pointers}, i64, i64{control})"
-            self.entry.add(written.function, declaration)
-        return written
-
-    def texts(self, barrier: str, exports: list[str]) -> tuple[ModuleText, ...]:
-        """Return the modules; the first exports `exports`."""
-        for module in self._modules:
-            module.add("@graphc.barrier", barrier)
-            if self._is_polled:
-                module.add(f"@{POLL}", polling.DECLARATION)
-        pairs = zip(self._modules, [exports, *self._exports[1:]], strict=True)
-        return tuple(ModuleText(module.text(), tuple(names)) for module, names in pairs)
 
 
 def _function_name(number: int, kernel: Kernel) -> str:

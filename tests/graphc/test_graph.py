@@ -44,11 +44,29 @@ def test_constants_are_one_by_bits() -> None:
     assert constant([1.0, 2.0]) is not constant([[1.0, 2.0]])
 
 
+def test_large_constants_are_told_apart_by_every_element() -> None:
+    array = np.random.default_rng(0).normal(size=(700, 600))
+    first = constant(array)
+    assert first.attributes["value"]._digest is None  # not worked out where nothing is alike
+    assert constant(array) is first and constant(array[::-1]) is not first
+    for place in ((0, 0), (699, 599), (350, 17)):
+        other = array.copy()
+        other[place] += 1
+        assert constant(other) is not first
+    strided = ops.constant(value=ArrayData(array.T.copy().T, handed_over=True))
+    assert strided is first
+    assert first.attributes["value"].array.tobytes() == array.tobytes()
+
+
 def test_a_constant_is_a_copy() -> None:
     array = np.ones(3, np.float32)
     node = constant(array)
     array[0] = 7
     assert node.attributes["value"].array.tolist() == [1, 1, 1]
+    large = np.ones((3, 1 << 19), np.float32)
+    kept = constant(large).attributes["value"].array
+    large[...] = 7
+    assert (kept == 1).all() and kept.ctypes.data % 64 == 0
     with pytest.raises(ValueError, match="read-only"):
         node.attributes["value"].array[0] = 7
 

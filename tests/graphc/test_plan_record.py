@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from graphc.tensor_type import TensorType
 
 TARGET = Target("cpu", "cpu", 64, 32, 2)
 TYPE = TensorType((2, 3), float32)
+FOLDED = (np.arange(2), np.full(MOST_CONSTANT_BYTES + 1, 7, np.uint8), np.arange(3))
 CODE = {"object": "ab", "threads": 2}
 # fields of a plan that are made again by the passes, by whoever wants to see them
 MADE_AGAIN = {"steps", "checks"}
@@ -27,7 +29,8 @@ MADE_AGAIN = {"steps", "checks"}
 def leaves() -> Leaves:
     states = tuple(VariableState(TYPE, np.zeros((2, 3)), name) for name in "abc")
     constants = (np.arange(3.0), np.arange(4))
-    return Leaves("main", (TYPE,), (TYPE, TensorType((), int64)), states, constants)
+    outputs = (TYPE, TensorType((), int64))
+    return Leaves("main", (TYPE,), outputs, states, constants, lambda: FOLDED)
 
 
 def plan_over(given: Leaves) -> Plan:
@@ -86,6 +89,21 @@ def test_large_made_constants_are_not_kept() -> None:
     assert pack(dataclasses.replace(plan_over(given), constants=(large,)), own, CODE) is not None
 
 
+def test_large_made_constants_are_those_of_the_graph_after_its_passes() -> None:
+    given = leaves()
+    plan = dataclasses.replace(plan_over(given), constants=(FOLDED[1], FOLDED[0], np.arange(5)))
+    record = pack(plan, given, CODE)
+    assert record is not None and len(record) < 1000
+    found = unpack(record, leaves(), TARGET)
+    assert found is not None
+    assert found[0].constants[0] is FOLDED[1] and found[0].constants[1] is FOLDED[0]
+    assert found[0].constants[2].tolist() == [0, 1, 2, 3, 4]
+    none: tuple[np.ndarray[Any, Any], ...] = ()
+    for others in (none, (FOLDED[0], FOLDED[1][1:]), (FOLDED[0], FOLDED[1].view(np.int8))):
+        here = dataclasses.replace(leaves(), folded=partial(tuple, others))
+        assert unpack(record, here, TARGET) is None
+
+
 def damaged(**changes: Any) -> bytes:
     head, _, data = packed(leaves()).partition(b"\n")
     return json.dumps(json.loads(head) | changes).encode() + b"\n" + data
@@ -102,10 +120,14 @@ def damaged(**changes: Any) -> bytes:
         {"written": [-1]},
         {"constants": [2]},
         {"constants": []},
-        {"constants": [["float32", [10**9]]]},
-        {"constants": [["float32", [-1]]]},
-        {"constants": [["object", [1]]]},
-        {"constants": [["complex64", [1]]]},
+        {"constants": [["float32", [10**9], None]]},
+        {"constants": [["float32", [-1], None]]},
+        {"constants": [["object", [1], None]]},
+        {"constants": [["complex64", [1], None]]},
+        {"constants": [["int64", [2], 1]]},
+        {"constants": [["int64", [2], 3]]},
+        {"constants": [["int64", [2], -1]]},
+        {"constants": [["int64", [2]]]},
         {"constants": ["float32"]},
         {"arena": -64},
         {"arena": 1.5},

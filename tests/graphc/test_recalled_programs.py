@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc import graph_compilation, nn, optim, passes
+from graphc import graph_compilation, nn, optim, passes, plan_record
 from graphc.backends.llvm import loader, object_cache
 from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcIndexError
@@ -83,6 +83,24 @@ def test_the_second_time_no_pass_runs(made: list[str]) -> None:
     first, second = softmax(), softmax()
     assert made == ["predict"]
     assert first(X)[0].tobytes() == second(X)[0].tobytes()
+
+
+def test_large_constants_that_folding_made_are_made_anew_by_the_passes_on_graphs(
+    made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_record, "MOST_CONSTANT_BYTES", 1024)
+    weights = np.random.default_rng(1).normal(size=(70, 40)).astype(np.float32)
+
+    def predict(x: Any) -> Any:
+        # packed, turned round and added to another way, and read as it is turned
+        return graphc.softmax(graphc.exp(x @ weights.T) @ weights) + weights.T.reshape(70, 40)[3]
+
+    x = np.linspace(-1, 1, 12 * 40, dtype=np.float32).reshape(12, 40)
+    results = [graphc.compile(predict).program(x)(x)[0].tobytes() for _ in range(2)]
+    assert results[0] == results[1] and made == ["predict"]
+    weights[3, 4] += 1
+    assert graphc.compile(predict).program(x)(x)[0].tobytes() != results[0]
+    assert made == ["predict"] * 2
 
 
 def test_programs_with_variables_train_the_same(made: list[str]) -> None:

@@ -44,6 +44,12 @@ def test_views_fold_but_broadcasts_stay() -> None:
         [1, 3],
         [2, 4],
     ]
+    large = constant(np.arange(6000.0).reshape(60, 100))
+    turned = constant_value(folded(ops.permute_dims(large, axes=(1, 0))))
+    assert turned.tolist() == constant_value(large).T.tolist()
+    assert np.shares_memory(turned, constant_value(large)) and not turned.flags.writeable
+    part = ops.slice_(large, start=(0, 0), stop=(30, 100), step=(1, 1))
+    assert not np.shares_memory(constant_value(folded(part)), constant_value(large))
     spread = ops.broadcast_to(matrix, shape=(5, 2, 2))
     assert folded(spread) is spread
 

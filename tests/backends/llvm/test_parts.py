@@ -12,8 +12,9 @@ import pytest
 import graphc
 from graphc.backends.llvm import compilation, machine, program, unlocked
 from graphc.backends.llvm.beside import Beside, is_beside
-from graphc.backends.llvm.module import ModuleText
+from graphc.backends.llvm.module import Features, ModuleText
 from graphc.errors import InternalError
+from graphc.kernel import Kernel
 from graphc.program import Program
 from tests.graphc.test_recalled_programs import record_and_object
 
@@ -36,7 +37,7 @@ def layers() -> Program:
 
 
 def in_parts(monkeypatch: pytest.MonkeyPatch, count: int) -> Program:
-    monkeypatch.setattr(program, "_part_count", lambda kernels, cores: count)
+    monkeypatch.setattr(program, "part_count", lambda kernels, cores: count)
     return layers()
 
 
@@ -45,8 +46,8 @@ def test_results_do_not_depend_on_the_number_of_parts(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = []
-    for parts in (1, count):
-        compiled = in_parts(monkeypatch, parts)
+    for number in (1, count):
+        compiled = in_parts(monkeypatch, number)
         shown.append((compiled(X)[0].tobytes(), compiled.text("llvm"), compiled.text("asm")))
     (one, one_text, _), (several, text, assembly) = shown
     assert one == several
@@ -62,11 +63,32 @@ def test_parts_are_profiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_small_programs_and_one_core_have_one_part() -> None:
-    steps = layers().kernels
-    assert program._part_count(steps, 1) == 1
-    assert program._part_count([*steps][:1], 16) == 1
-    assert program._part_count([*steps] * 50, 4) == 4
-    assert program._part_count([*steps] * 500, 64) == 8
+    launches = layers().kernels
+    assert module_parts.part_count(launches, 1) == 1
+    assert module_parts.part_count([*launches][:1], 16) == 1
+    assert module_parts.part_count([], 4) == 1
+    assert module_parts.part_count([*launches] * 50, 4) == 4
+    assert module_parts.part_count([*launches] * 500, 64) == 8
+
+
+def test_a_module_is_handed_over_before_the_next_is_written() -> None:
+    kernels = [Kernel(f"k{number}", (), ()) for number in range(6)]
+    finished: list[ModuleText] = []
+    features = Features(fma=True, half=True)
+    modules = module_parts.Parts(
+        kernels, 3, features, "; barrier", finished.append, is_polled=False
+    )
+    counts, functions = [], []
+    for kernel in kernels:
+        functions.append(modules.write(kernel, (), kernel.name).function)
+        counts.append(len(finished))
+    texts = modules.texts(["run"])
+    assert counts[0] == 0 and counts[-1] == 2
+    assert list(texts[1:]) == finished and texts[0].exports == ("run",)
+    exported = [name for module in finished for name in module.exports]
+    assert exported == [kernel.name for kernel in kernels][: len(exported)]
+    assert all(function in texts[0].text for function in functions)
+    assert all(len(module.exports) for module in finished)
 
 
 def test_every_part_is_kept_and_one_that_is_missing_is_made_anew(
@@ -92,7 +114,7 @@ def test_every_part_is_kept_and_one_that_is_missing_is_made_anew(
     for key in keys:
         os.unlink(tmp_path / "objects" / f"{key.decode()}.object")
         before = len(emitted)
-        assert in_parts(monkeypatch, 3)(X)[0].tobytes() == wanted and len(emitted) == before + 3
+        assert in_parts(monkeypatch, 3)(X)[0].tobytes() == wanted and len(emitted) == before + 1
 
 
 def texts(*bodies: str) -> tuple[ModuleText, ...]:
