@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import compilation, machine, program, unlocked
+from graphc.backends.llvm import compilation, machine, module_parts, program, unlocked
 from graphc.backends.llvm.beside import Beside, is_beside
 from graphc.backends.llvm.module import Features, ModuleText
 from graphc.errors import InternalError
