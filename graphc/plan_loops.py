@@ -14,7 +14,9 @@ The buffers of a loop (`PlanLoop`), in their order:
 Argument i of the body is carry, constant or slice i; output i the next value of carry i, or a slice
 of an output. The condition takes the carries and constants and gives one bool. A carry whose output
 lies in its argument (`Plan.donated`) stays in the memory of its last value, where its first one is
-copied; any other goes back and forth between that and a second block of memory.
+copied. A carry in whose argument another output lies is in the slices of that one, from each to the
+next, and at last where its last value shall be. Any other goes back and forth between that and a
+second block of memory.
 
 The buffers of a branch (`PlanBranch`): the number, the operands, the kept constants of each body,
 the results, memory, and the status if a body needs it. The number is moved into range.
@@ -45,8 +47,9 @@ def loop_memory(bodies: Sequence[Plan], body: Plan, carries: int) -> LoopMemory:
     """Return the layout of the memory of a loop with these plans, of which `body` has outputs."""
     end = max(plan.arena_bytes for plan in bodies)
     seconds = {}
+    still = {*body.donated, *body.donated.values()}
     for carry, type_ in enumerate(body.outputs[:carries]):
-        if carry not in body.donated:
+        if carry not in still:
             seconds[carry] = end
             end += -(-type_.nbytes // ALIGNMENT) * ALIGNMENT
     return LoopMemory(seconds, end, end + FLAG_BYTES)

@@ -50,7 +50,7 @@ def _renaming(
             return given
         if plan is not body:  # the condition's flag
             return replace(given, at=given.at + _APART * (2 + iteration))
-        if given.at >= carries:
+        if given.at >= carries or given.at in body.donated.values():  # slices
             return replace(given, at=given.at + _APART * iteration)
         return Place(Space.ARGUMENT, given.at) if iteration else given
 

@@ -80,12 +80,27 @@ def _fit(source: TensorType, result: TensorType) -> bool:
     return (source.size, source.dtype) == (result.size, result.dtype)
 
 
+def _kept_carries(graph: Graph, carries: int) -> dict[int, int]:
+    """Return the outputs of a body that are old carries, one for each such carry.
+
+    The carry then lies in the slices of that output, and nothing is copied.
+    """
+    numbers = {node: n for n, node in enumerate(graph.inputs[:carries])}
+    found: dict[int, int] = {}
+    for output, node in enumerate(graph.outputs):
+        carry = numbers.get(node)
+        is_new = output >= carries and carry not in found.values()
+        if carry is not None and is_new and graph.outputs[carry] is not node:
+            found[output] = carry
+    return found
+
+
 def _starts_in_place(
     call: Call, loop: PlanLoop, source: Node | Temporary, result: Node | Temporary
 ) -> bool:
     """Return whether a carry may begin in the memory of `source` and end there as `result`."""
     parts, body = parts_of_loop(loop), loop.body.plan
-    places = [parts.carries[number] for number in body.donated]
+    places = [parts.carries[number] for number in body.donated if number < loop.carries]
     starts = {call.operands[place]: call.operands[parts.last[place]] for place in places}
     return call.operands.count(source) == 1 and starts.get(source) is result
 
@@ -125,6 +140,7 @@ class _Planner:
     ) -> None:
         self.calls, self.graph, self.carries = calls, graph, carries
         self.donated: dict[int, int] = {}  # the input in whose memory an output lies
+        self._kept_carries = _kept_carries(graph, carries)
         self._free_inputs = [graph.inputs[number] for number in sorted(donated)]
         self.inputs = {node: number for number, node in enumerate(graph.inputs)}
         self.variables = {node: number for number, node in enumerate(graph.variables)}
@@ -177,6 +193,8 @@ class _Planner:
             place, value = Place(Space.OUTPUT, number), self.values.get(node)
             if number < self.carries and node is self.graph.inputs[number]:
                 self.donated[number] = number
+            elif number in self._kept_carries:
+                self.donated[number] = self._kept_carries[number]
             elif value is None:
                 self.first_copies.append(_Copy(node, place, node.type))
             elif value.place is None:
@@ -200,7 +218,7 @@ class _Planner:
 
     def _in_carry(self, number: int, value: _Value) -> Place | None:
         source = self.graph.inputs[number]
-        if not self._is_dead(source, value):
+        if number in self._kept_carries.values() or not self._is_dead(source, value):
             return None
         self.donated[number] = number
         return Place(Space.ARGUMENT, number)

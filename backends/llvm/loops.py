@@ -105,7 +105,12 @@ class _LoopText:
         self.memory = loop_memory(plans, self.body, loop.carries)
         self.arena = f"%b{self.parts.memory}"
         self.tables = [_Table(f"%table{n}", plan, f"%entry{n}") for n, plan in enumerate(plans)]
-        self.moving = [*self.memory.seconds]  # carries that go back and forth
+        pairs = self.body.donated.items()
+        self.still = [output for output, _ in pairs if output < loop.carries]
+        # carries that lie in the slices of outputs, by the buffers of these
+        self.kept = {self.parts.outputs[o - loop.carries]: c for o, c in pairs if o >= loop.carries}
+        self.swapped = [*self.memory.seconds]  # carries that go back and forth
+        self.moving = [*self.swapped, *self.kept.values()]
         self.polls_every = _polls_every(loop)
 
     def lines(self) -> list[str]:
@@ -135,10 +140,14 @@ class _LoopText:
             for number in self.parts.constants:
                 table.put(number, f"%b{number}")
             table.put_common(self.arena, kept)
-            for carry in self.body.donated:
+            for carry in self.still:
                 table.put(carry, f"%b{self.parts.last[carry]}")
             lines += table.take()
-        copies = self._copies([*self.body.donated])
+        copies = self._copies(self.still)
+        for buffer, carry in self.kept.items():
+            lines += self._slice(buffer, f"%first{carry}", "0")
+            first = f"%b{self.parts.carries[carry]}"
+            copies.append(self._copy(carry, first, f"%first{carry}.slice"))
         lines += copies
         if copies and self.style.is_shared:
             lines.append(_BARRIER)
@@ -154,10 +163,23 @@ class _LoopText:
         parts = self.parts
         return [self._copy(carry, f"%b{parts.carries[carry]}") for carry in carries]
 
-    def _copy(self, carry: int, source: str) -> str:
-        to, size = f"%b{self.parts.last[carry]}", self.body.outputs[carry].nbytes
+    def _copy(self, carry: int, source: str, target: str = "") -> str:
+        to, size = target or f"%b{self.parts.last[carry]}", self.body.outputs[carry].nbytes
         rest = "i64 %thread, i64 %threads"
         return f"  call void @graphc.copy(ptr {to}, ptr {source}, i64 {size}, {rest})"
+
+    def _slice(self, buffer: int, name: str, iteration: str) -> list[str]:
+        """Return the lines that find `name`.slice, the slice of a buffer in an iteration."""
+        size = self.loop.buffers[buffer].type.nbytes // (self.loop.length or 1)
+        number, lines = iteration, list[str]()
+        if self.loop.is_reversed:
+            number = f"{name}.number"
+            lines.append(f"  {number} = sub i64 {(self.loop.length or 0) - 1}, {iteration}")
+        return [
+            *lines,
+            f"  {name}.skip = mul i64 {number}, {size}",
+            f"  {name}.slice = getelementptr i8, ptr %b{buffer}, i64 {name}.skip",
+        ]
 
     # --- an iteration -----------------------------------------------------------------------------
 
@@ -166,7 +188,7 @@ class _LoopText:
         lines = ["head:", "  %i = phi i64 [ 0, %entry ], [ %i.next, %tail ]"]
         # an odd number of iterations ends where the first one writes
         is_odd = self.loop.length is None or self.loop.length % 2 == 1
-        for c in self.moving:
+        for c in self.swapped:
             last, second = f"%b{self.parts.last[c]}", f"%second{c}"
             to, other = (last, second) if is_odd else (second, last)
             first = f"%b{self.parts.carries[c]}"
@@ -217,23 +239,29 @@ class _LoopText:
             table.put(carry, f"%at{carry}")
             table.put(table.slots.output + carry, f"%to{carry}")
         lines = []
-        if parts.stacked or parts.outputs:
-            last = f"sub i64 {(self.loop.length or 0) - 1}, %i"
-            lines.append(f"  %slice = {last if self.loop.is_reversed else 'add i64 %i, 0'}")
         first = carries + self.loop.constants
-        places = [(first + n, b, self.body.inputs[first + n]) for n, b in enumerate(parts.stacked)]
-        places += [
-            (table.slots.output + carries + n, b, self.body.outputs[carries + n])
-            for n, b in enumerate(parts.outputs)
-        ]
-        for slot, buffer, type_ in places:
-            lines += [
-                f"  %skip{buffer} = mul i64 %slice, {type_.nbytes}",
-                f"  %slice{buffer} = getelementptr i8, ptr %b{buffer}, i64 %skip{buffer}",
-            ]
-            table.put(slot, f"%slice{buffer}")
-        lines += [*table.take(), _call(self.bodies[-1], table)]
+        places = [(first + n, buffer) for n, buffer in enumerate(parts.stacked)]
+        outputs = table.slots.output + carries
+        places += [(outputs + n, buffer) for n, buffer in enumerate(parts.outputs)]
+        for slot, buffer in places:
+            lines += self._slice(buffer, f"%x{buffer}", "%i")
+            table.put(slot, f"%x{buffer}.slice")
+        lines += [*self._kept_places(), *table.take(), _call(self.bodies[-1], table)]
         return [*lines, _BARRIER] if self.style.is_shared and not self.style.meets else lines
+
+    def _kept_places(self) -> list[str]:
+        """Return where the carries that lie in slices are, and where they go."""
+        lines = []
+        for buffer, c in self.kept.items():
+            lines += [
+                f"  %at{c} = getelementptr i8, ptr %x{buffer}.slice, i64 0",
+                f"  %following{c} = add i64 %i, 1",
+                *self._slice(buffer, f"%following{c}", f"%following{c}"),
+                f"  %is.last{c} = icmp eq i64 %following{c}, {self.loop.length}",
+                f"  %to{c} = select i1 %is.last{c}, ptr %b{self.parts.last[c]},"
+                f" ptr %following{c}.slice",
+            ]
+        return lines
 
     def _poll(self) -> list[str]:
         if not self.style.is_polled:

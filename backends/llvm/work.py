@@ -6,6 +6,7 @@ A *step* is one statement carried out once, for a vector of elements if it stand
 from __future__ import annotations
 
 from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
 from graphc.backends.llvm.division import is_divisible
 from graphc.kernel import Guard, Kernel, Let, Loop, LoopKind, Statement
@@ -20,13 +21,16 @@ _UNKNOWN_LENGTH = 1 << 20
 _CALL_STEPS = 16  # a declared op is a formula of about so many instructions
 
 
+_parallel_steps: WeakKeyDictionary[Kernel, int] = WeakKeyDictionary()
+
+
 def parallel_steps(kernel: Kernel) -> int:
-    """Return the steps inside the parallel loops at the top level of `kernel`."""
-    return sum(
-        _steps(statement)
-        for statement in kernel.body
-        if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL
-    )
+    """Return the steps inside the parallel loops at the top level of `kernel`; counted once."""
+    found = _parallel_steps.get(kernel)
+    if found is None:
+        loops = (s for s in kernel.body if isinstance(s, Loop) and s.kind is LoopKind.PARALLEL)
+        found = _parallel_steps[kernel] = sum(map(_steps, loops)) if is_divisible(kernel) else 0
+    return found
 
 
 def threads_for(routine: Routine) -> int:
@@ -34,7 +38,7 @@ def threads_for(routine: Routine) -> int:
     if isinstance(routine, PlanLoop | PlanBranch):
         inner = (step.routine for body in routine.bodies for step in body.plan.steps)
         return max(map(threads_for, inner), default=1)
-    if not isinstance(routine, Kernel) or not is_divisible(routine):
+    if not isinstance(routine, Kernel):
         return 1
     return max(1, parallel_steps(routine) // STEPS_PER_THREAD)
 

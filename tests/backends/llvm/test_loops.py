@@ -136,6 +136,38 @@ def test_a_carry_that_moves_has_two_blocks() -> None:
     assert plan.arena_bytes <= 64 * 64 * 4 + 128  # the other block is the output
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_old_carries_lie_in_the_slices_of_their_output(
+    threads: str, reverse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAPHC_NUM_THREADS", threads)
+    share_everything(monkeypatch)
+    body = close(lambda c, x: (graphc.tanh(c) * 0.5 + x, x + 1, c), typed(200), typed(200))
+    graph = graph_of(
+        lambda c, x: scan(body, [c], stacked=[x], length=6, reverse=reverse),
+        typed(200), typed(6, 200),
+    )  # fmt: skip
+    program = compile_graph(graph, LLVM)
+    plan = program.stages.plan
+    assert plan is not None and plan.arena_bytes <= 128
+    assert not any("copy" in kernel.name for kernel in plan.kernels)
+    given = arguments_of(graph)
+    wanted = compile_graph(graph, REFERENCE)(*given)
+    for _ in range(5):
+        for got, want in zip(program(*given), wanted, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_a_carry_that_lies_in_two_outputs_is_copied_to_the_second() -> None:
+    body = close(lambda a, b: (a + b, b, a, b, a), V, V)
+    graph = graph_of(lambda a, b: scan(body, [a, b], length=5), V, V)
+    given = arguments_of(graph)
+    wanted = compile_graph(graph, REFERENCE)(*given)
+    for got, want in zip(compile_graph(graph, LLVM)(*given), wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
 def test_compiling_does_not_depend_on_the_length() -> None:
     texts = []
     for length in (100, 100_000):
