@@ -87,20 +87,16 @@ def _add_body(context: Context, plan: Plan, waiting: Waiting) -> str:
 
 def _add_loop(context: Context, loop: PlanLoop) -> str:
     """Add the function of a loop, and those of its bodies; return its name."""
-    is_shared = work.threads_for(loop) > 1
-    # behind the condition all threads meet
-    first, *rest = (body.plan for body in loop.bodies)
-    around = [*(s for plan in rest for s in plan.steps), *first.steps]
-    waiting, meets = in_steady_state(around if rest else first.steps)
-    if rest:
-        waiting, meets = _before_condition(rest[0], first), True
-    elif not meets:
-        waiting = Waiting()
-    bodies = [_add_body(context, first, waiting)]
-    bodies += [_add_body(context, plan, Waiting()) for plan in rest]
+    if loop.condition is None:
+        start, meets = in_steady_state(loop.body.plan.steps)
+        starts = [start if meets else Waiting()]
+    else:  # behind the condition all threads meet
+        starts, meets = [_behind(loop.body.plan.steps), Waiting()], True
+    pairs = zip(loop.bodies, starts, strict=True)
+    bodies = [_add_body(context, body.plan, waiting) for body, waiting in pairs]
     name = f"loop.{next(context.names)}"
     style = loops.LoopStyle(
-        is_shared=is_shared,
+        is_shared=work.threads_for(loop) > 1,
         meets=meets,
         is_polled=context.is_polled,
         may_end=context.is_polled or needs_status(loop.bodies),
@@ -109,10 +105,10 @@ def _add_loop(context: Context, loop: PlanLoop) -> str:
     return name
 
 
-def _before_condition(body: Plan, condition: Plan) -> Waiting:
-    """Return what holds before the condition, after a body that began when all had met."""
+def _behind(steps: Sequence[Step]) -> Waiting:
+    """Return what holds behind steps that began when all threads had met."""
     waiting = Waiting()
-    for step in body.steps:
+    for step in steps:
         is_shared = work.threads_for(step.routine) > 1
         waiting.before(asked=step.barrier, is_shared=is_shared)
         waiting.after(is_shared=is_shared)
