@@ -10,10 +10,12 @@ from typing import Any
 
 from graphc.frontend.tensor import Tensor  # isort: skip  # first: the functions need the class
 
+from graphc.frontend import attention as _attention
 from graphc.frontend import composites as _composites
 from graphc.frontend import constructors as _constructors
 from graphc.frontend import contractions as _contractions
 from graphc.frontend import convolutions as _convolutions
+from graphc.frontend import cumulative as _cumulative
 from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import function_calls as _function_calls
 from graphc.frontend import indexing as _indexing
@@ -21,21 +23,30 @@ from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import linalg, metrics, nn, optim
 from graphc.frontend import loops as _loops
 from graphc.frontend import random_numbers as random
+from graphc.frontend import nn, optim
+from graphc.frontend import normalisation as _normalisation
+from graphc.frontend import pooling as _pooling
 from graphc.frontend import reductions as _reductions
+from graphc.frontend import resizing as _resizing
 from graphc.frontend import shapes as _shapes
 from graphc.frontend import sorting as _sorting
 from graphc.frontend import transforms as _transforms
+from graphc.frontend.attention import *  # noqa: F403  # as above
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.convolutions import *  # noqa: F403  # as above
+from graphc.frontend.cumulative import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.function_calls import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.loops import *  # noqa: F403  # as above
+from graphc.frontend.normalisation import *  # noqa: F403  # as above
+from graphc.frontend.pooling import *  # noqa: F403  # as above
 from graphc.frontend.recording import Trace, is_tracing
 from graphc.frontend.reductions import *  # noqa: F403  # as above
+from graphc.frontend.resizing import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.tracing import Traced, trace
@@ -61,6 +72,11 @@ __all__ += _composites.__all__
 __all__ += _constructors.__all__
 __all__ += _contractions.__all__
 __all__ += _convolutions.__all__
+__all__ += _cumulative.__all__
+__all__ += _resizing.__all__
+__all__ += _pooling.__all__
+__all__ += _normalisation.__all__
+__all__ += _attention.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
 __all__ += _function_calls.__all__

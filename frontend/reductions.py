@@ -52,7 +52,8 @@ def _reduce(name: str, node: Node, axis: AxisLike, keepdims: bool) -> Tensor:
     return Tensor(shapes.expand_node(result, axes) if keepdims else result)
 
 
-def _sum_dtype(node: Node, dtype: DTypeLike | None) -> DType:
+def sum_dtype(node: Node, dtype: DTypeLike | None) -> DType:
+    """Return the dtype of sums and products of `node` where `dtype` is asked for."""
     given = node.type.dtype
     if dtype is not None:
         return as_dtype(dtype)
@@ -66,7 +67,7 @@ def sum(
 ) -> Tensor:
     """Return the sum over `axis`, computed in `dtype`; over no elements 0."""
     node = as_node(x)
-    return _reduce("sum", cast(node, _sum_dtype(node, dtype)), axis, keepdims)
+    return _reduce("sum", cast(node, sum_dtype(node, dtype)), axis, keepdims)
 
 
 def prod(
@@ -74,7 +75,7 @@ def prod(
 ) -> Tensor:
     """Return the product over `axis`, computed in `dtype`; over no elements 1."""
     node = as_node(x)
-    return _reduce("prod", cast(node, _sum_dtype(node, dtype)), axis, keepdims)
+    return _reduce("prod", cast(node, sum_dtype(node, dtype)), axis, keepdims)
 
 
 def max(x: TensorLike, axis: AxisLike = None, keepdims: bool = False) -> Tensor:

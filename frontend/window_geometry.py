@@ -41,6 +41,11 @@ class Geometry:
         )
 
     @property
+    def windows(self) -> dict[str, Shape]:
+        """The attributes of an op over windows, but for its axes."""
+        return {"sizes": self.sizes, "strides": self.strides, "dilations": self.dilations}
+
+    @property
     def reaches(self) -> Shape:
         """From the first to the last element of a window, both counted."""
         return _reaches(self.sizes, self.dilations)

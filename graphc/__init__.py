@@ -57,16 +57,22 @@ from graphc.frontend import (
     trace,
     vmap,
 )
+from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, nn, optim, trace, vmap
+from graphc.frontend.attention import *  # noqa: F403  # as above
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.convolutions import *  # noqa: F403  # as above
+from graphc.frontend.cumulative import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.function_calls import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.loops import *  # noqa: F403  # as above
+from graphc.frontend.normalisation import *  # noqa: F403  # as above
+from graphc.frontend.pooling import *  # noqa: F403  # as above
 from graphc.frontend.reductions import *  # noqa: F403  # as above
+from graphc.frontend.resizing import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.transforms import *  # noqa: F403  # as above

@@ -2,7 +2,7 @@
 
 An `Op` states its operands and attributes, its type rule, its meaning in NumPy (the *reference*),
 its derivative, its algebra, and one *lowering*: how a single element of the result is computed.
-There are seventeen kinds of lowering and no others, so passes and backends dispatch on the kind,
+There are eighteen kinds of lowering and no others, so passes and backends dispatch on the kind,
 never on a name:
 
     Leaf          input, variable, constant: nothing is computed
@@ -16,6 +16,7 @@ never on a name:
     Gather        the element of the first operand at places read from the second (take)
     Scatter       the first operand with the third added at places read from the second
     Concatenation operands side by side along an axis
+    Cumulative    elements combined with those before them along an axis
     Item          one result of an op that has several
     Host          the reference itself, called on whole arrays (LAPACK, FFT, sorting)
     Scan          a body run once for each slice of stacked operands
@@ -154,6 +155,18 @@ class Concatenation:
 
 
 @dataclass(frozen=True, slots=True)
+class Cumulative:
+    """Element i along the attribute `axis` combines those up to i, or from i on if `reverse`.
+
+    `combine` and `identity` are those of a Reduction; one after the other in the operand's compute
+    dtype, each rounded once.
+    """
+
+    combine: str
+    identity: Callable[[DType], int | float | bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """The result numbered by the attribute `index` of the only operand, which has several."""
 
@@ -212,6 +225,7 @@ Lowering: TypeAlias = (
     | Gather
     | Scatter
     | Concatenation
+    | Cumulative
     | Item
     | Host
     | Scan

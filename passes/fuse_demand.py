@@ -10,6 +10,7 @@ from graphc.node import Node
 from graphc.op import (
     Concatenation,
     Contraction,
+    Cumulative,
     Elementwise,
     Gather,
     Guarded,
@@ -86,6 +87,10 @@ def _concatenation(node: Node, _demand: Demand, _repeated: int) -> Iterator[Wish
         yield number, Demand(_everywhere(operand, strip(operand.shape), f"c{number}_"))
 
 
+def _cumulative(node: Node, _demand: Demand, _repeated: int) -> Iterator[Wish]:
+    yield 0, Demand(_everywhere(node.inputs[0], strip(node.inputs[0].shape), "i"))
+
+
 def _scatter(node: Node, _demand: Demand, _repeated: int) -> Iterator[Wish]:
     data, indices, updates = node.inputs
     lowering, axis = node.op.lowering, node.attributes["axis"]
@@ -115,6 +120,7 @@ _ROWS: dict[type, Callable[[Node, Demand, int], Iterator[Wish]]] = {
     Selection: _reduction,
     Contraction: _contraction,
     Concatenation: _concatenation,
+    Cumulative: _cumulative,
     Scatter: _scatter,
     Host: _whole,
     Scan: _whole,

@@ -23,6 +23,7 @@ from graphc.node import Node
 from graphc.op import (
     Concatenation,
     Contraction,
+    Cumulative,
     Host,
     Indices,
     Item,
@@ -36,7 +37,7 @@ from graphc.op import (
 
 _ACCUMULATORS = (Reduction, Selection, Contraction)
 _WHOLE = (Host, Scan, While, Switch)
-_ALONE = (Concatenation, Scatter, Item, *_WHOLE)
+_ALONE = (Concatenation, Cumulative, Scatter, Item, *_WHOLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,11 @@ from graphc.kernel import (
     Value,
     statements,
 )
-from graphc.op import Concatenation, Scatter
+from graphc.op import Concatenation, Cumulative, Scatter
 from graphc.passes.iteration_space import takes_whole
 from graphc.passes.lower_elements import row_of
 from graphc.passes.lower_emitter import Emitter
-from graphc.passes.lower_nests import emit_concatenation, emit_rows, emit_scatter
+from graphc.passes.lower_nests import emit_concatenation, emit_cumulative, emit_rows, emit_scatter
 from graphc.passes.lower_whole import lower_whole
 from graphc.plan import STATUS, BodyPlan, Call, Check, PlanBranch, PlanLoop
 from graphc.tensor_type import TensorType

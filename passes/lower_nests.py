@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from graphc.index import ZERO
 from graphc.kernel import Access, LoopKind
 from graphc.node import Node
-from graphc.op import Indices, Scatter
+from graphc.op import Cumulative, Indices, Scatter
 from graphc.passes.iteration_space import (
     Space,
     group_space,
@@ -27,6 +27,7 @@ from graphc.passes.lower_elements import gathered_place
 from graphc.passes.lower_emitter import Element, Emitter
 from graphc.passes.operation_cost import MOST_REPEATED, weight
 from graphc.passes.row_caches import make_row_caches
+from graphc.tensor_type import TensorType
 
 
 @contextmanager
@@ -102,6 +103,27 @@ def emit_concatenation(emitter: Emitter, node: Node) -> None:
             moved = (*indices[:axis], indices[axis] + start, *indices[axis + 1 :])
             emitter.store(out, moved, value)
         start += operand.shape[axis]
+
+
+# --- cumulative ----------------------------------------------------------------------------------
+
+
+def emit_cumulative(emitter: Emitter, node: Node) -> None:
+    """Emit a nest over all axes but one, in it a serial loop that goes on from what there is."""
+    lowering, operand, axis = node.op.lowering, node.inputs[0], node.attributes["axis"]
+    assert isinstance(lowering, Cumulative)
+    out, dtype = emitter.buffer_of(node, Access.OUT), operand.type.dtype.compute
+    extent = operand.shape[axis]
+    with _nest(emitter, (*operand.shape[:axis], *operand.shape[axis + 1 :])) as others:
+        total = emitter.scratch("accumulator", TensorType((), dtype))
+        emitter.store(total, (), emitter.literal(lowering.identity(dtype), dtype))
+        with emitter.loops((extent,), LoopKind.SERIAL, "k") as (number,):
+            here = number * -1 + (extent - 1) if node.attributes["reverse"] else number
+            place = (*others[:axis], here, *others[axis:])
+            value = emitter.convert(emitter.value(Element(operand, place)), dtype)
+            new = emitter.apply(lowering.combine, (emitter.load(total, (), dtype), value), dtype)
+            emitter.store(total, (), new)
+            emitter.store(out, place, emitter.convert(new, node.type.dtype))
 
 
 # --- scatter -------------------------------------------------------------------------------------

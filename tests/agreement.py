@@ -21,7 +21,15 @@ EXACT = frozenset(
      "ceil", "trunc", "round", "where", "cast", "stop_gradient"]
 )  # fmt: skip
 ULPS = {"float16": 1, "bfloat16": 1, "float32": 1, "float64": 2}
-_ROUNDED_SUMS = ("sum", "prod", "contraction", "convolution")
+_ROUNDED_SUMS = (
+    "sum",
+    "prod",
+    "contraction",
+    "convolution",
+    "cumulative_sum",
+    "cumulative_prod",
+    "cumulative_logsumexp",
+)
 
 
 def reference(op: Op, case: Case) -> Array:

@@ -191,6 +191,14 @@ _ROWS: dict[str, list[_Row]] = {
         (((0, 3), ()), _windows(extents=(2,))),
         (((3,), ()), _windows(axes=(), extents=(), strides=(), dilations=())),
     ],
+    "max_pool": [
+        (((7,),), _windows(sizes=(3,))),
+        (((2, 9, 3),), _windows(axes=(1,), sizes=(3,), strides=(2,), dilations=(2,))),
+        (((2, 4, 6, 3),), _windows(axes=(1, 2), sizes=(2, 3), strides=(2, 3), dilations=(1, 1))),
+        (((1, 5, 6),), _windows(axes=(1, 2), sizes=(3, 2), strides=(2, 1), dilations=(1, 2))),
+        (((2,),), _windows(sizes=(3,))),
+        (((3,),), _windows(axes=(), sizes=(), strides=(), dilations=())),
+    ],
     "convolution": [
         (((2, 5, 2), (3, 2, 3)), _convolution(1)),
         (((1, 7, 1), (3, 1, 2)), _convolution(1, strides=(2,), low=(1,), high=(1,))),
@@ -357,6 +365,20 @@ def _place(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
     yield Case((_special_rows(dtype, rng),), {"axis": 1})
 
 
+def _cumulative(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    domain = Domain(0.8, 1.2) if op.name == "cumulative_prod" else op.domain[0]
+    for shapes, attributes in _PLACES:
+        for reverse in (False, True):
+            data = values(shapes[0], dtype, rng, domain)
+            yield Case((data,), {**attributes, "reverse": reverse})
+    least = 1.0 if op.name == "cumulative_prod" else 1e-45
+    for number, array in enumerate(
+        (_special_rows(dtype, rng, least), np.ones((3, 0), dtype.numpy))
+    ):
+        yield Case((array,), {"axis": 1, "reverse": number == 0})
+        yield Case((array.T.copy(),), {"axis": 0, "reverse": False})
+
+
 def _iota(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
     for shape, axis in (((5,), 0), ((2, 3), 0), ((2, 3), 1), ((300,), 0), ((0, 2), 1), ((1,), 0)):
         yield Case((), {"shape": shape, "axis": axis, "dtype": dtype})
@@ -430,6 +452,9 @@ _MAKERS: dict[str, _Maker] = {
     **dict.fromkeys(_ROWS, _from_rows),
     **dict.fromkeys(("sum", "prod", "max", "min", "any", "all"), _reduction),
     **dict.fromkeys(("argmax", "argmin"), _place),
+    **dict.fromkeys(
+        (f"cumulative_{name}" for name in ("sum", "prod", "max", "min", "logsumexp")), _cumulative
+    ),
     "iota": _iota,
     "take": _gather,
     "scatter_add": _gather,

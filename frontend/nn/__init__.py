@@ -31,6 +31,13 @@ from graphc.frontend.losses import (
     mse,
 )
 from graphc.frontend.nn.containers import ModuleDict, ModuleList, Residual
+from graphc.frontend.losses import cross_entropy, mse
+from graphc.frontend.nn.attention_layers import (
+    Embedding,
+    MultiHeadAttention,
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
 from graphc.frontend.nn.convolution_layers import (
     Conv1d,
     Conv2d,
@@ -115,4 +122,29 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
+from graphc.frontend.nn.normalisation_layers import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RMSNorm,
+)
+from graphc.frontend.nn.pooling_layers import (
+    AdaptiveAveragePool,
+    AdaptiveMaxPool,
+    AveragePool,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool,
+)
+
+__all__ = [
+    "ELU", "GELU", "AdaptiveAveragePool", "AdaptiveMaxPool", "AveragePool", "BatchNorm", "Conv1d",
+    "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Embedding",
+    "Flatten", "GlobalAveragePool", "GlobalMaxPool", "GroupNorm", "InstanceNorm", "LayerNorm",
+    "LeakyReLU", "Linear", "MaxPool", "Module", "MultiHeadAttention", "RMSNorm", "ReLU",
+    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "TransformerDecoderLayer",
+    "TransformerEncoderLayer", "cross_entropy", "elu", "gelu", "initialisers", "layer_norm",
+    "leaky_relu", "log_sigmoid", "log_softmax", "mse", "one_hot", "relu", "sigmoid", "silu",
+    "softmax", "softplus", "tanh",
 ]  # fmt: skip

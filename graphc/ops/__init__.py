@@ -38,6 +38,13 @@ from graphc.ops.concatenation import concat
 from graphc.ops.contraction import contraction
 from graphc.ops.conversion import cast, where
 from graphc.ops.convolution import convolution
+from graphc.ops.cumulative import (
+    cumulative_logsumexp,
+    cumulative_max,
+    cumulative_min,
+    cumulative_prod,
+    cumulative_sum,
+)
 from graphc.ops.exponential import (
     erf,
     exp,
@@ -69,6 +76,8 @@ from graphc.ops.logic import (
 )  # fmt: skip
 from graphc.ops.loops import item, scan, switch, while_loop, while_pullback
 from graphc.ops.ordering import after
+from graphc.ops.loops import item, scan, switch, while_loop
+from graphc.ops.pooling import max_pool
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
 from graphc.ops.sorting import argsort
@@ -126,6 +135,11 @@ __all__ = [
     "cos",
     "cosh",
     "custom_vjp",
+    "cumulative_logsumexp",
+    "cumulative_max",
+    "cumulative_min",
+    "cumulative_prod",
+    "cumulative_sum",
     "divide",
     "equal",
     "erf",
@@ -154,6 +168,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "max_",
+    "max_pool",
     "maximum",
     "min_",
     "minimum",

@@ -45,7 +45,10 @@ def _check(
 # --- windows -------------------------------------------------------------------------------------
 
 
-def _rule(x: TensorType, axes: Shape, sizes: Shape, strides: Shape, dilations: Shape) -> TensorType:
+def windows_rule(
+    x: TensorType, axes: Shape, sizes: Shape, strides: Shape, dilations: Shape
+) -> TensorType:
+    """Return the type of windows over x."""
     _check("windows", x.rank, axes, sizes, strides, dilations)
     shape = list(x.shape)
     for axis, *window in zip(axes, sizes, strides, dilations, strict=True):
@@ -72,18 +75,19 @@ def _source(node: Node, indices: Indices) -> Indices:
     return tuple(source)
 
 
-def _derivative(node: Node, cotangent: Node) -> tuple[Node]:
+def pull_back_windows(node: Node, cotangent: Node) -> Node:
+    """Return the cotangent of what the `windows` node shows: of each element the sum."""
     a = node.attributes
     operand = node.inputs[0]
     axes: Shape = a["axes"]
     if a["sizes"] == a["strides"] and set(a["dilations"]) <= {1}:
-        return (_side_by_side(cotangent, operand, axes, a["sizes"]),)
+        return _side_by_side(cotangent, operand, axes, a["sizes"])
     extents = tuple(operand.shape[axis] for axis in axes)
     zero = filled(operand.type.with_shape(()), 0)
     kept = {k: a[k] for k in ("axes", "strides", "dilations")}
     placed = place_windows(cotangent, zero, extents=extents, **kept)
     rank = len(operand.shape)
-    return (total(placed, tuple(range(rank, rank + len(axes)))),)
+    return total(placed, tuple(range(rank, rank + len(axes))))
 
 
 def _side_by_side(cotangent: Node, operand: Node, axes: Shape, sizes: Shape) -> Node:
@@ -111,10 +115,10 @@ windows = Op(
     name="windows",
     operands=("x",),
     attributes=("axes", "sizes", "strides", "dilations"),
-    type_rule=_rule,
+    type_rule=windows_rule,
     reference=_reference,
     lowering=View(_source),
-    derivative=_derivative,
+    derivative=lambda node, cotangent: (pull_back_windows(node, cotangent),),
     batch=_batch,
     summary="blocks of neighbouring elements, whose offsets are new axes at the end",
 )
