@@ -57,7 +57,6 @@ from graphc.frontend import (
     trace,
     vmap,
 )
-from graphc.frontend import Tensor, Trace, Traced, Variable, is_tracing, nn, optim, trace, vmap
 from graphc.frontend.attention import *  # noqa: F403  # as above
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above

@@ -127,6 +127,8 @@ def _lower_group(group: Group, common: Common) -> Call:
     last = group.members[-1]
     if isinstance(last.op.lowering, Concatenation):
         emit_concatenation(emitter, last)
+    elif isinstance(last.op.lowering, Cumulative):
+        emit_cumulative(emitter, last)
     elif isinstance(last.op.lowering, Scatter):
         emit_scatter(emitter, last)
     else:
