@@ -22,6 +22,7 @@ from graphc.dtypes import DType
 from graphc.graph import Graph
 from graphc.node import fresh_number
 from graphc.op import Domain, Op
+from tests.window_samples import WINDOW_ROWS
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Shape: TypeAlias = tuple[int, ...]
@@ -156,77 +157,8 @@ def _bounds(*triples: tuple[int, int, int]) -> dict[str, Any]:
     return {"start": start, "stop": stop, "step": step}
 
 
-def _windows(**attributes: Shape) -> dict[str, Any]:
-    return {"axes": (0,), "strides": (1,), "dilations": (1,)} | attributes
-
-
-def _convolution(rank: int, labels: str = "b*c,*co,b*o", **geometry: Shape) -> dict[str, Any]:
-    """Return attributes over `rank` axes, which `*` stands for in the labels."""
-    digits = "0123"[:rank]
-    lhs, rhs, out = labels.replace("*", digits).split(",")
-    ones, zeros = (1,) * rank, (0,) * rank
-    plain = {"strides": ones, "low": zeros, "high": zeros, "dilations": ones, "x_dilations": ones}
-    return {"lhs": lhs, "rhs": rhs, "out": out} | plain | geometry
-
-
 _ROWS: dict[str, list[_Row]] = {
-    "windows": [
-        (((7,),), _windows(sizes=(3,))),
-        (((7,),), _windows(sizes=(2,), strides=(2,))),
-        (((2, 9, 3),), _windows(axes=(1,), sizes=(3,), strides=(2,), dilations=(2,))),
-        (((5, 6),), _windows(axes=(0, 1), sizes=(2, 3), strides=(1, 3), dilations=(2, 1))),
-        (((4, 6),), _windows(axes=(0, 1), sizes=(2, 3), strides=(2, 3), dilations=(1, 1))),
-        (((2,),), _windows(sizes=(3,))),
-        (((3, 0),), _windows(sizes=(2,))),
-        (((3,),), _windows(axes=(), sizes=(), strides=(), dilations=())),
-    ],
-    "place_windows": [
-        (((5, 3), ()), _windows(extents=(7,))),
-        (((3, 2), ()), _windows(extents=(7,), strides=(2,))),
-        (((2, 3, 2), ()), _windows(axes=(1,), extents=(9,), strides=(3,), dilations=(2,))),
-        (
-            ((2, 2, 2, 2), ()),
-            _windows(axes=(0, 1), extents=(4, 5), strides=(2, 2), dilations=(1, 2)),
-        ),
-        (((0, 3), ()), _windows(extents=(2,))),
-        (((3,), ()), _windows(axes=(), extents=(), strides=(), dilations=())),
-    ],
-    "max_pool": [
-        (((7,),), _windows(sizes=(3,))),
-        (((2, 9, 3),), _windows(axes=(1,), sizes=(3,), strides=(2,), dilations=(2,))),
-        (((2, 4, 6, 3),), _windows(axes=(1, 2), sizes=(2, 3), strides=(2, 3), dilations=(1, 1))),
-        (((1, 5, 6),), _windows(axes=(1, 2), sizes=(3, 2), strides=(2, 1), dilations=(1, 2))),
-        (((2,),), _windows(sizes=(3,))),
-        (((3,),), _windows(axes=(), sizes=(), strides=(), dilations=())),
-    ],
-    "convolution": [
-        (((2, 5, 2), (3, 2, 3)), _convolution(1)),
-        (((1, 7, 1), (3, 1, 2)), _convolution(1, strides=(2,), low=(1,), high=(1,))),
-        (((1, 7, 2), (2, 2, 1)), _convolution(1, dilations=(3,), low=(2,), high=(0,))),
-        (((1, 3, 2), (3, 2, 2)), _convolution(1, x_dilations=(2,), low=(2,), high=(1,))),
-        (((1, 6, 2), (2, 2, 1)), _convolution(1, x_dilations=(3,), low=(-2,), high=(-4,))),
-        (((1, 5, 3, 2), (3, 2, 3)), _convolution(1, "b*gc,*cg,b*g", low=(1,), high=(1,))),
-        (((1, 5, 2, 2), (2, 2, 2, 3)), _convolution(1, "b*gc,*cgo,b*go", strides=(3,))),
-        (((1, 4, 5, 1), (3, 2, 1, 2)), _convolution(2, low=(1, 0), high=(1, 1))),
-        (((1, 2, 5, 3), (2, 2, 2, 1)), _convolution(2, "bc*,*co,bo*", strides=(2, 1))),
-        (((1, 3, 3, 2, 1), (2, 1, 2, 1, 2)), _convolution(3, strides=(1, 2, 1))),
-        (
-            ((1, 2, 2, 2), (3, 4, 2, 1)),
-            _convolution(2, x_dilations=(2, 3), low=(1, 2), high=(2, 3)),
-        ),
-        (((1, 3, 1), (4, 1, 1)), _convolution(1, x_dilations=(4,), strides=(2,), high=(4,))),
-        (((1, 3, 1), (4, 1, 1)), _convolution(1, x_dilations=(4,), dilations=(2,), low=(3,))),
-        (((1, 3, 1), (1, 1, 2)), _convolution(1, x_dilations=(3,), low=(1,))),
-        (((1, 2, 1), (3, 1, 1)), _convolution(1, x_dilations=(17,), low=(3,))),
-        (((1, 0, 1), (3, 1, 1)), _convolution(1, x_dilations=(17,), low=(5,))),
-        (((3, 2), (2, 4)), _convolution(0)),
-        (((2, 3, 0), (2, 0, 3)), _convolution(1)),
-        (((0, 3, 1), (2, 1, 3)), _convolution(1)),
-        (((1, 2, 1), (3, 1, 2)), _convolution(1)),
-        (((1, 0, 1), (2, 1, 2)), _convolution(1, low=(2,), high=(1,))),
-        (((1, 2, 1), (2, 1, 1)), _convolution(1, low=(-4,), high=(6,))),
-        (((2, 9, 11, 5), (3, 3, 5, 17)), _convolution(2, low=(1, 1), high=(1, 1))),
-    ],
+    **WINDOW_ROWS,
     "broadcast_to": [
         (((3,),), {"shape": (2, 3)}),
         (((),), {"shape": (4,)}),
