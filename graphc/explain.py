@@ -17,7 +17,16 @@ from graphc.graph import Graph
 from graphc.graph_text import node_names
 from graphc.group import Decision, Group, Grouping
 from graphc.node import Node, scalar_value, shown_type
-from graphc.op import Contraction, Elementwise, Reduction, Scan, Scatter, Selection, Switch
+from graphc.op import (
+    Contraction,
+    Cumulative,
+    Elementwise,
+    Reduction,
+    Scan,
+    Scatter,
+    Selection,
+    Switch,
+)
 from graphc.plan import PlanBranch, PlanLoop, Routine, Step
 from graphc.program import Stages
 from graphc.schedule_choices import Tuned
@@ -148,7 +157,7 @@ def _node_operations(node: Node, of_bodies: Mapping[Body, int]) -> int:
     if bodies:
         once = max(bodies) if isinstance(lowering, Switch) else sum(bodies)
         return once * int(node.attributes["length"]) if isinstance(lowering, Scan) else once
-    if isinstance(lowering, Elementwise):
+    if isinstance(lowering, Elementwise | Cumulative):
         return node.type.size
     if isinstance(lowering, Reduction | Selection):
         return node.inputs[0].type.size
