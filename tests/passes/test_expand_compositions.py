@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,3 +103,21 @@ def test_precision_reaches_what_is_expanded() -> None:
     for backend in ("llvm", "reference"):
         y = graphc.compile(graphc.convolution, precision="bfloat16", backend=backend)(x, w)
         np.testing.assert_array_equal(y, np.full_like(x, 0.333984375))
+
+
+def test_bodies_of_loops_are_expanded() -> None:
+    x = np.linspace(-1, 1, 48, dtype=np.float32).reshape(3, 2, 4, 2)
+    w = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 2, 2)
+
+    def total(w: graphc.Tensor, xs: graphc.Tensor) -> Any:
+        def step(carry: Any, x: Any) -> Any:
+            carry = graphc.convolution(x, w, padding="same") + carry
+            return carry, graphc.max_pool(carry, 2).sum()
+
+        carry, pooled = graphc.scan(step, np.zeros((2, 4, 2), np.float32), xs)
+        return (carry * carry).sum() + pooled.sum()
+
+    def slope(backend: graphc.api.BackendName) -> Any:
+        return graphc.compile(graphc.grad(total), backend=backend)(w, x)
+
+    np.testing.assert_allclose(slope("llvm"), slope("reference"), rtol=1e-5)
