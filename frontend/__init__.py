@@ -22,10 +22,9 @@ from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import linalg, metrics, nn, optim
 from graphc.frontend import loops as _loops
-from graphc.frontend import random_numbers as random
-from graphc.frontend import nn, optim
 from graphc.frontend import normalisation as _normalisation
 from graphc.frontend import pooling as _pooling
+from graphc.frontend import random_numbers as random
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import resizing as _resizing
 from graphc.frontend import shapes as _shapes

@@ -30,14 +30,13 @@ from graphc.frontend.losses import (
     mae,
     mse,
 )
-from graphc.frontend.nn.containers import ModuleDict, ModuleList, Residual
-from graphc.frontend.losses import cross_entropy, mse
 from graphc.frontend.nn.attention_layers import (
     Embedding,
     MultiHeadAttention,
     TransformerDecoderLayer,
     TransformerEncoderLayer,
 )
+from graphc.frontend.nn.containers import ModuleDict, ModuleList, Residual
 from graphc.frontend.nn.convolution_layers import (
     Conv1d,
     Conv2d,
@@ -62,6 +61,21 @@ from graphc.frontend.nn.layers import (
     Tanh,
 )
 from graphc.frontend.nn.module import Module
+from graphc.frontend.nn.normalisation_layers import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RMSNorm,
+)
+from graphc.frontend.nn.pooling_layers import (
+    AdaptiveAveragePool,
+    AdaptiveMaxPool,
+    AveragePool,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool,
+)
 from graphc.frontend.nn.recurrent_layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
@@ -70,6 +84,10 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdaptiveAveragePool",
+    "AdaptiveMaxPool",
+    "AveragePool",
+    "BatchNorm",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -79,14 +97,23 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "GRUCell",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "GroupNorm",
+    "InstanceNorm",
     "LSTMCell",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "MaxPool",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiHeadAttention",
+    "RMSNorm",
     "RNNCell",
     "ReLU",
     "Residual",
@@ -96,6 +123,8 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "TransformerDecoderLayer",
+    "TransformerEncoderLayer",
     "binary_cross_entropy_with_logits",
     "cosine_embedding",
     "cosine_similarity",
@@ -122,29 +151,4 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
-from graphc.frontend.nn.normalisation_layers import (
-    BatchNorm,
-    GroupNorm,
-    InstanceNorm,
-    LayerNorm,
-    RMSNorm,
-)
-from graphc.frontend.nn.pooling_layers import (
-    AdaptiveAveragePool,
-    AdaptiveMaxPool,
-    AveragePool,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    MaxPool,
-)
-
-__all__ = [
-    "ELU", "GELU", "AdaptiveAveragePool", "AdaptiveMaxPool", "AveragePool", "BatchNorm", "Conv1d",
-    "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Embedding",
-    "Flatten", "GlobalAveragePool", "GlobalMaxPool", "GroupNorm", "InstanceNorm", "LayerNorm",
-    "LeakyReLU", "Linear", "MaxPool", "Module", "MultiHeadAttention", "RMSNorm", "ReLU",
-    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "TransformerDecoderLayer",
-    "TransformerEncoderLayer", "cross_entropy", "elu", "gelu", "initialisers", "layer_norm",
-    "leaky_relu", "log_sigmoid", "log_softmax", "mse", "one_hot", "relu", "sigmoid", "silu",
-    "softmax", "softplus", "tanh",
 ]  # fmt: skip

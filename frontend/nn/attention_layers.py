@@ -58,7 +58,7 @@ class Embedding(Module):
             fail(GraphcTypeError, f"Embedding takes integers, not {node.type}", [node])
         return indexing.take(self.weight, Tensor(node), axis=0)
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the extents."""
         return ", ".join(map(str, self.weight.shape))
 
@@ -127,7 +127,7 @@ class MultiHeadAttention(Module):
         together = shapes.swapaxes(taken, -3, -2)
         return self.output.forward(shapes.reshape(together, (*together.shape[:-2], -1)))
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return width and heads."""
         words = f"{self.query.weight.shape[0]}, heads={self.heads}"
         return words + (f", kv_heads={self.kv_heads}" if self.kv_heads != self.heads else "")

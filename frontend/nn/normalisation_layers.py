@@ -32,7 +32,7 @@ class _Norm(Module):
         self.scale = Variable(np.ones(features, kind)) if affine else None
         self.bias = Variable(np.zeros(features, kind)) if affine else None
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the features."""
         return str(self.features) + ("" if self.scale is not None else ", affine=False")
 
@@ -178,7 +178,7 @@ class GroupNorm(_Norm):
             x, self.groups, self.scale, self.bias, self.epsilon, **settings
         )
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return features and groups."""
         return f"{super().summary()}, groups={self.groups}"
 

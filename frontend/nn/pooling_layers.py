@@ -44,7 +44,7 @@ class MaxPool(Module):
             channels_first=self.channels_first,
         )
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the size, and the stride if it differs."""
         return str(self.size) + (f", stride={self.stride}" if self.stride is not None else "")
 
@@ -75,7 +75,7 @@ class AveragePool(Module):
             channels_first=self.channels_first,
         )
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the size, and the stride if it differs."""
         return str(self.size) + (f", stride={self.stride}" if self.stride is not None else "")
 
@@ -109,7 +109,7 @@ class _Adaptive(Module):
     def __init__(self, places: Extents, *, channels_first: bool = False) -> None:
         self.places, self.channels_first = places, channels_first
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         """Return the places."""
         return str(self.places)
 

@@ -76,7 +76,6 @@ from graphc.ops.logic import (
 )  # fmt: skip
 from graphc.ops.loops import item, scan, switch, while_loop, while_pullback
 from graphc.ops.ordering import after
-from graphc.ops.loops import item, scan, switch, while_loop
 from graphc.ops.pooling import max_pool
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
@@ -134,12 +133,12 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
-    "custom_vjp",
     "cumulative_logsumexp",
     "cumulative_max",
     "cumulative_min",
     "cumulative_prod",
     "cumulative_sum",
+    "custom_vjp",
     "divide",
     "equal",
     "erf",
