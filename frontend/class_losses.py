@@ -7,6 +7,7 @@ infinities, says `graphc.frontend.losses`.
 
 from __future__ import annotations
 
+import math
 from typing import SupportsIndex
 
 from graphc.dtypes import DType, int64
@@ -57,8 +58,10 @@ def cross_entropy(  # the settings of a classifier's loss, by name
         target = _smoothed(target, label_smoothing, wide.shape[place])
         if weights is not None:
             target = target * _class_weights("cross_entropy", weights, wide, place)
+        logarithms = log_softmax(wide, place)
         # 0 * log(0) is 0 here, not NaN.
-        terms = elementwise.where(target == 0, 0, target * log_softmax(wide, place))
+        is_nothing = (target == 0) & (logarithms == -math.inf)
+        terms = target * elementwise.where(is_nothing, 0, logarithms)
         losses = 0 - reductions.sum(terms, place)
         return reduce("cross_entropy", losses, reduction).astype(result)
     likelihood = _Likelihood("cross_entropy", log_softmax(wide, place), given, place, ignore_index)
@@ -189,7 +192,7 @@ def kl_divergence(
             [predicted.node, given],
         )
     target = Tensor(given)
-    is_nothing = target == float("-inf") if log_targets else target == 0
+    is_nothing = target == -math.inf if log_targets else target == 0
     safe = elementwise.where(is_nothing, 0 if log_targets else 1, target)
     share, logarithm = (
         (elementwise.exp(safe), safe) if log_targets else (safe, elementwise.log(safe))

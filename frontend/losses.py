@@ -8,6 +8,7 @@ included, and so are its derivatives.
 
 from __future__ import annotations
 
+import math
 from typing import SupportsIndex
 
 from graphc.dtypes import DType
@@ -128,9 +129,9 @@ def binary_cross_entropy_with_logits(
 
 
 def _weighted(weight: Tensor, z: Tensor) -> Tensor:
-    """Return weight * softplus(z), 0 where the weight is, whatever z."""
-    is_nothing = weight == 0
-    return elementwise.where(is_nothing, 0, weight * softplus(elementwise.where(is_nothing, 0, z)))
+    """Return weight * softplus(z), and 0 for a weight of 0 at infinity."""
+    is_nothing = (weight == 0) & (z == math.inf)
+    return weight * softplus(elementwise.where(is_nothing, 0, z))
 
 
 def _fitting(name: str, weight: TensorLike, x: Tensor) -> Tensor:

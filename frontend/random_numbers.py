@@ -4,9 +4,10 @@
     first, second = graphc.random.split(key)            a key becomes several, once each is needed
     graphc.random.normal(first, (64, 10))               a key is used once
 
-There is no state: the same key gives the same bits always, on every backend and CPU and with any
-number of threads, fused into whatever uses them. Who wants other numbers at each call passes
-another key, or keeps one in a Variable and assigns it what `split` gives. The generator is
+There is no state: the same key gives the same bits always, on every CPU, on OpenCL, and with any
+number of threads, fused into whatever uses them. (On the reference backend logarithms are NumPy's,
+and numbers that go through one may differ in the last place.) Who wants other numbers at each call
+passes another key, or keeps one in a Variable and assigns it what `split` gives. The generator is
 Threefry (`graphc.frontend.threefry`); an element takes one block of it, 64 random bits.
 
 A share u between 0 and 1 is known by 32 bits for float32 and by 63 for float64, together with

@@ -98,6 +98,19 @@ def test_every_step_of_the_line_search_satisfies_wolfe() -> None:
             assert abs(point.slope) <= CURVATURE * abs(start.slope)
 
 
+def test_a_step_that_is_higher_than_the_one_before_ends_the_growth() -> None:
+    """Though both have fallen enough: a point that holds lies between them."""
+    tried = []
+
+    def line(step: float) -> Point:
+        tried.append(step)
+        values = {1.0: (-5.0, -1.0), 2.0: (-3.0, -1.0)}
+        return Point(step, *values.get(step, (-6.0, 0.0)))
+
+    point, holds = strong_wolfe(line, Point(0.0, 0.0, -1.0), 1.0)
+    assert holds and tried[:2] == [1.0, 2.0] and 1 < point.step < 2
+
+
 def test_points_where_the_loss_is_not_finite_are_gone_around() -> None:
     x = Variable(np.float64(0.5))
     found = optim.LBFGS([x]).minimize(lambda: x - graphc.log(x) * 0.01)

@@ -218,6 +218,16 @@ def test_binary_cross_entropy_of_extreme_logits() -> None:
     close(run(curved, np.zeros(1)), np.array([0.25]), 1e-12)
 
 
+def test_slopes_by_targets_hold_at_their_ends() -> None:
+    z, ends = np.array([-2.0, 3.0]), np.array([0.0, 1.0])
+    loss = partial(nn.binary_cross_entropy_with_logits, reduction="sum")
+    close(run(graphc.grad(loss, 1), z, ends), -z, 1e-12)
+    assert np.isfinite(run(graphc.grad(loss, 1), np.array([-np.inf, np.inf]), ends)).all()
+    shares = np.array([[0.0, 1.0]])
+    slope = run(graphc.grad(nn.cross_entropy, 1), z[None], shares)
+    close(slope, -special.log_softmax(z)[None], 1e-12)
+
+
 def test_bool_and_integer_targets_are_numbers() -> None:
     loss = nn.binary_cross_entropy_with_logits
     expected = run(loss, X, (X > 0).astype(np.float64))
