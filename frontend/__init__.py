@@ -16,8 +16,11 @@ from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import metrics, nn, optim
+from graphc.frontend import linalg, nn, optim
+from graphc.frontend import loops as _loops
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import shapes as _shapes
+from graphc.frontend import sorting as _sorting
 from graphc.frontend import transforms as _transforms
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
@@ -25,9 +28,11 @@ from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
+from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.recording import Trace, is_tracing
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
+from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.tracing import Traced, trace
 from graphc.frontend.transforms import *  # noqa: F403  # as above
 from graphc.frontend.variable import Variable
@@ -36,6 +41,7 @@ from graphc.frontend.vmap import vmap
 __all__ = [
     "Tensor", "Trace", "Traced", "Variable", "is_tracing", "metrics", "nn", "optim", "trace",
     "vmap",
+    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "linalg", "nn", "optim", "trace", "vmap",
 ]  # fmt: skip
 __all__ += _composites.__all__
 __all__ += _constructors.__all__
@@ -43,8 +49,10 @@ __all__ += _contractions.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
 __all__ += _jacobians.__all__
+__all__ += _loops.__all__
 __all__ += _reductions.__all__
 __all__ += _shapes.__all__
+__all__ += _sorting.__all__
 __all__ += _transforms.__all__
 
 

@@ -7,10 +7,12 @@ own until whoever opened it hands them on. Each thread has its own stack of them
 from __future__ import annotations
 
 import threading
+from typing import Self
 
+from graphc.capture import new_parameter
 from graphc.node import Node
 
-__all__ = ["Trace", "current_trace", "is_tracing"]
+__all__ = ["BodyTrace", "Trace", "current_trace", "is_tracing", "outer_value"]
 
 _local = threading.local()
 
@@ -30,7 +32,7 @@ class Trace:
         self._outer: Trace | None = None
         self._assigned: dict[Node, Node] = {}
 
-    def __enter__(self) -> Trace:
+    def __enter__(self) -> Self:
         self._outer = current_trace()
         _local.trace = self
         return self
@@ -53,8 +55,33 @@ class Trace:
         while trace is not None:
             if variable in trace._assigned:
                 return trace._assigned[variable]
+            if isinstance(trace, BodyTrace):
+                return trace.stand_in(variable)
             trace = trace._outer
         return variable
+
+
+class BodyTrace(Trace):
+    """The trace of a body: a variable reads as an input of its own until it is assigned.
+
+    `stand_ins` holds these inputs, for whoever runs the body to give them the values.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stand_ins: dict[Node, Node] = {}
+
+    def stand_in(self, variable: Node) -> Node:
+        """Return the input as which `variable` reads before it is assigned here."""
+        if variable not in self.stand_ins:
+            self.stand_ins[variable] = new_parameter(variable.type)
+        return self.stand_ins[variable]
+
+
+def outer_value(variable: Node) -> Node:
+    """Return what `variable` reads as in this thread now."""
+    trace = current_trace()
+    return variable if trace is None else trace.read(variable)
 
 
 def current_trace() -> Trace | None:

@@ -28,13 +28,16 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphcTypeError
-from graphc.frontend.operands import fail
+from graphc.frontend.operands import fail, is_scalar
 from graphc.frontend.static_keys import check_depth, static_key
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.variable import Variable
 from graphc.tensor_type import TensorType
 
-__all__ = ["Structure", "flatten", "flatten_as", "flatten_result", "is_leaf", "unflatten"]
+__all__ = [
+    "Structure", "flatten", "flatten_as", "flatten_numbers", "flatten_result", "is_leaf",
+    "unflatten",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,12 @@ def flatten_result(tree: Any) -> tuple[list[Any], Structure]:
     """Return the leaves and the structure of a result, in which a variable is a leaf: its value."""
     leaves: list[Any] = []
     return leaves, _flatten(tree, leaves, is_array)
+
+
+def flatten_numbers(tree: Any) -> tuple[list[Any], Structure]:
+    """Return the leaves and the structure of values that tensors stand for: numbers are leaves."""
+    leaves: list[Any] = []
+    return leaves, _flatten(tree, leaves, lambda value: is_array(value) or is_scalar(value))
 
 
 def _flatten(

@@ -50,6 +50,7 @@ from graphc.frontend import (
     Variable,
     is_tracing,
     metrics,
+    linalg,
     nn,
     optim,
     trace,
@@ -61,8 +62,10 @@ from graphc.frontend.contractions import *  # noqa: F403  # as above
 from graphc.frontend.elementwise import *  # noqa: F403  # as above
 from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
+from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
+from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.transforms import *  # noqa: F403  # as above
 from graphc.gradient_check import GradientError, GradientReport, check_grads
 from graphc.graph import Graph
@@ -115,6 +118,7 @@ __all__ = [
     "is_tracing",
     "load",
     "metrics",
+    "linalg",
     "nn",
     "optim",
     "parse_graph",

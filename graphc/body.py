@@ -101,8 +101,13 @@ def bodies_of(node: Node) -> tuple[Body, ...]:
     return tuple(found)
 
 
-def nested_bodies(nodes: Iterable[Node]) -> tuple[Body, ...]:
-    """Return every body that `nodes` hold and that those hold, each once, the inner ones first."""
+def nested_bodies(
+    nodes: Iterable[Node], graph_of: Callable[[Body], Graph] = lambda body: body.graph
+) -> tuple[Body, ...]:
+    """Return every body that `nodes` hold and that those hold, each once, the inner ones first.
+
+    What a body holds is looked up in `graph_of(body)`, asked for an outer one first.
+    """
     order: dict[Body, None] = {}
     pending = [(body, False) for node in nodes for body in bodies_of(node)][::-1]
     while pending:
@@ -111,7 +116,7 @@ def nested_bodies(nodes: Iterable[Node]) -> tuple[Body, ...]:
             order.setdefault(body)
         elif body not in order:
             pending.append((body, True))
-            pending += [(b, False) for n in body.graph.nodes for b in bodies_of(n)][::-1]
+            pending += [(b, False) for n in graph_of(body).nodes for b in bodies_of(n)][::-1]
     return tuple(order)
 
 
@@ -121,6 +126,22 @@ def rewrite_nested(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
     for body in nested_bodies(graph.nodes):
         image[body] = Body(function(_with_bodies(body.graph, image)))
     return function(_with_bodies(graph, image))
+
+
+def rewrite_outer_first(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
+    """Return `function(graph)`, the bodies of which are rewritten by `function` after it."""
+    rewritten: dict[Body, Graph] = {}
+
+    def graph_of(body: Body) -> Graph:
+        if body not in rewritten:
+            rewritten[body] = function(body.graph)
+        return rewritten[body]
+
+    outer = function(graph)
+    image: dict[Body, Body] = {}
+    for body in nested_bodies(outer.nodes, graph_of):
+        image[body] = Body(_with_bodies(rewritten[body], image))
+    return _with_bodies(outer, image)
 
 
 def _with_bodies(graph: Graph, image: Mapping[Body, Body]) -> Graph:

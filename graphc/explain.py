@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphc.body import Body, bodies_of, nested_bodies
 from graphc.graph import Graph
 from graphc.graph_text import node_names
-from graphc.group import Decision, Group
+from graphc.group import Decision, Group, Grouping
 from graphc.node import Node, scalar_value, shown_type
 from graphc.op import Contraction, Elementwise, Reduction, Scan, Scatter, Selection, Switch
+from graphc.plan import PlanBranch, PlanLoop, Routine, Step
 from graphc.program import Stages
 from graphc.schedule_choices import Tuned
 
@@ -26,18 +27,44 @@ def explain(stages: Stages) -> str:
     """Return the report of one compilation."""
     if stages.grouping is None:
         return "the reference backend computes node by node: nothing is fused"
-    names = node_names(stages.optimised)
-    into: dict[Node, list[Decision]] = {}
-    for decision in stages.grouping.decisions:
-        into.setdefault(decision.consumer, []).append(decision)
-    lines = [_headline(stages)]
-    for index, group in enumerate(stages.grouping.groups):
-        inside = [d for node in group.members for d in into.get(node, ())]
-        lines += ["", *_explain_group(index, group, inside, names)]
+    steps = () if stages.plan is None else stages.plan.steps
+    lines = [_headline(stages), *_explain_groups(stages.grouping, steps)]
     if stages.tuned:
         lines += ["", "schedules, the best of those measured"]
         lines += [f"  {name}: {_explain_tuned(found)}" for name, found in stages.tuned.items()]
     return "\n".join(lines)
+
+
+def _explain_groups(grouping: Grouping, steps: Sequence[Step]) -> list[str]:
+    """Return the lines of all groups; under loops and branches those of their bodies."""
+    names = node_names(grouping.graph)
+    into: dict[Node, list[Decision]] = {}
+    for decision in grouping.decisions:
+        into.setdefault(decision.consumer, []).append(decision)
+    routines = {step.group: step.routine for step in steps if step.group is not None}
+    lines = []
+    for index, group in enumerate(grouping.groups):
+        inside = [d for node in group.members for d in into.get(node, ())]
+        lines += ["", *_explain_group(index, group, inside, names)]
+        lines += [f"    {line}".rstrip() for line in _explain_bodies(routines.get(index))]
+    return lines
+
+
+def _explain_bodies(routine: Routine | None) -> list[str]:
+    if not isinstance(routine, PlanLoop | PlanBranch):
+        return []
+    lines = []
+    for title, body in zip(_titles(routine), routine.bodies, strict=True):
+        lines += ["", title, *_explain_groups(body.grouping, body.plan.steps)]
+    return lines
+
+
+def _titles(routine: PlanLoop | PlanBranch) -> list[str]:
+    if isinstance(routine, PlanBranch):
+        return [f"branch {number}" for number in range(len(routine.bodies))]
+    if routine.condition is not None:
+        return ["condition", "body, as long as it holds"]
+    return [f"body, {routine.length} times"]
 
 
 def _explain_tuned(found: Tuned) -> str:

@@ -30,7 +30,7 @@ from graphc.graph_digest import digest
 from graphc.graph_verifier import verify, verify_assignments
 from graphc.node import Node, given_name
 from graphc.observer import Observer
-from graphc.op import Host, Scan, Switch, While
+from graphc.op import Scan, Switch, While
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.round_operands import round_operands
 from graphc.plan import Plan
@@ -92,8 +92,9 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
         meant = rewrite_nested(graph, rounded)
         made = Made(meant)
         return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
-    _refuse_loops(graph, settings.backend)
     backend = _backend(settings.backend)
+    if not backend.runs_loops:
+        _refuse_loops(graph, settings.backend)
     if not backend.takes_donations:
         options = replace(settings.options, donated=frozenset())
         settings = replace(settings, options=options)
@@ -118,7 +119,7 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
 
 
 def _refuse_loops(graph: Graph, backend: str) -> None:
-    kinds = Host | Scan | While | Switch
+    kinds = Scan | While | Switch
     found = next((node for node in graph.nodes if isinstance(node.op.lowering, kinds)), None)
     if found is not None:
         raise BackendError(

@@ -99,6 +99,15 @@ def _last_readers(order: Sequence[Node], kept: Sequence[Node]) -> dict[Node, Nod
 
 def _value(node: Node, operands: Sequence[Any]) -> Array | tuple[Array, ...]:
     """Return the value of a node, or all values of one that has several."""
+    values = values_of(node, operands)
+    return values if node.is_tuple else values[0]
+
+
+def values_of(node: Node, operands: Sequence[Any]) -> tuple[Array, ...]:
+    """Return the results of a node over the values of its operands, by its op's reference.
+
+    Raises what the reference raises, completed with the operands and the user's line.
+    """
     result = node.results if node.is_tuple else node.type
     try:
         computed = node.op.reference(*operands, result=result, **node.attributes)
@@ -109,7 +118,7 @@ def _value(node: Node, operands: Sequence[Any]) -> Array | tuple[Array, ...]:
     if types != [(type_.dtype.numpy, type_.shape) for type_ in node.results]:
         given = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in types)
         raise InternalError(f"the reference of {node.op.name} gave {given}, not {shown_type(node)}")
-    return values if node.is_tuple else values[0]
+    return values
 
 
 def _check_argument(node: Node, array: Array) -> None:

@@ -63,11 +63,12 @@ class Node(Arithmetic):
     """One use of an op: `op`, `inputs`, `attributes` (a mapping), `type`, `line`.
 
     `results` are the types of the results, of one or several; `is_tuple` says that it has no
-    `type`.
+    `type`. `serial` grows from node to node in the order in which they are made.
     """
 
     __slots__ = (
-        "__weakref__", "attributes", "inputs", "is_tuple", "line", "op", "results", "type",
+        "__weakref__", "attributes", "inputs", "is_tuple", "line", "op", "results", "serial",
+        "type",
     )  # fmt: skip
 
     op: Op
@@ -77,6 +78,7 @@ class Node(Arithmetic):
     results: tuple[TensorType, ...]
     type: TensorType
     line: SourceLine | None
+    serial: int
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,6 +105,7 @@ class Node(Arithmetic):
 _living: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
 _lock = process_lock(Rank.NODES)
 _numbers = itertools.count(1)
+_serials = itertools.count(1)
 _line_override = threading.local()
 
 
@@ -118,6 +121,11 @@ class at_line:  # reads as a statement: `with at_line(node.line):`
 
     def __exit__(self, *_: object) -> None:
         _line_override.line = self.outer
+
+
+def next_serial() -> int:
+    """Return a number above the serials of all nodes so far, and below those of all to come."""
+    return next(_serials)
 
 
 def fresh_number() -> int:
@@ -145,6 +153,7 @@ def make_node(op: Op, inputs: Sequence[Node], attributes: Mapping[str, Any]) -> 
     node.op, node.inputs = op, inputs
     node.attributes = {name: attributes[name] for name in op.attributes}
     node.line = getattr(_line_override, "line", None) or user_line()
+    node.serial = next(_serials)
     inferred = _infer_type(node)
     node.is_tuple = isinstance(inferred, tuple)
     if isinstance(inferred, tuple):

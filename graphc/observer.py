@@ -92,8 +92,7 @@ class Observer:
 
 def _verify(state: Compilation) -> None:
     verify_graph(state.graph)
-    calls = state.lowered.calls if state.lowered is not None else ()
-    for kernel in dict.fromkeys(call.kernel for call in calls):
+    for kernel in state.lowered.all_kernels if state.lowered is not None else ():
         verify_kernel(kernel)
 
 
@@ -102,8 +101,7 @@ def describe(step: Pass, traced: Graph, state: Compilation) -> tuple[str, str, i
     if state.plan is not None:
         return str(state.plan), "plan", 3
     if state.lowered is not None:
-        kernels = dict.fromkeys(call.kernel for call in state.lowered.calls)
-        return "\n\n".join(str(k).rstrip() for k in kernels), "kernels", 3
+        return "\n\n".join(str(k).rstrip() for k in state.lowered.all_kernels), "kernels", 3
     if state.grouping is not None:
         made = Made(state.graph, state.grouping)
         return explain(Stages(traced, lambda: made)), "groups", 2

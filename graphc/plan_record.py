@@ -102,7 +102,7 @@ def _unpack(
     variables = tuple(_numbered(leaves.variables, number) for number in head["variables"])
     plan = Plan(
         name=leaves.name,
-        launches=(),
+        steps=(),
         inputs=leaves.inputs,
         outputs=leaves.outputs,
         variables=variables,

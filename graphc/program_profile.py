@@ -25,9 +25,9 @@ import numpy as np
 from graphc.errors import GraphcValueError
 from graphc.executable import Executable, LaunchTime, Profilable
 from graphc.explain import bytes_moved, operations
-from graphc.group import Group
+from graphc.group import Group, Grouping
 from graphc.kernel import Access
-from graphc.plan import STATUS, Launch
+from graphc.plan import STATUS, PlanBranch, PlanLoop, Step
 from graphc.program import Program
 from graphc.roofline import Limits
 from graphc.state import STATE_LOCK, VariableState
@@ -37,13 +37,22 @@ MOST_ROWS_PRINTED = 40
 
 @dataclass(frozen=True, slots=True)
 class ProfileRow:
-    """One launch. Times are in seconds, rates a second and from the median time.
+    """One step. Times are in seconds, rates a second and from the median time.
 
+    A loop or a branch is a row, and the steps of its bodies are rows behind it, with the time of
+    all their iterations.
+
+    launch      the number of the row
     group       the number of the group in `program.explain()`; None for a copy besides
     lines       the user's lines that it came from, those of its results first
-    share       of the median times of all launches, 0 to 1
+    share       of the median times of all steps outside of bodies, 0 to 1
+    bytes       moved in one run
+    operations  of one run
     roofline    the least time the machine could do it in, divided by the median time; above 1
                 where data came from a nearer cache than its size lets expect
+    depth       how many loops and branches are around it
+    runs        how often it ran; None where that is known only when the program runs, and then
+                there are no rates
     """
 
     launch: int
@@ -59,11 +68,13 @@ class ProfileRow:
     bytes_per_second: float
     operations_per_second: float
     roofline: float
+    depth: int = 0
+    runs: int | None = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The launches of a program in their order; prints as a table, the most expensive first.
+    """The steps of a program in their order; prints as a table, the most expensive first.
 
     call_median and call_minimum are seconds of whole calls of the program without any clock in it.
     `restored` names the variables that the runs changed and that have their old values again.
@@ -150,18 +161,21 @@ def _rows(
     assert plan is not None and grouping is not None
     seconds = np.array([[time.seconds for time in run] for run in runs])
     medians, minima = np.median(seconds, axis=0), seconds.min(axis=0)
-    total = float(medians.sum())
+    listed = _listed(plan.steps, grouping)
+    total = float(sum(medians[n] for n, found in enumerate(listed) if not found.depth))
     rows = []
-    for number, launch in enumerate(plan.launches):
-        group = None if launch.group is None else grouping.groups[launch.group]
+    for number, found in enumerate(listed):
+        launch = found.step
+        group = None if launch.group is None else found.grouping.groups[launch.group]
         median = max(float(medians[number]), 1e-9)  # the clock's unit
         nbytes, count = _work(launch, group)
-        least = limits.least_seconds(nbytes, count, _itemsize(launch))
+        times = found.runs or 0
+        least = limits.least_seconds(nbytes * times, count * times, _itemsize(launch))
         rows.append(
             ProfileRow(
                 launch=number,
                 group=launch.group,
-                kernel=launch.kernel.name,
+                kernel=launch.routine.name,
                 lines=_source(group),
                 threads=max(run[number].threads for run in runs),
                 median=float(medians[number]),
@@ -169,24 +183,54 @@ def _rows(
                 share=float(medians[number]) / total if total else 0.0,
                 bytes=nbytes,
                 operations=count,
-                bytes_per_second=nbytes / median,
-                operations_per_second=count / median,
+                bytes_per_second=nbytes * times / median,
+                operations_per_second=count * times / median,
                 roofline=least / median,
+                depth=found.depth,
+                runs=found.runs,
             )
         )
     return tuple(rows)
 
 
-def _work(launch: Launch, group: Group | None) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A step, the groups among which its own is, and where it stands."""
+
+    step: Step
+    grouping: Grouping
+    depth: int = 0
+    runs: int | None = 1
+
+
+def _listed(steps: Sequence[Step], grouping: Grouping) -> list[_Listed]:
+    """Return steps and, behind loops and branches, those of their bodies."""
+    listed = []
+    pending = [_Listed(step, grouping) for step in reversed(steps)]
+    while pending:
+        found = pending.pop()
+        listed.append(found)
+        routine = found.step.routine
+        if not isinstance(routine, PlanLoop | PlanBranch):
+            continue
+        length = routine.length if isinstance(routine, PlanLoop) else None
+        runs = None if length is None or found.runs is None else length * found.runs
+        for body in reversed(routine.bodies):
+            inner = reversed(body.plan.steps)
+            pending += [_Listed(step, body.grouping, found.depth + 1, runs) for step in inner]
+    return listed
+
+
+def _work(launch: Step, group: Group | None) -> tuple[int, int]:
     """Return the bytes and the operations of a launch; a copy reads and writes its array."""
     if group is None:
-        return sum(buffer.type.nbytes for buffer in launch.kernel.buffers), 0
+        return sum(buffer.type.nbytes for buffer in launch.routine.buffers), 0
     return bytes_moved(group), operations(group)
 
 
-def _itemsize(launch: Launch) -> int:
+def _itemsize(launch: Step) -> int:
     """Return the size of the widest elements among the results."""
-    results = (b for b in launch.kernel.buffers if b.access is not Access.IN and b.name != STATUS)
+    results = (b for b in launch.routine.buffers if b.access is not Access.IN and b.name != STATUS)
     return max((b.type.dtype.itemsize for b in results), default=4)
 
 
@@ -203,9 +247,10 @@ _HEADER = ("share", "median", "minimum", "threads", "GB/s", "GFLOP/s", "roofline
 
 
 def _lines(found: Profile) -> Iterator[str]:
-    inside = sum(row.median for row in found.rows)
+    outer = [row for row in found.rows if not row.depth]
     yield (
-        f"{found.program}: {len(found.rows)} launches, {time_text(inside)} in kernels; "
+        f"{found.program}: {len(outer)} launches, "
+        f"{time_text(sum(row.median for row in outer))} in kernels; "
         f"a call takes {time_text(found.call_median)}, "
         f"at least {time_text(found.call_minimum)} (medians of {found.repeat})"
     )
@@ -213,12 +258,22 @@ def _lines(found: Profile) -> Iterator[str]:
     if found.restored:
         yield f"restored: {len(found.restored)} variables that the runs changed"
     yield ""
-    ranked = sorted(found.rows, key=lambda row: -row.median)
+    ranked = _ranked(found.rows)
     shown = ranked[:MOST_ROWS_PRINTED]
     yield from _table(shown)
     if len(ranked) > len(shown):
         rest = ranked[len(shown) :]
-        yield f"and {len(rest)} more, {sum(row.share for row in rest):.1%} of the time"
+        share = sum(row.share for row in rest if not row.depth)
+        yield f"and {len(rest)} more, {share:.1%} of the time"
+
+
+def _ranked(rows: Sequence[ProfileRow]) -> list[ProfileRow]:
+    """Return the rows, the most expensive first, those of bodies behind what runs them."""
+    families: list[list[ProfileRow]] = []
+    for row in rows:
+        families.append([row]) if not row.depth else families[-1].append(row)
+    families.sort(key=lambda family: -family[0].median)
+    return [row for family in families for row in family]
 
 
 def _limits_text(limits: Limits) -> str:
@@ -246,15 +301,18 @@ def _table(rows: Sequence[ProfileRow]) -> Iterator[str]:
 
 def _cells(row: ProfileRow) -> tuple[str, ...]:
     place = "copy" if row.group is None else f"group {row.group}"
+    rates = (
+        f"{row.bytes_per_second / 1e9:.1f}",
+        f"{row.operations_per_second / 1e9:.1f}",
+        f"{row.roofline:.0%}",
+    )
     return (
         f"{row.share:.1%}",
         time_text(row.median),
         time_text(row.minimum),
         str(row.threads),
-        f"{row.bytes_per_second / 1e9:.1f}",
-        f"{row.operations_per_second / 1e9:.1f}",
-        f"{row.roofline:.0%}",
-        f"{place} {row.kernel}",
+        *(rates if row.runs is not None else ("-",) * len(rates)),
+        f"{'  ' * row.depth}{place} {row.kernel}",
     )
 
 

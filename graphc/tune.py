@@ -29,7 +29,7 @@ from graphc.executable import TimedExecutable, Tunable
 from graphc.kernel import Access, Kernel
 from graphc.passes.lower import Lowered
 from graphc.passes.schedule_candidates import candidates
-from graphc.plan import STATUS, Check, Launch, Place, Plan, Space
+from graphc.plan import STATUS, Check, Place, Plan, Space, Step
 from graphc.progress import progress
 from graphc.random_arrays import random_arrays
 from graphc.schedule_choices import MODEL, ScheduleChoices, Tuned, tuned_from_json
@@ -57,7 +57,7 @@ class Tuner:
 
     def __call__(self, lowered: Lowered) -> Mapping[Kernel, ScheduleChoices]:
         """Return the choices for each kernel for which there are different schedules."""
-        kernels = tuple(dict.fromkeys(call.kernel for call in lowered.calls))
+        kernels = lowered.kernels
         with progress("tuning kernels", len(kernels)) as advance:
             for kernel in kernels:
                 found = self._tuned(kernel, lowered.checks)
@@ -176,7 +176,7 @@ def plan_of(kernel: Kernel, target: Target, checks: tuple[Check, ...] = ()) -> P
     outputs = (b for b in kernel.buffers if b.access is Access.OUT and b.name != STATUS)
     return Plan(
         name="candidate",
-        launches=(Launch(kernel, places, group=0),),
+        steps=(Step(kernel, places, group=0),),
         inputs=tuple(_inputs(kernel)),
         outputs=tuple(buffer.type for buffer in outputs),
         variables=(),

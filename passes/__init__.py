@@ -14,21 +14,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from graphc.body import rewrite_nested
+from graphc.body import Body, rewrite_nested
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
-from graphc.passes.lower import Lowered, lower
+from graphc.passes.lower import Common, Lowered, lower
+from graphc.passes.merge_scans import merge_scans
 from graphc.passes.pack_constants import pack_constants
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.round_operands import round_operands
 from graphc.passes.schedule import schedule
 from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
+from graphc.passes.simplify_loops import simplify_loops
 from graphc.passes.split_reductions import split_reductions
-from graphc.plan import Plan
+from graphc.plan import BodyPlan, Plan, Routine
 from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 
@@ -85,6 +87,11 @@ def _on_graph(function: Callable[[Graph], Graph], state: Compilation) -> Compila
 
 _fold = partial(_on_graph, fold_constants)
 _simplify = partial(_on_graph, simplify)
+_loops = partial(_on_graph, simplify_loops)
+
+
+def _merge(state: Compilation) -> Compilation:
+    return replace(state, graph=merge_scans(state.graph)) if state.options.optimise else state
 
 
 def _reassociate(state: Compilation) -> Compilation:
@@ -113,18 +120,32 @@ def _fuse(state: Compilation) -> Compilation:
 
 def _lower(state: Compilation) -> Compilation:
     assert state.grouping is not None
-    return replace(state, lowered=lower(state.grouping))
+    common = Common(partial(_plan_body, state))
+    return replace(state, lowered=lower(state.grouping, common))
+
+
+def _plan_body(state: Compilation, body: Body, carries: int, common: Common) -> BodyPlan:
+    """Take the body of a loop or a branch through the passes that are left."""
+    grouping = fuse(body.graph, state.target, enabled=state.options.optimise)
+    inner = _schedule(replace(state, lowered=lower(grouping, common)))
+    assert inner.lowered is not None
+    plan = plan_memory(inner.lowered, body.graph, state.target, name="body", carries=carries)
+    return BodyPlan(replace(plan, checks=()), grouping)
 
 
 def _schedule(state: Compilation) -> Compilation:
     assert state.lowered is not None
-    kernels = dict.fromkeys(call.kernel for call in state.lowered.calls)
+    kernels = state.lowered.kernels
+    scheduled: dict[Routine, Kernel]
     if state.target.kind == "gpu":
         scheduled = {kernel: schedule_gpu(kernel, state.target) for kernel in kernels}
     else:
         chosen = state.choose(state.lowered)
         scheduled = {k: schedule(k, state.target, chosen.get(k, MODEL)) for k in kernels}
-    calls = tuple(replace(call, kernel=scheduled[call.kernel]) for call in state.lowered.calls)
+    calls = tuple(
+        replace(call, routine=scheduled.get(call.routine, call.routine))
+        for call in state.lowered.calls
+    )
     return replace(state, lowered=replace(state.lowered, calls=calls))
 
 
@@ -137,8 +158,10 @@ def _plan_memory(state: Compilation) -> Compilation:
 
 # fmt: off
 PIPELINE: tuple[Pass, ...] = (
-    Pass("round_operands", _round,       "rounding", "first, so that constants fold"),
+    Pass("merge_scans",    _merge,       "exact", "first: scans are compared as they were made"),
+    Pass("round_operands", _round,       "rounding", "early, so that constants fold"),
     Pass("fold_constants", _fold,        "exact", "rules match the numbers it makes"),
+    Pass("simplify_loops", _loops,       "exact", "what leaves a body is simplified outside"),
     Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
     Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),
     Pass("fold_again",     _fold,        "exact", "simplification brings constants together"),

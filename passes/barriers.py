@@ -1,4 +1,4 @@
-"""Where launches must wait: a barrier stands before a launch that touches what an earlier one
+"""Where steps must wait: a barrier stands before a step that touches what an earlier one
 wrote, or writes what an earlier one touched, with no barrier between them. The status is free of
 order.
 """
@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphc.kernel import Access
-from graphc.plan import Launch, Place, Space
+from graphc.plan import Place, Space, Step
 
 
-def set_barriers(launches: Sequence[Launch]) -> tuple[Launch, ...]:
-    """Return the launches with `barrier` set where data crosses, and nowhere else."""
+def set_barriers(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return the steps with `barrier` set where data crosses, and nowhere else."""
     written, touched = _Memory(), _Memory()
     result = []
-    for launch in launches:
-        reads, writes = _places(launch)
+    for step in steps:
+        reads, writes = _places(step)
         waits = any(written.meets(*p) for p in reads) or any(touched.meets(*p) for p in writes)
         if waits:
             written, touched = _Memory(), _Memory()
@@ -26,13 +26,13 @@ def set_barriers(launches: Sequence[Launch]) -> tuple[Launch, ...]:
             written.add(*place)
         for place in (*reads, *writes):
             touched.add(*place)
-        result.append(replace(launch, barrier=waits))
+        result.append(replace(step, barrier=waits))
     return tuple(result)
 
 
-def _places(launch: Launch) -> tuple[list[tuple[Place, int]], list[tuple[Place, int]]]:
+def _places(step: Step) -> tuple[list[tuple[Place, int]], list[tuple[Place, int]]]:
     reads, writes = [], []
-    for buffer, place in zip(launch.kernel.buffers, launch.places, strict=True):
+    for buffer, place in zip(step.routine.buffers, step.places, strict=True):
         if place.space is Space.STATUS or not buffer.type.nbytes:
             continue
         if buffer.access is not Access.OUT:

@@ -17,6 +17,7 @@ from graphc.errors import GraphcTypeError, GraphcValueError, InternalError
 from graphc.graph import topological_order
 from graphc.node import Node, at_line, shown_type
 from graphc.op import Item
+from graphc.passes.differentiate_loops import RULES
 
 
 def gradients(
@@ -85,7 +86,8 @@ def _pull_back(
     dependent: set[Node],
 ) -> None:
     """Hand the cotangent of `node` on to those of its operands that depend on `wrt`."""
-    if node.op.derivative is None:
+    rule = RULES.get(type(node.op.lowering))
+    if node.op.derivative is None and rule is None:
         raise GraphcTypeError(
             f"{node.op.name} has no derivative",
             notes=tuple(f"operand {i}: {shown_type(o)}" for i, o in enumerate(node.inputs)),
@@ -93,12 +95,23 @@ def _pull_back(
             hint="stop_gradient treats its operand as a constant",
         )
     with at_line(node.line):
-        pulled = node.op.derivative(node, cotangent)
+        pulled = _pulled(node, cotangent, [operand in dependent for operand in node.inputs])
         if len(pulled) != len(node.inputs):
             raise InternalError(f"the derivative of {node.op.name} gives {len(pulled)} cotangents")
         for operand, part in zip(node.inputs, pulled, strict=True):
             if part is not None and operand in dependent:
                 _accumulate(arrived, operand, part)
+
+
+def _pulled(
+    node: Node, cotangent: Node | tuple[Node | None, ...], needed: Sequence[bool]
+) -> Sequence[Node | None]:
+    rule = RULES.get(type(node.op.lowering))
+    if rule is not None:
+        assert isinstance(cotangent, tuple)  # loops have several results
+        return rule(node, cotangent, needed, gradients)
+    assert node.op.derivative is not None
+    return node.op.derivative(node, cotangent)
 
 
 def _accumulate(arrived: dict[Node, Node], node: Node, cotangent: Node) -> None:

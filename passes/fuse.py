@@ -5,7 +5,8 @@ A node that its readers can compute for themselves, where they want it, joins th
 stored: views always; elementwise nodes that one reader wants once, or that are cheap to repeat; a
 reduction or a contraction whose rows are the rows of its only reader. Any other node is stored, by
 the reader that computes it anyway or by a cluster of its own. Readers of one node over one space
-become one cluster, unless a kernel would then wait for itself (`acyclic_order`).
+become one cluster, unless a kernel would then wait for itself (`acyclic_order`). Host functions,
+loops and branches are clusters of their own, with all their results.
 
 Fusing never changes a bit of any result. Time is nearly linear in the number of nodes.
 """
@@ -19,7 +20,7 @@ from functools import partial
 from graphc.graph import Graph
 from graphc.group import Group, Grouping, Reason
 from graphc.node import Node
-from graphc.op import Contraction, Leaf, View
+from graphc.op import Contraction, Item, Leaf, View
 from graphc.passes.acyclic_order import AcyclicOrder
 from graphc.passes.fuse_cluster import (
     MOST_MEMBERS,
@@ -66,6 +67,7 @@ class _Fusion:
         self.order = AcyclicOrder()
         self.clusters: dict[int, Cluster] = {}
         self.readers: dict[Node, dict[Cluster, None]] = {}
+        self.several: dict[Node, Cluster] = {}  # of the nodes that have several results
         self.verdicts = Verdicts()
         self._numbers = itertools.count()
 
@@ -84,6 +86,10 @@ class _Fusion:
     def _place(self, node: Node, readers: list[Cluster]) -> None:
         if isinstance(node.op.lowering, View):
             self._place_view(node, readers)
+        elif isinstance(node.op.lowering, Item):
+            self._place_item(node, readers)
+        elif node.is_tuple:
+            self._join(self.several[node], node, 0)
         elif not self.enabled or stands_alone(node):
             self._store(node, readers)
         elif is_accumulator(node):
@@ -103,6 +109,21 @@ class _Fusion:
                 self.verdicts.refuse(node, reader, Reason.LIMIT)
                 self.order.add_edge(home.number, reader.number)
             self._read(node, tangled)
+
+    def _place_item(self, node: Node, readers: list[Cluster]) -> None:
+        """Let the cluster of a node with several results store one of them."""
+        (source,) = node.inputs
+        cluster = self.several.get(source) or self._start_cluster(node)
+        if source not in self.several:
+            self.several[source] = cluster
+            cluster.want(source, Demand(()))
+            self.readers[source] = {cluster: None}
+        cluster.members[node] = cluster.outputs[node] = None
+        self.verdicts.place(node, cluster)
+        for reader in readers:
+            self.verdicts.refuse(node, reader, Reason.WHOLE_OPERAND)
+            self.order.add_edge(cluster.number, reader.number)
+        self._read(node, readers)
 
     def _place_accumulator(self, node: Node, readers: list[Cluster]) -> None:
         if node not in self.roots and len(readers) == 1 and self._can_compute(readers[0], node):
@@ -212,14 +233,19 @@ class _Fusion:
 
     def _start(self, node: Node) -> Cluster:
         """Make a cluster that stores `node`."""
-        cluster = Cluster(next(self._numbers), space_of(node), self.least_rows)
-        self.clusters[cluster.number] = cluster
-        self.order.add(cluster.number)
+        cluster = self._start_cluster(node)
         cluster.accumulates = is_accumulator(node)
         cluster.contracts = isinstance(node.op.lowering, Contraction)
         cluster.outputs[node] = None
         cluster.want(node, Demand(cluster.own_place(node) or ()))
         self._join(cluster, node, 0)
+        return cluster
+
+    def _start_cluster(self, node: Node) -> Cluster:
+        """Make a cluster over the space of `node`."""
+        cluster = Cluster(next(self._numbers), space_of(node), self.least_rows)
+        self.clusters[cluster.number] = cluster
+        self.order.add(cluster.number)
         return cluster
 
     def _join(self, cluster: Cluster, node: Node, repeated: int) -> None:

@@ -40,17 +40,21 @@ class Demand:
     """A place at which a cluster wants a node.
 
     `repeated` is the cost of what stands between the node and values that are computed once;
-    `in_memory` is the reason why the node must be in memory, if it must (a contraction's operand).
+    `in_memory` is the reason why the node must be in memory, if it must (a contraction's operand);
+    `is_dense` says that it must be there itself, not behind a view.
     """
 
     indices: Indices
     repeated: int = 0
     in_memory: Reason | None = None
     views: int = 0  # between the node and a reader of memory
+    is_dense: bool = False
 
     @property
     def is_tangled(self) -> bool:
-        """Return whether one more view would make the place too long to compute."""
+        """Return whether the node is not read through a view: the place would become too long."""
+        if self.is_dense:
+            return True
         atoms = sum(1 for index in self.indices for _ in index.atoms())
         return atoms > _MOST_ATOMS or self.views > _MOST_VIEWS
 

@@ -13,11 +13,15 @@ from graphc.op import (
     Elementwise,
     Gather,
     Guarded,
+    Host,
     Indices,
     Reduction,
+    Scan,
     Scatter,
     Selection,
+    Switch,
     View,
+    While,
 )
 from graphc.passes.fuse_cluster import Demand
 from graphc.passes.iteration_space import accumulation_space, loop_indices, spread, strip
@@ -91,6 +95,11 @@ def _scatter(node: Node, _demand: Demand, _repeated: int) -> Iterator[Wish]:
     yield 2, Demand(here)
 
 
+def _whole(node: Node, _demand: Demand, _repeated: int) -> Iterator[Wish]:
+    for number in range(len(node.inputs)):
+        yield number, Demand((), 0, Reason.WHOLE_OPERAND, is_dense=True)
+
+
 def _everywhere(node: Node, extents: tuple[int, ...], prefix: str) -> Indices:
     return spread(node.shape, loop_indices(extents, prefix))
 
@@ -105,4 +114,8 @@ _ROWS: dict[type, Callable[[Node, Demand, int], Iterator[Wish]]] = {
     Contraction: _contraction,
     Concatenation: _concatenation,
     Scatter: _scatter,
+    Host: _whole,
+    Scan: _whole,
+    While: _whole,
+    Switch: _whole,
 }

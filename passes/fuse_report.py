@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphc.graph import Graph
 from graphc.group import Decision, Reason
 from graphc.node import Node
-from graphc.op import View
+from graphc.op import Item, View
 from graphc.passes.fuse_cluster import Cluster
 from graphc.passes.iteration_space import is_accumulator, stands_alone
 from graphc.passes.operation_cost import weight
@@ -70,7 +70,7 @@ class Verdicts:
 
 
 def _fused(producer: Node, consumer: Node, cluster: Cluster, is_repeated: bool) -> Reason:
-    if isinstance(producer.op.lowering, View) or isinstance(consumer.op.lowering, View):
+    if isinstance(producer.op.lowering, View) or isinstance(consumer.op.lowering, View | Item):
         return Reason.INDEX_MAP
     if is_accumulator(consumer):
         return Reason.SAME_ROWS if is_accumulator(producer) else Reason.PROLOGUE
@@ -83,7 +83,7 @@ def _fused(producer: Node, consumer: Node, cluster: Cluster, is_repeated: bool) 
 
 def group_name(members: Iterable[Node]) -> str:
     """Return a name for a kernel: the ops that do most of its work, in their order."""
-    computed = [node for node in members if not isinstance(node.op.lowering, View)]
+    computed = [node for node in members if not isinstance(node.op.lowering, View | Item)]
     heavy = [n for n in computed if is_accumulator(n) or stands_alone(n) or weight(n) > 1]
     names = _without_echo([node.op.name for node in heavy or computed])
     return "_".join(names[:_MOST_WORDS]) or "copy"

@@ -20,10 +20,23 @@ from functools import lru_cache
 from graphc.errors import InternalError
 from graphc.index import ZERO, Index, LoopVariable, as_index
 from graphc.node import Node
-from graphc.op import Concatenation, Contraction, Indices, Reduction, Scatter, Selection
+from graphc.op import (
+    Concatenation,
+    Contraction,
+    Host,
+    Indices,
+    Item,
+    Reduction,
+    Scan,
+    Scatter,
+    Selection,
+    Switch,
+    While,
+)
 
 _ACCUMULATORS = (Reduction, Selection, Contraction)
-_ALONE = (Concatenation, Scatter)
+_WHOLE = (Host, Scan, While, Switch)
+_ALONE = (Concatenation, Scatter, Item, *_WHOLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,11 @@ def is_accumulator(node: Node) -> bool:
 def stands_alone(node: Node) -> bool:
     """Return whether the node is lowered to nests of its own, with nothing computed after it."""
     return isinstance(node.op.lowering, _ALONE)
+
+
+def takes_whole(node: Node) -> bool:
+    """Return whether the node is computed by no loop nest, from operands that lie in memory."""
+    return isinstance(node.op.lowering, _WHOLE)
 
 
 def reduced_axes(node: Node) -> tuple[int, ...]:

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from graphc.graph import Graph
-from graphc.kernel import Access
+from graphc.kernel import Access, Kernel
 from graphc.node import ArrayData, Node
 from graphc.passes.arena import Lifetime, place_blocks
 from graphc.passes.barriers import set_barriers
 from graphc.passes.in_place import replaceable_inputs
 from graphc.passes.lower import Lowered, copy_kernel
-from graphc.plan import STATUS, Call, Launch, Place, Plan, Space
+from graphc.plan import STATUS, Call, Operand, Place, Plan, PlanLoop, Space, Step, Temporary
+from graphc.plan_loops import parts_of_loop
 from graphc.target import Target
 from graphc.tensor_type import TensorType
 
@@ -34,16 +35,18 @@ def plan_memory(
     target: Target,
     name: str = "main",
     donated: Collection[int] = (),
+    carries: int = 0,
 ) -> Plan:
     """Return the plan that runs the calls in their order, over memory laid out by lifetime.
 
-    `donated` are the numbers of the inputs that may be written over.
+    `donated` are the numbers of the inputs that may be written over; in the body of a loop each
+    of the first `carries` outputs may lie in the input of its number.
     """
-    planner = _Planner(_checks_first(lowered.calls), graph, donated)
-    launches = planner.launches()
+    planner = _Planner(_checks_first(lowered.calls), graph, donated, carries)
+    steps = planner.steps()
     return Plan(
         name=name,
-        launches=set_barriers(launches),
+        steps=set_barriers(steps),
         inputs=tuple(node.type for node in graph.inputs),
         outputs=tuple(node.type for node in graph.outputs),
         variables=tuple(node.attributes["state"] for node in graph.variables),
@@ -59,9 +62,9 @@ def plan_memory(
 
 def _checks_first(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     """Return `calls` with those that test values, and what they depend on, before all others."""
-    makers: dict[Node | str, int] = {}
+    makers: dict[Operand, int] = {}
     for number, call in enumerate(calls):
-        for buffer, node in zip(call.kernel.buffers, call.operands, strict=True):
+        for buffer, node in zip(call.routine.buffers, call.operands, strict=True):
             if buffer.access is not Access.IN:
                 makers[node] = number
     early: set[int] = set()
@@ -77,11 +80,21 @@ def _fit(source: TensorType, result: TensorType) -> bool:
     return (source.size, source.dtype) == (result.size, result.dtype)
 
 
+def _starts_in_place(
+    call: Call, loop: PlanLoop, source: Node | Temporary, result: Node | Temporary
+) -> bool:
+    """Return whether a carry may begin in the memory of `source` and end there as `result`."""
+    parts, body = parts_of_loop(loop), loop.body.plan
+    places = [parts.carries[number] for number in body.donated]
+    starts = {call.operands[place]: call.operands[parts.last[place]] for place in places}
+    return call.operands.count(source) == 1 and starts.get(source) is result
+
+
 @dataclass
 class _Value:
-    """A computed node: the call that makes it, the last that reads it, and where it lies."""
+    """What a call makes: its number, that of the last to read it, and where it lies."""
 
-    node: Node
+    node: Node | Temporary
     made: int
     last: int
     place: Place | None = None
@@ -108,9 +121,9 @@ class _Copy:
 
 class _Planner:
     def __init__(
-        self, calls: tuple[Call, ...], graph: Graph, donated: Collection[int] = ()
+        self, calls: tuple[Call, ...], graph: Graph, donated: Collection[int], carries: int
     ) -> None:
-        self.calls, self.graph = calls, graph
+        self.calls, self.graph, self.carries = calls, graph, carries
         self.donated: dict[int, int] = {}  # the input in whose memory an output lies
         self._free_inputs = [graph.inputs[number] for number in sorted(donated)]
         self.inputs = {node: number for number, node in enumerate(graph.inputs)}
@@ -123,31 +136,31 @@ class _Planner:
         self.last_copies: list[_Copy] = []
         self.offsets: list[int] = []
         self.arena_bytes = 0
-        self.last_reads: dict[Node, int] = {}
+        self.last_reads: dict[Node | Temporary, int] = {}
         self.last_check = max((n for n, c in enumerate(calls) if STATUS in c.operands), default=-1)
-        self.values: dict[Node, _Value] = {}
+        self.values: dict[Node | Temporary, _Value] = {}
         self._find_lifetimes()
 
-    def launches(self) -> list[Launch]:
-        """Return all launches: copies of old values, the calls, copies of new values."""
+    def steps(self) -> list[Step]:
+        """Return all steps: copies of old values, the calls, copies of new values."""
         self._place_outputs()
         self._place_assignments()
         self._place_in_arena()
         blocks = [Lifetime(b.nbytes, b.first, b.last) for b in self.blocks]
         self.offsets, self.arena_bytes = place_blocks(blocks)
         before, after = map(self._copy, self.first_copies), map(self._copy, self.last_copies)
-        return [*before, *(self._launch(i, call) for i, call in enumerate(self.calls)), *after]
+        return [*before, *(self._step(i, call) for i, call in enumerate(self.calls)), *after]
 
     @property
     def commit(self) -> int:
-        """The first launch that no check follows, where there are checks and assignments."""
+        """The first step that no check follows, where there are checks and assignments."""
         if self.last_check < 0 or not self.graph.assignments:
             return 0
         return len(self.first_copies) + self.last_check + 1
 
     def _find_lifetimes(self) -> None:
         for number, call in enumerate(self.calls):
-            for buffer, node in zip(call.kernel.buffers, call.operands, strict=True):
+            for buffer, node in zip(call.routine.buffers, call.operands, strict=True):
                 if isinstance(node, str):
                     continue
                 if buffer.access is Access.IN:
@@ -162,7 +175,9 @@ class _Planner:
     def _place_outputs(self) -> None:
         for number, node in enumerate(self.graph.outputs):
             place, value = Place(Space.OUTPUT, number), self.values.get(node)
-            if value is None:
+            if number < self.carries and node is self.graph.inputs[number]:
+                self.donated[number] = number
+            elif value is None:
                 self.first_copies.append(_Copy(node, place, node.type))
             elif value.place is None:
                 value.place = self._in_donated(number, value) or place
@@ -171,6 +186,8 @@ class _Planner:
 
     def _in_donated(self, number: int, value: _Value) -> Place | None:
         """Return the place of an input that an output may lie in, if there is one."""
+        if number < self.carries:
+            return self._in_carry(number, value)
         assigned = {node for _, node in self.graph.assignments}
         for source in self._free_inputs:
             # an input that is assigned is read when all is done
@@ -180,6 +197,13 @@ class _Planner:
                 self.donated[number] = self.inputs[source]
                 return Place(Space.ARGUMENT, self.inputs[source])
         return None
+
+    def _in_carry(self, number: int, value: _Value) -> Place | None:
+        source = self.graph.inputs[number]
+        if not self._is_dead(source, value):
+            return None
+        self.donated[number] = number
+        return Place(Space.ARGUMENT, number)
 
     def _place_assignments(self) -> None:
         assigned = {variable for variable, _ in self.graph.assignments}
@@ -209,19 +233,27 @@ class _Planner:
 
         The same of an input in the place of a variable.
         """
-        if value.made <= self.last_check:
-            return False
+        return value.made > self.last_check and self._is_dead(variable, value)
+
+    def _is_dead(self, variable: Node, value: _Value) -> bool:
+        """Return whether the memory of a leaf may hold `value` from when it is made."""
         last = self.last_reads.get(variable, -1)
         if last != value.made:
             return last < value.made
         return self._is_replaceable(self.calls[last], variable, value.node)
 
-    def _is_replaceable(self, call: Call, source: Node, result: Node) -> bool:
-        kernel = call.kernel
-        if id(kernel) not in self._replaceable:
-            self._replaceable[id(kernel)] = replaceable_inputs(kernel)
-        names = dict(zip(call.operands, (b.name for b in kernel.buffers), strict=True))
-        return (names[source], names[result]) in self._replaceable[id(kernel)]
+    def _is_replaceable(
+        self, call: Call, source: Node | Temporary, result: Node | Temporary
+    ) -> bool:
+        routine = call.routine
+        if isinstance(routine, PlanLoop):
+            return _starts_in_place(call, routine, source, result)
+        if not isinstance(routine, Kernel):
+            return False
+        if id(routine) not in self._replaceable:
+            self._replaceable[id(routine)] = replaceable_inputs(routine)
+        names = dict(zip(call.operands, (b.name for b in routine.buffers), strict=True))
+        return (names[source], names[result]) in self._replaceable[id(routine)]
 
     # --- the arena -------------------------------------------------------------------------------
 
@@ -236,14 +268,14 @@ class _Planner:
                     value.block = len(self.blocks)
                     self.blocks.append(_Block(value.node.type.nbytes, value.made, value.last))
 
-    def _made_by(self, operand: Node | str, number: int) -> _Value | None:
-        value = self.values.get(operand) if isinstance(operand, Node) else None
+    def _made_by(self, operand: Operand, number: int) -> _Value | None:
+        value = None if isinstance(operand, str) else self.values.get(operand)
         return value if value is not None and value.made == number else None
 
     def _take_over(self, call: Call, number: int, value: _Value) -> int | None:
         """Return the block of an operand that dies here and may be written over, if any."""
         for operand in call.operands:
-            old = self.values.get(operand) if isinstance(operand, Node) else None
+            old = None if isinstance(operand, str) else self.values.get(operand)
             if old is None or old.block is None or old.last != number or old.made == number:
                 continue
             block = self.blocks[old.block]
@@ -253,23 +285,23 @@ class _Planner:
                 return old.block
         return None
 
-    # --- launches --------------------------------------------------------------------------------
+    # --- steps --------------------------------------------------------------------------------
 
-    def _launch(self, number: int, call: Call) -> Launch:
+    def _step(self, number: int, call: Call) -> Step:
         places = tuple(self._place_of(operand) for operand in call.operands)
-        return Launch(call.kernel, places, group=number)  # calls stand in the order of the groups
+        return Step(call.routine, places, group=number)  # calls stand in the order of the groups
 
-    def _copy(self, copy: _Copy) -> Launch:
+    def _copy(self, copy: _Copy) -> Step:
         source = self._place_of(copy.source) if isinstance(copy.source, Node) else None
         target = copy.target if isinstance(copy.target, Place) else None
         places = (source or self._in_arena(copy.source), target or self._in_arena(copy.target))
-        return Launch(copy_kernel(copy.type), places)
+        return Step(copy_kernel(copy.type), places)
 
     def _in_arena(self, block: object) -> Place:
         assert isinstance(block, int)
         return Place(Space.ARENA, self.offsets[block])
 
-    def _place_of(self, operand: Node | str) -> Place:
+    def _place_of(self, operand: Operand) -> Place:
         if isinstance(operand, str):
             return Place(Space.STATUS)
         value = self.values.get(operand)
@@ -277,6 +309,7 @@ class _Planner:
             return self._in_arena(value.block)
         if value is not None and value.place is not None:
             return value.place
+        assert isinstance(operand, Node)  # a temporary is a value
         if operand in self.inputs:
             return Place(Space.ARGUMENT, self.inputs[operand])
         if operand in self.variables:

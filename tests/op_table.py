@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from graphc import dtypes
 from graphc.op import Op
 from tests.agreement import EXACT, ULPS
+from tests.loop_cases import CASES
 from tests.passes.test_differentiate import is_differentiable, second_order_cases, smooth_cases
 from tests.samples import Case, accepted_dtypes, as_graph
 from tests.source_tree import ROOT
-from tests.test_op_matrix import LARGE, computed_ops, matrix_cases, runs_on_opencl
+from tests.test_op_matrix import LARGE, LOOPS, computed_ops, matrix_cases, runs_on_opencl
 from tests.test_random_graphs import CPUS
 
 PATH = ROOT / "docs" / "operations.md"
@@ -117,6 +118,10 @@ def table(ops: Sequence[Op]) -> str:
         f"| OpenCL | {sum(r.opencl for r in rows):,} |",
         f"| first derivatives | {first:,} |",
         f"| second derivatives | {second:,} |",
+        "",
+        f"Loops and branches (`{'`, `'.join(LOOPS)}`, [loops.md](loops.md)) are not in the table:",
+        f"`tests/passes/test_differentiate_loops.py` holds {len(CASES)} functions with them to",
+        "those without, in values and in gradients of both orders.",
         "",
         "| " + " | ".join(TITLES) + " |",
         "|---" * 3 + "|--:" * 4 + "|---|",

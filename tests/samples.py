@@ -327,7 +327,39 @@ def _gather_along(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Ca
         yield Case((data, indices, *updates), {"axis": axis, "mode": mode})
 
 
+def _order(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for (shapes, attributes), descending in itertools.product(_PLACES, (False, True)):
+        data = values(shapes[0], dtype, rng, op.domain[0])
+        yield Case((data,), {**attributes, "descending": descending})
+        few = rng.choice(np.array([0, 1, 1]).astype(dtype.numpy), shapes[0])
+        yield Case((few,), {**attributes, "descending": descending})
+    for axis, descending in itertools.product((0, 1), (False, True)):
+        yield Case((_special_rows(dtype, rng),), {"axis": axis, "descending": descending})
+
+
+_SQUARES: tuple[Shape, ...] = ((3, 3), (1, 1), (2, 4, 4), (2, 1, 3, 3), (0, 0), (2, 0, 0), (20, 20))
+
+
+def _cholesky(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    """Yield positive definite matrices; what stands above the diagonal is not looked at."""
+    for shape in _SQUARES:
+        factor = np.tril(rng.uniform(-1.0, 1.0, shape)) + 2 * np.eye(shape[-1])
+        definite = factor @ np.swapaxes(factor, -1, -2)
+        noise = np.triu(rng.uniform(-1.0, 1.0, shape), 1)
+        yield Case(((definite + noise).astype(dtype.numpy),))
+
+
+def _triangular(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for shape, lower, transposed in itertools.product(_SQUARES, (False, True), (False, True)):
+        a = (rng.uniform(-1.0, 1.0, shape) + 2 * np.eye(shape[-1])).astype(dtype.numpy)
+        b = rng.uniform(-1.0, 1.0, (*shape[:-1], 2)).astype(dtype.numpy)
+        yield Case((a, b), {"lower": lower, "transposed": transposed})
+
+
 _MAKERS: dict[str, _Maker] = {
+    "argsort": _order,
+    "cholesky": _cholesky,
+    "solve_triangular": _triangular,
     **dict.fromkeys(_ROWS, _from_rows),
     **dict.fromkeys(("sum", "prod", "max", "min", "any", "all"), _reduction),
     **dict.fromkeys(("argmax", "argmin"), _place),

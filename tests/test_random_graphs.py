@@ -78,8 +78,7 @@ def ulps(op: str, dtype: dtypes.DType) -> float:
 def check_verified(step: Pass, state: Compilation) -> None:
     """The verifier between all passes."""
     verify_graph(state.graph)
-    calls = state.lowered.calls if state.lowered is not None else ()
-    for kernel in dict.fromkeys(call.kernel for call in calls):
+    for kernel in state.lowered.all_kernels if state.lowered is not None else ():
         verify_kernel(kernel)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from graphc.backends.llvm import object_cache, team
 from graphc.backends.llvm.compilation import Code, Objects, compile_modules, load_modules
-from graphc.backends.llvm.layout import BARRIER, DISPATCH, POLL, Layout, slots_of
+from graphc.backends.llvm.layout import BARRIER, DISPATCH, HOST, POLL, Layout, slots_of
 from graphc.backends.llvm.machine import Machine, machine_of
 from graphc.backends.llvm.team_code import MOST_MEMBERS
 from graphc.plan import Plan
@@ -63,13 +63,18 @@ def _imports(layout: Layout, is_timed: bool = False) -> dict[str, int]:
         imports |= {DISPATCH: symbols["run"], BARRIER: symbols["barrier"]}
     if layout.is_polled:
         imports[POLL] = team.symbols()["poll"]
+    if layout.calls_host:
+        imports[HOST] = team.symbols()["host"]
     return imports
 
 
 def remember(key: bytes, built: Built, leaves: Leaves) -> None:
-    """Keep a program whose plan is over `leaves` under `key`, where anything is kept."""
+    """Keep a program whose plan is over `leaves` under `key`, where anything is kept.
+
+    A program that calls host functions is not kept: they are found by the passes alone.
+    """
     cache = object_cache.configured()
-    if cache is None or not built.code.objects:
+    if cache is None or not built.code.objects or built.layout.calls_host:
         return
     code = {
         "objects": [(object_key.hex(), names) for object_key, names in built.code.objects],

@@ -22,6 +22,7 @@ from graphc.backends.llvm.build import Built, build
 from graphc.backends.llvm.call_native import NativeProgram, native_call, remember_team
 from graphc.backends.llvm.call_outputs import address_of, makers
 from graphc.backends.llvm.compilation import assembly
+from graphc.backends.llvm.host_calls import HostCaller
 from graphc.backends.llvm.layout import CONTROL_BYTES, Layout
 from graphc.dtypes import as_dtype, uint8
 from graphc.errors import GraphcIndexError, InternalError
@@ -44,7 +45,9 @@ class _Frame:
     `table` begins with arguments and outputs.
     """
 
-    def __init__(self, plan: Plan, layout: Layout, fixed: Sequence[int], threads: int) -> None:
+    def __init__(
+        self, plan: Plan, layout: Layout, fixed: Sequence[int], hosts: int, threads: int
+    ) -> None:
         self.threads = threads
         self._arena = _bytes(plan.arena_bytes, "the arena")
         self._workspace = _bytes(layout.workspace_bytes * threads, "the workspaces")
@@ -54,7 +57,7 @@ class _Frame:
         self.status = ctypes.c_int32.from_address(self.control)
         self.table = (ctypes.c_uint64 * layout.slots.count)()
         memories = (self._arena, self._control, self._workspace)
-        self.table[layout.slots.variable :] = [*fixed, *map(address_of, memories)]
+        self.table[layout.slots.variable :] = [*fixed, *map(address_of, memories), hosts]
         self.address = ctypes.addressof(self.table)
 
 
@@ -119,6 +122,8 @@ class LlvmExecutable:
         spans = [_span(variable) for variable in plan.variables]
         self._written_spans = [spans[number] for number in sorted(plan.written)]
         self._fixed = [start for start, _ in spans] + [*map(address_of, self._constants)]
+        self._callers = [HostCaller(function) for function in plan.host_functions]
+        self._hosts = (ctypes.c_uint64 * len(self._callers))(*map(id, self._callers))
         self._makers = makers(plan.outputs)
         self._no_outputs = (None,) * len(plan.outputs)
         self._frames: deque[_Frame] = deque()
@@ -126,7 +131,7 @@ class LlvmExecutable:
     def _entry_of(self, address: int) -> Callable[[int, int | None, int], None]:
         """Return the entry as a function of table, team and threads, which leaves the interpreter
         to others meanwhile."""
-        if not self._layout.is_polled:
+        if not (self._layout.is_polled or self._layout.calls_host):
             return _Entry(address)
         return functools.partial(_Apart(team.symbols()["apart"]), address)
 
@@ -248,7 +253,8 @@ class LlvmExecutable:
             frame = self._frames.pop()
             if frame.threads >= threads:
                 return frame
-        return _Frame(self._plan, self._layout, self._fixed, threads)
+        hosts = ctypes.addressof(self._hosts)
+        return _Frame(self._plan, self._layout, self._fixed, hosts, threads)
 
 
 class TimedExecutable(LlvmExecutable):
@@ -256,15 +262,16 @@ class TimedExecutable(LlvmExecutable):
     the table of times belongs to the code."""
 
     def launch_times(self) -> list[LaunchTime]:
-        """Return the time and the threads of each launch of the last run."""
+        """Return the time and the threads of each step of the last run."""
         from graphc.backends.llvm import timing  # only profiles ask
-        from graphc.backends.llvm.program import threads_for  # as above
+        from graphc.backends.llvm.work import threads_for  # as above
 
-        launches = self._plan.launches
-        seconds, threads = timing.read_times(self._code.address(timing.TIMES), len(launches))
+        steps = self._plan.all_steps
+        seconds, threads = timing.read_times(self._code.address(timing.TIMES), len(steps))
+        seconds = timing.with_bodies(seconds, [depth for depth, _ in steps])
         return [
-            LaunchTime(duration, threads if threads_for(launch.kernel) > 1 else 1)
-            for duration, launch in zip(seconds, launches, strict=True)
+            LaunchTime(duration, threads if threads_for(step.routine) > 1 else 1)
+            for duration, (_, step) in zip(seconds, steps, strict=True)
         ]
 
     def limits(self) -> Limits:

@@ -12,6 +12,7 @@ from graphc.plan import Plan
 BARRIER = "graphc.team.barrier"
 DISPATCH = "graphc.team.run"
 POLL = "graphc.team.poll"
+HOST = "graphc.team.host"
 CONTROL_BYTES = 64  # of one call; see `polling`
 
 
@@ -25,11 +26,12 @@ class Slots:
     arena: int
     status: int
     workspace: int
+    hosts: int
 
     @property
     def count(self) -> int:
         """The entries of the table."""
-        return self.workspace + 1
+        return self.hosts + 1
 
 
 def slots_of(plan: Plan) -> Slots:
@@ -38,7 +40,7 @@ def slots_of(plan: Plan) -> Slots:
     variable = output + len(plan.outputs)
     constant = variable + len(plan.variables)
     arena = constant + len(plan.constants)
-    return Slots(output, variable, constant, arena, arena + 1, arena + 2)
+    return Slots(output, variable, constant, arena, arena + 1, arena + 2, arena + 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Layout:
     threads          how many of them its work is worth, at most
     is_long          whether it lasts long enough to let other threads of Python run meanwhile
     is_polled        whether signals may stop it; see `polling`
+    calls_host       whether it calls functions of Python, which may raise
     """
 
     slots: Slots
@@ -56,3 +59,4 @@ class Layout:
     threads: int
     is_long: bool
     is_polled: bool
+    calls_host: bool = False

@@ -23,7 +23,7 @@ from graphc.backends.llvm import work
 from graphc.backends.llvm.layout import POLL
 from graphc.backends.llvm.writer import Writer
 from graphc.kernel import Access, Barrier, Guard, Kernel, Load, Loop, Statement
-from graphc.plan import Launch, Space
+from graphc.plan import Space, Step, kernels_of
 
 STEPS_PER_POLL = 1 << 21  # 0.04 ms of the densest arithmetic, 40 ms of loads that all miss
 NANOSECONDS = 30_000_000
@@ -32,19 +32,19 @@ STOP, CLOSED, SEEN = 4, 8, 16  # offsets in the control block
 DECLARATION = f"declare i1 @{POLL}(ptr, i64) nounwind"
 
 
-def first_write(launches: Sequence[Launch]) -> int:
-    """Return the number of the first launch that writes a variable, or that of all launches."""
-    for number, launch in enumerate(launches):
-        for buffer, place in zip(launch.kernel.buffers, launch.places, strict=True):
+def first_write(steps: Sequence[Step]) -> int:
+    """Return the number of the first step that writes a variable, or that of all steps."""
+    for number, step in enumerate(steps):
+        for buffer, place in zip(step.routine.buffers, step.places, strict=True):
             if place.space is Space.VARIABLE and buffer.access is not Access.IN:
                 return number
-    return len(launches)
+    return len(steps)
 
 
-def is_polled(launches: Sequence[Launch]) -> bool:
+def is_polled(steps: Sequence[Step]) -> bool:
     """Return whether so much work lies before the first write that it has to be interruptible."""
-    steps = sum(work.steps(launch.kernel) for launch in launches[: first_write(launches)])
-    return steps >= STEPS_PER_POLL and all(_may_skip(launch.kernel) for launch in launches)
+    count = sum(work.steps(step.routine) for step in steps[: first_write(steps)])
+    return count >= STEPS_PER_POLL and all(map(_may_skip, kernels_of(steps)))
 
 
 def _may_skip(kernel: Kernel) -> bool:

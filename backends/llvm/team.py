@@ -25,6 +25,7 @@ from graphc.backends.llvm.machine import machine
 from graphc.errors import BackendError
 
 _STACK_BYTES = 4 * 1024 * 1024
+_FUNCTIONS = ("run", "barrier", "poll", "host", "apart")  # that programs and calls use
 
 
 @dataclass
@@ -59,7 +60,7 @@ def address(threads: int) -> int:
 def symbols() -> dict[str, int]:
     """Return the addresses of the functions that programs call."""
     code = _code()
-    return {name: code.address(name) for name in ("run", "barrier", "poll", "apart")}
+    return {name: code.address(name) for name in _FUNCTIONS}
 
 
 @functools.cache
@@ -68,7 +69,7 @@ def _code() -> Code:
     imports |= {name: python_function(name) for name in team_code.PYTHON_FUNCTIONS}
     imports[team_code.MAIN_THREAD] = ctypes.addressof(_main_thread)
     imports[team_code.SPINS] = ctypes.addressof(_spins)
-    names = ("run", "barrier", "poll", "apart", "worker", "pauses")
+    names = (*_FUNCTIONS, "worker", "pauses")
     code = compile_module(team_code.text(), machine(), names, imports)
     _calibrate(ctypes.CFUNCTYPE(None, ctypes.c_int32)(code.address("pauses")))
     code.keep_forever()

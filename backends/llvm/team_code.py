@@ -78,6 +78,9 @@ PYTHON_FUNCTIONS = (
     "PyGILState_Ensure",
     "PyGILState_Release",
     "PyErr_CheckSignals",
+    "PyLong_FromVoidPtr",
+    "PyObject_CallOneArg",
+    "Py_DecRef",
 )
 MAIN_THREAD, SPINS = "graphc.main_thread", "graphc.spins"
 
@@ -87,6 +90,9 @@ declare void @PyEval_RestoreThread(ptr)
 declare i32 @PyGILState_Ensure()
 declare void @PyGILState_Release(i32)
 declare i32 @PyErr_CheckSignals()
+declare ptr @PyLong_FromVoidPtr(ptr)
+declare ptr @PyObject_CallOneArg(ptr, ptr)
+declare void @Py_DecRef(ptr)
 declare i32 @clock_gettime(i32, ptr)
 declare i64 @pthread_self()
 
@@ -310,6 +316,36 @@ halt:
   br label %yes
 yes:
   ret i1 true
+no:
+  ret i1 false
+}}
+
+; calls function(places) under Python's lock, unless the call shall stop; returns whether it was
+; done. What the function raises stays with the calling thread, and stops the call.
+define i1 @host(ptr %control, ptr %function, ptr %places) nounwind {{
+entry:
+  %stop.at = getelementptr i8, ptr %control, i64 {stop}
+  %stop = load atomic i32, ptr %stop.at monotonic, align 4
+  %stopped = icmp ne i32 %stop, 0
+  br i1 %stopped, label %no, label %begin
+begin:
+  %held = call i32 @PyGILState_Ensure()
+  %address = call ptr @PyLong_FromVoidPtr(ptr %places)
+  %none = icmp eq ptr %address, null
+  br i1 %none, label %raised, label %ask
+ask:
+  %result = call ptr @PyObject_CallOneArg(ptr %function, ptr %address)
+  call void @Py_DecRef(ptr %address)
+  %failed = icmp eq ptr %result, null
+  br i1 %failed, label %raised, label %done
+done:
+  call void @Py_DecRef(ptr %result)
+  call void @PyGILState_Release(i32 %held)
+  ret i1 true
+raised:
+  call void @PyGILState_Release(i32 %held)
+  store atomic i32 1, ptr %stop.at monotonic, align 4
+  br label %no
 no:
   ret i1 false
 }}

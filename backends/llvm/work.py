@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from graphc.backends.llvm.division import is_divisible
 from graphc.kernel import Guard, Kernel, Let, Loop, LoopKind, Statement
+from graphc.plan import PlanBranch, PlanLoop, Routine
 from graphc.scalar import PRIMITIVES
 
 # About ten microseconds of one core (a step of a vector takes about 0.1 ns for each 8 elements):
 # waking a thread and waiting for it costs as much.
 STEPS_PER_THREAD = 131_072
+_ITERATION_STEPS = 64  # of a loop over plans, besides what it runs
+_UNKNOWN_LENGTH = 1 << 20
 _CALL_STEPS = 16  # a declared op is a formula of about so many instructions
 
 
@@ -25,9 +29,35 @@ def parallel_steps(kernel: Kernel) -> int:
     )
 
 
-def steps(kernel: Kernel) -> int:
-    """Return the steps of all of `kernel`."""
-    return steps_of(kernel.body)
+def threads_for(routine: Routine) -> int:
+    """Return how many threads the work of one run of a routine keeps busy."""
+    if isinstance(routine, PlanLoop | PlanBranch):
+        inner = (step.routine for body in routine.bodies for step in body.plan.steps)
+        return max(map(threads_for, inner), default=1)
+    if not isinstance(routine, Kernel) or not is_divisible(routine):
+        return 1
+    return max(1, parallel_steps(routine) // STEPS_PER_THREAD)
+
+
+def steps(routine: Routine) -> int:
+    """Return the steps of all of a routine; a host function has none of its own.
+
+    A loop of unknown length counts as a long one, a branch as its longest body.
+    """
+    if isinstance(routine, Kernel):
+        return steps_of(routine.body)
+    if isinstance(routine, PlanLoop):
+        count = _UNKNOWN_LENGTH if routine.length is None else routine.length
+        return count * steps_of_iteration(routine)
+    if isinstance(routine, PlanBranch):
+        return max(sum(steps(s.routine) for s in body.plan.steps) for body in routine.bodies)
+    return 0
+
+
+def steps_of_iteration(loop: PlanLoop) -> int:
+    """Return the steps of one iteration of `loop`."""
+    inner = (step.routine for body in loop.bodies for step in body.plan.steps)
+    return _ITERATION_STEPS + sum(map(steps, inner))
 
 
 def steps_of(body: Iterable[Statement]) -> int:

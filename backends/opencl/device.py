@@ -109,19 +109,19 @@ class Device:
 
         return cl.Buffer(self.context, cl.mem_flags.READ_WRITE, max(size, 4))
 
-    def upload(self, buffer: pyopencl.Buffer, array: np.ndarray[Any, Any]) -> None:
-        """Copy a dense array to the start of `buffer`; done when this returns."""
+    def upload(self, buffer: pyopencl.Buffer, array: np.ndarray[Any, Any], skip: int = 0) -> None:
+        """Copy a dense array to `buffer`, behind `skip` bytes; done when this returns."""
         import pyopencl as cl
 
         if array.nbytes:
-            cl.enqueue_copy(self.queue, buffer, _bytes(array))
+            cl.enqueue_copy(self.queue, buffer, _bytes(array), dst_offset=skip)
 
-    def download(self, array: np.ndarray[Any, Any], buffer: pyopencl.Buffer) -> None:
-        """Copy the start of `buffer` to a dense array; done when this returns."""
+    def download(self, array: np.ndarray[Any, Any], buffer: pyopencl.Buffer, skip: int = 0) -> None:
+        """Copy to a dense array from `buffer`, behind `skip` bytes; done when this returns."""
         import pyopencl as cl
 
         if array.nbytes:
-            cl.enqueue_copy(self.queue, _bytes(array), buffer)
+            cl.enqueue_copy(self.queue, _bytes(array), buffer, src_offset=skip)
 
 
 def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

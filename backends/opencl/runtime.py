@@ -2,8 +2,9 @@
 
 Constants are uploaded once; variables live on the device, where all programs share one copy, and go
 back to the host only when somebody asks for their value; inputs are uploaded and outputs downloaded
-at each call. The arena is one block. A call holds the locks of its variables, then that of the
-device: calls on one device run one after the other.
+at each call. Host functions run on the host, on copies of their operands. The arena is one block. A
+call holds the locks of its variables, then that of the device: calls on one device run one after
+the other.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from graphc.backends.opencl.device import Device
 from graphc.backends.opencl.emit import Part, emit_kernel
 from graphc.backends.opencl.functions import Library
 from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
-from graphc.kernel import Kernel
-from graphc.plan import Launch, Plan, Space
+from graphc.interpreter import values_of
+from graphc.kernel import Access, Kernel
+from graphc.plan import STATUS, HostFunction, Place, Plan, Space, Step
 from graphc.state import STATE_LOCK, VariableState, aligned_empty, allow_copies
 
 if TYPE_CHECKING:
@@ -50,6 +52,28 @@ class _Run:
     group: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _HostRun:
+    """A host function, with the memory of each of its buffers and the bytes to skip in it."""
+
+    routine: HostFunction
+    places: tuple[tuple[pyopencl.Buffer, int], ...]
+
+    def run(self, device: Device) -> None:
+        """Call it on the host; raises what it raises."""
+        operands, results = [], []
+        for buffer, place in zip(self.routine.buffers, self.places, strict=True):
+            array = aligned_empty(buffer.type)
+            if buffer.access is Access.IN:
+                device.download(array, *place)
+                operands.append(array)
+            elif buffer.name != STATUS:
+                results.append(place)
+        values = values_of(self.routine.node, operands)
+        for (memory, skip), value in zip(results, values, strict=True):
+            device.upload(memory, np.ascontiguousarray(value), skip)
+
+
 _COPIES: weakref.WeakKeyDictionary[VariableState, dict[Device, _Copy]] = weakref.WeakKeyDictionary()
 _COPIES_LOCK = threading.Lock()
 
@@ -74,13 +98,12 @@ class OpenCLExecutable:
         with device.working(f"hold program {plan.name}"):
             program = device.build(self.source)
             self._allocate(plan, device)
-            self._runs = [
-                self._bound(program, launch, part)
-                for launch in plan.launches
-                for part in parts[launch.kernel]
-            ]
-        before = plan.launches[: plan.commit]
-        self._commit = sum(len(parts[launch.kernel]) for launch in before)
+            self._runs: list[_Run | _HostRun] = []
+            self._commit = 0
+            for number, step in enumerate(plan.steps):
+                if number == plan.commit:
+                    self._commit = len(self._runs)
+                self._runs += self._runs_of(step, program, parts)
 
     def _allocate(self, plan: Plan, device: Device) -> None:
         self._inputs = [device.allocate(t.nbytes) for t in plan.inputs]
@@ -96,20 +119,29 @@ class OpenCLExecutable:
             Space.STATUS: [self._status],
         }
 
-    def _bound(self, program: pyopencl.Program, launch: Launch, part: Part) -> _Run:
+    def _runs_of(
+        self, step: Step, program: pyopencl.Program, parts: dict[Kernel, tuple[Part, ...]]
+    ) -> list[_Run] | list[_HostRun]:
+        if isinstance(step.routine, Kernel):
+            return [self._bound(program, step, part) for part in parts[step.routine]]
+        assert isinstance(step.routine, HostFunction)  # loops are refused before
+        return [_HostRun(step.routine, tuple(map(self._memory_at, step.places)))]
+
+    def _memory_at(self, place: Place) -> tuple[pyopencl.Buffer, int]:
+        """Return the buffer that holds a place, and the bytes in front of it."""
+        is_arena = place.space is Space.ARENA
+        return self._memory[place.space][0 if is_arena else place.at], place.at * is_arena
+
+    def _bound(self, program: pyopencl.Program, step: Step, part: Part) -> _Run:
         """Return a kernel with its arguments set: they are the same for every call."""
         import pyopencl as cl
 
         kernel = cl.Kernel(program, part.function)
         for position, number in enumerate(part.buffers):
-            place, itemsize = (
-                launch.places[number],
-                launch.kernel.buffers[number].type.dtype.itemsize,
-            )
-            is_arena = place.space is Space.ARENA
-            kernel.set_arg(2 * position, self._memory[place.space][0 if is_arena else place.at])
-            skip = place.at // itemsize if is_arena else 0
-            kernel.set_arg(2 * position + 1, np.uint64(skip))
+            memory, skip = self._memory_at(step.places[number])
+            itemsize = step.routine.buffers[number].type.dtype.itemsize
+            kernel.set_arg(2 * position, memory)
+            kernel.set_arg(2 * position + 1, np.uint64(skip // itemsize))
         return _Run(kernel, (part.groups * part.items,), (part.items,))
 
     def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
@@ -148,7 +180,10 @@ class OpenCLExecutable:
                 self.device.download(status, self._status)
                 if status[0]:
                     return int(status[0])
-            cl.enqueue_nd_range_kernel(queue, run.kernel, run.items, run.group)
+            if isinstance(run, _HostRun):
+                run.run(self.device)
+            else:
+                cl.enqueue_nd_range_kernel(queue, run.kernel, run.items, run.group)
         if self.plan.checks:
             self.device.download(status, self._status)
         return int(status[0])
@@ -205,7 +240,7 @@ def emit_plan(plan: Plan, device: Device) -> tuple[str, dict[Kernel, tuple[Part,
 
 
 def _check_memory(plan: Plan, device: Device) -> None:
-    """Raise BackendError where `plan` cannot fit: some drivers say so at the first launch only."""
+    """Raise BackendError where `plan` cannot fit: some drivers say so at the first step only."""
     types = [*plan.inputs, *plan.outputs, *(state.type for state in plan.variables)]
     constants = sum(array.nbytes for array in plan.constants)
     size = sum(t.nbytes for t in types) + constants + plan.arena_bytes
@@ -232,8 +267,8 @@ def _check_limits(kernel: Kernel, part: Part, device: Device) -> None:
 def _status_buffers(plan: Plan, kernel: Kernel) -> frozenset[str]:
     return frozenset(
         buffer.name
-        for launch in plan.launches
-        if launch.kernel == kernel
-        for buffer, place in zip(kernel.buffers, launch.places, strict=True)
+        for step in plan.steps
+        if step.routine == kernel
+        for buffer, place in zip(kernel.buffers, step.places, strict=True)
         if place.space is Space.STATUS
     )

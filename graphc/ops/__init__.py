@@ -52,6 +52,7 @@ from graphc.ops.exponential import (
 )  # fmt: skip
 from graphc.ops.gather import scatter_add, scatter_add_along_axis, take, take_along_axis
 from graphc.ops.leaves import constant, input_, iota, variable
+from graphc.ops.linear_algebra import cholesky, solve_triangular
 from graphc.ops.logic import (
     bitwise_and,
     bitwise_invert,
@@ -67,6 +68,7 @@ from graphc.ops.logic import (
 from graphc.ops.loops import item, scan, switch, while_loop
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
+from graphc.ops.sorting import argsort
 from graphc.ops.stop_gradient import stop_gradient
 from graphc.ops.trigonometric import (
     acos,
@@ -94,6 +96,7 @@ __all__ = [
     "any_",
     "argmax",
     "argmin",
+    "argsort",
     "asin",
     "asinh",
     "atan",
@@ -108,6 +111,7 @@ __all__ = [
     "broadcast_to",
     "cast",
     "ceil",
+    "cholesky",
     "concat",
     "constant",
     "contraction",
@@ -166,6 +170,7 @@ __all__ = [
     "sin",
     "sinh",
     "slice_",
+    "solve_triangular",
     "sqrt",
     "square",
     "stop_gradient",

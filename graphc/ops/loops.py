@@ -1,6 +1,6 @@
 """Loops and branches: ops that hold graphs of their own; and `item`, which takes one result.
 
-    scan(*operands; body, carries, constants, length, reverse)
+    scan(*operands; body, carries, constants, length, reverse, recompute=False)
         operands   the carries' first values, the constants, stacked inputs of `length` slices
         body       carries, constants, slices  ->  carries, slices of the stacked outputs
         results    the last carries, the stacked outputs
@@ -14,8 +14,9 @@
         results    those of the branch
 
 Slices are along the first axis. With `reverse` the steps run from the last slice to the first, and
-step i still reads and writes slices i. Whatever a body reads is a parameter or computed in it
-(`graphc.body`). Types are those of the bodies; a carry has one type throughout.
+step i still reads and writes slices i. `recompute` tells differentiation to keep the carries before
+each step and nothing else, and to compute the rest again. Whatever a body reads is a parameter or
+computed in it (`graphc.body`). Types are those of the bodies; a carry has one type throughout.
 """
 
 from __future__ import annotations
@@ -69,7 +70,13 @@ def check_types(what: str, given: Types, wanted: Types) -> None:
 
 
 def _scan_rule(
-    *operands: TensorType, body: Body, carries: int, constants: int, length: int, reverse: bool
+    *operands: TensorType,
+    body: Body,
+    carries: int,
+    constants: int,
+    length: int,
+    reverse: bool,
+    recompute: bool,
 ) -> Types:
     stacked = operands[carries + constants :]
     for type_ in stacked:
@@ -91,6 +98,7 @@ def _scan_reference(
     constants: int,
     length: int,
     reverse: bool,
+    recompute: bool,
 ) -> tuple[Array, ...]:
     values = operands[:carries]
     fixed, stacked = operands[carries : carries + constants], operands[carries + constants :]
@@ -106,7 +114,8 @@ def _scan_reference(
 scan = Op(
     name="scan",
     operands=("*operands",),
-    attributes=("body", "carries", "constants", "length", "reverse"),
+    attributes=("body", "carries", "constants", "length", "reverse", "recompute"),
+    defaults={"recompute": False},
     type_rule=_scan_rule,
     reference=_scan_reference,
     lowering=Scan(),

@@ -21,7 +21,7 @@ TARGET = Target("cpu", "cpu", 64, 32, 2)
 TYPE = TensorType((2, 3), float32)
 CODE = {"object": "ab", "threads": 2}
 # fields of a plan that are made again by the passes, by whoever wants to see them
-MADE_AGAIN = {"launches", "checks"}
+MADE_AGAIN = {"steps", "checks"}
 
 
 def leaves() -> Leaves:
@@ -34,7 +34,7 @@ def plan_over(given: Leaves) -> Plan:
     made = np.array([[1.5, -0.0, np.nan]], bfloat16.numpy), np.array(7, np.int64)
     return Plan(
         name=given.name,
-        launches=(),
+        steps=(),
         inputs=given.inputs,
         outputs=given.outputs,
         variables=(given.variables[2], given.variables[0]),

@@ -34,11 +34,11 @@ def test_a_row_for_each_launch_with_the_counts_of_explain() -> None:
     profile = program.profile(ones(8, 16), ones(16, 8), repeat=4)
     plan, grouping = program.stages.plan, program.stages.grouping
     assert plan is not None and grouping is not None
-    assert [row.launch for row in profile.rows] == list(range(len(plan.launches)))
+    assert [row.launch for row in profile.rows] == list(range(len(plan.steps)))
     for row in profile.rows:
         if row.group is not None:
             group = grouping.groups[row.group]
-            assert row.kernel == plan.launches[row.launch].kernel.name
+            assert row.kernel == plan.steps[row.launch].routine.name
             assert (row.bytes, row.operations) == (bytes_moved(group), operations(group))
         assert 0 <= row.minimum <= row.median and row.threads >= 1 and row.roofline >= 0
         assert row.bytes_per_second == pytest.approx(row.bytes / max(row.median, 1e-9))

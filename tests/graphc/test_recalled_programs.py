@@ -359,3 +359,37 @@ def test_another_process_computes_the_same_without_llvm() -> None:
         runs.append(json.loads(done.stdout))
     assert runs[0][1:] == runs[1][1:]
     assert loader.is_supported() == (not runs[1][0])
+
+
+# --- loops ----------------------------------------------------------------------------------------
+
+
+def looped() -> Program:
+    def function(c: Any, x: Any) -> Any:
+        def step(c: Any, x: Any) -> Any:
+            new = graphc.tanh(c @ weights()[:, :5].T[:, :5] + x)
+            return new, graphc.cond(new.sum() > 0, lambda a: a * 2, lambda a: a + 1, new)
+
+        return graphc.scan(step, c, x)
+
+    c, x = graphc.input((3, 5), name="c"), graphc.input((7, 3, 5), name="x")
+    return graphc.compile(list(function(c, x)), inputs=[c, x])
+
+
+def test_loops_are_found_on_disk(made: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal(s).astype(np.float32) for s in ((3, 5), (7, 3, 5))]
+    wanted = [a.tobytes() for a in looped()(*given)]
+    assert made == ["main"]
+    found = looped()
+    for _ in range(5):
+        assert [a.tobytes() for a in found(*given)] == wanted
+    assert made == ["main"]
+    assert "repeat scan" in found.text("plan") and made == ["main", "main"]
+
+
+def test_programs_that_call_the_host_are_made_anew(made: list[str]) -> None:
+    for number in (1, 2):
+        x = graphc.input(X.shape, name="x")
+        given = graphc.compile([graphc.argsort(x)], inputs=[x])(X)[0]
+        assert (given == np.argsort(X, kind="stable")).all() and len(made) == number

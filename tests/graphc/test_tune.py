@@ -62,8 +62,8 @@ class Stopwatch:
         self.machine, self.fails = "this one", False
 
     def compile_timed(self, plan: Plan) -> Runner:
-        (launch,) = plan.launches
-        self.runners.append(Runner(self.times.get(launch.kernel, 1.0), self.fails))
+        (kernel,) = plan.kernels
+        self.runners.append(Runner(self.times.get(kernel, 1.0), self.fails))
         return self.runners[-1]
 
     def machine_text(self) -> str:
@@ -88,7 +88,7 @@ def product() -> Lowered:
 
 
 def kernel_of(found: Lowered) -> Kernel:
-    return found.calls[0].kernel
+    return found.kernels[0]
 
 
 def test_the_search_goes_on_from_the_best_until_nothing_is_better(product: Lowered) -> None:

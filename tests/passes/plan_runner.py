@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc.errors import GraphcIndexError
+from graphc.interpreter import values_of
+from graphc.kernel import Access, Kernel
 from graphc.kernel_interpreter import run
-from graphc.plan import Launch, Place, Plan, Space
+from graphc.plan import HostFunction, Place, Plan, Space, Step
 from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -25,10 +27,10 @@ def run_plan(plan: Plan, arguments: Sequence[Array]) -> list[Array]:
     Raises GraphcIndexError with the message of a check that failed.
     """
     memory = Memory(plan, arguments)
-    for number, launch in enumerate(plan.launches):
+    for number, step in enumerate(plan.steps):
         if number == plan.commit and memory.status[0]:
             break
-        run_launch(launch, memory.array)
+        run_step(step, memory.array)
     if memory.status[0]:
         raise GraphcIndexError(plan.checks[memory.status[0] - 1].message)
     for output, argument in plan.donated.items():
@@ -37,12 +39,19 @@ def run_plan(plan: Plan, arguments: Sequence[Array]) -> list[Array]:
     return memory.outputs
 
 
-def run_launch(launch: Launch, memory: Callable[[Place, TensorType], Array]) -> None:
-    """Run one launch; `memory(place, type)` is the array at a place."""
+def run_step(step: Step, memory: Callable[[Place, TensorType], Array]) -> None:
+    """Run one step; `memory(place, type)` is the array at a place."""
     arrays = {}
-    for buffer, place in zip(launch.kernel.buffers, launch.places, strict=True):
+    for buffer, place in zip(step.routine.buffers, step.places, strict=True):
         arrays[buffer.name] = memory(place, buffer.type)
-    run(launch.kernel, arrays)
+    if isinstance(step.routine, Kernel):
+        run(step.routine, arrays)
+        return
+    assert isinstance(step.routine, HostFunction)
+    operands = [arrays[b.name] for b in step.routine.buffers if b.access is Access.IN]
+    results = [b.name for b in step.routine.buffers if b.access is Access.OUT]
+    for name, value in zip(results, values_of(step.routine.node, operands), strict=True):
+        arrays[name][...] = value
 
 
 class Memory:

@@ -256,7 +256,7 @@ def test_views_of_views_are_stored_before_their_places_grow_too_long(
     assert_is_valid(grouping)
     assert 1 < len(grouping.groups) < 40
     for call in lower(grouping).calls:
-        assert len(str(call.kernel)) < 5000
+        assert len(str(call.routine)) < 5000
 
 
 def test_views_are_stored_only_as_results() -> None:

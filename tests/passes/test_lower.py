@@ -42,9 +42,9 @@ def lowered(graph: Graph, *, enabled: bool = True) -> Lowered:
 
 
 def only_kernel(inputs: list[Node], outputs: list[Node]) -> Kernel:
-    (call,) = lowered(Graph(inputs, outputs)).calls
-    verify(call.kernel)
-    return call.kernel
+    (kernel,) = lowered(Graph(inputs, outputs)).kernels
+    verify(kernel)
+    return kernel
 
 
 def evaluate(graph: Graph, *arguments: Array, enabled: bool = True) -> list[Array]:
@@ -157,9 +157,9 @@ def test_a_costly_value_used_twice_in_a_row_is_cached_if_the_row_fits() -> None:
 
 def test_every_top_level_statement_is_a_loop_or_a_barrier() -> None:
     for seed in range(30):
-        for call in lowered(random_graph(seed).graph).calls:
-            assert all(isinstance(s, Loop | Barrier) for s in call.kernel.body)
-            verify(call.kernel)
+        for kernel in lowered(random_graph(seed).graph).kernels:
+            assert all(isinstance(s, Loop | Barrier) for s in kernel.body)
+            verify(kernel)
 
 
 # --- sharing -------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_equal_layers_share_a_kernel() -> None:
         y = softmax(matmul(y, matrix))
     calls = lowered(Graph([x, *weights], [y])).calls
     assert len(calls) == 24
-    assert len({id(call.kernel) for call in calls}) == 2
+    assert len({id(call.routine) for call in calls}) == 2
 
 
 def test_kernels_that_differ_in_a_sign_of_zero_are_two() -> None:
@@ -180,7 +180,7 @@ def test_kernels_that_differ_in_a_sign_of_zero_are_two() -> None:
     graph = Graph(
         [one, two], [ops.copysign(one, filled(0.0, (8,))), ops.copysign(two, filled(-0.0, (8,)))]
     )
-    kernels = [call.kernel for call in lowered(graph).calls]
+    kernels = [call.routine for call in lowered(graph).calls]
     assert len({kernel.name for kernel in kernels}) == 2
     positive, negative = evaluate(graph, *[np.ones(8, np.float32)] * 2)
     assert (positive == 1).all() and (negative == -1).all()
@@ -203,10 +203,10 @@ def test_fused_and_unfused_programs_give_the_same_bits(first: int) -> None:
 def test_parallel_loops_of_random_kernels_are_independent() -> None:
     for seed in range(4):
         sample = random_graph(seed)
-        for call in lowered(sample.graph).calls:
-            once, again = (_run_alone(call.kernel, serial) for serial in (False, True))
+        for kernel in lowered(sample.graph).kernels:
+            once, again = (_run_alone(kernel, serial) for serial in (False, True))
             for name in once:
-                assert same_bits(once[name], again[name]), (seed, call.kernel.name, name)
+                assert same_bits(once[name], again[name]), (seed, kernel.name, name)
 
 
 def _run_alone(kernel: Kernel, serial: bool) -> dict[str, Array]:

@@ -18,7 +18,7 @@ from graphc.passes.in_place import replaceable_inputs
 from graphc.passes.lower import lower
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.schedule import schedule
-from graphc.plan import Launch, Place, Plan, Space
+from graphc.plan import Place, Plan, Space, Step
 from graphc.state import VariableState
 from graphc.tensor_type import tensor_type
 from tests.passes.networks import (
@@ -32,7 +32,7 @@ from tests.passes.networks import (
     softmax,
     variable,
 )
-from tests.passes.plan_runner import Memory, run_launch, run_plan
+from tests.passes.plan_runner import Memory, run_plan, run_step
 from tests.random_graphs import random_graph
 
 Array = np.ndarray[Any, Any]
@@ -79,11 +79,11 @@ def test_no_value_of_a_training_step_is_wasted() -> None:
 
 
 def _live_bytes(plan: Plan) -> int:
-    """Return the largest live set, told from the places of the launches alone."""
+    """Return the largest live set, told from the places of the steps alone."""
     spans: dict[Place, tuple[int, int, int]] = {}
     blocks = []
-    for number, launch in enumerate(plan.launches):
-        for buffer, place in zip(launch.kernel.buffers, launch.places, strict=True):
+    for number, step in enumerate(plan.steps):
+        for buffer, place in zip(step.routine.buffers, step.places, strict=True):
             if place.space is not Space.ARENA:
                 continue
             if buffer.access is Access.OUT and place in spans and spans[place][2] < number:
@@ -117,15 +117,15 @@ def test_what_is_read_elsewhere_is_not_overwritten() -> None:
         matmul(x, x),
         ops.add(x, ops.permute_dims(x, axes=(1, 0))),
     ):
-        (call,) = lower(fuse(Graph([x], [result]), TARGET)).calls
-        for kernel in (call.kernel, schedule(call.kernel, TARGET)):
+        (naive,) = lower(fuse(Graph([x], [result]), TARGET)).kernels
+        for kernel in (naive, schedule(naive, TARGET)):
             assert not replaceable_inputs(kernel)
 
 
 def test_what_is_read_where_it_is_written_may_be_overwritten_scheduled_or_not() -> None:
     x, y = placeholder((37, 5)), placeholder((37, 5))
-    (call,) = lower(fuse(Graph([x, y], [ops.add(ops.exp(x), y)]), TARGET)).calls
-    for kernel in (call.kernel, schedule(call.kernel, TARGET)):
+    (naive,) = lower(fuse(Graph([x, y], [ops.add(ops.exp(x), y)]), TARGET)).kernels
+    for kernel in (naive, schedule(naive, TARGET)):
         assert replaceable_inputs(kernel) == {("x0", "y0"), ("x1", "y0")}
 
 
@@ -150,10 +150,10 @@ def test_launches_say_which_group_they_compute() -> None:
     graph = Graph([x], [x, matmul(softmax(x), x), ops.negative(x), ops.negative(x)])
     grouping = fuse(graph, TARGET)
     lowered = lower(grouping)
-    launches = plan_memory(lowered, graph, TARGET).launches
-    numbered = {launch.group: launch.kernel for launch in launches if launch.group is not None}
-    assert [numbered[n] for n in range(len(grouping.groups))] == [c.kernel for c in lowered.calls]
-    copies = [launch.kernel.name for launch in launches if launch.group is None]
+    steps = plan_memory(lowered, graph, TARGET).steps
+    numbered = {step.group: step.routine for step in steps if step.group is not None}
+    assert [numbered[n] for n in range(len(grouping.groups))] == [c.routine for c in lowered.calls]
+    copies = [step.routine.name for step in steps if step.group is None]
     assert copies == ["copy_float32_16"] * 2  # of the input, and of the result returned twice
 
 
@@ -178,14 +178,14 @@ def test_equal_constants_are_one() -> None:
 def test_a_variable_is_updated_in_its_place() -> None:
     gradient, rate = placeholder((8, 8)), placeholder(())
     plan = planned(Graph([gradient, rate], [], adam(variable((8, 8), 1.0), gradient, rate)))
-    assert len(plan.launches) == 1 and plan.arena_bytes == 0
+    assert len(plan.steps) == 1 and plan.arena_bytes == 0
     assert plan.written == {0, 1, 2}
 
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_training_step_copies_nothing(backwards: bool) -> None:
     plan = planned(classifier_step((20, 16, 12, 10), 32, backwards=backwards))
-    assert not [launch for launch in plan.launches if launch.kernel.name.startswith("copy")]
+    assert not [step for step in plan.steps if step.routine.name.startswith("copy")]
 
 
 def test_variables_swap_their_values() -> None:
@@ -229,25 +229,25 @@ def test_launches_between_barriers_run_in_any_order(seed: int) -> None:
     expected = run_plan(plan, sample.arguments)
     memory = Memory(plan, sample.arguments)
     for section in _sections(plan):
-        for launch in reversed(section):
-            run_launch(launch, memory.array)
+        for step in reversed(section):
+            run_step(step, memory.array)
     for a, b in zip(memory.outputs, expected, strict=True):
         assert a.tobytes() == b.tobytes()
 
 
-def _sections(plan: Plan) -> list[list[Launch]]:
-    sections: list[list[Launch]] = [[]]
-    for launch in plan.launches:
-        if launch.barrier:
+def _sections(plan: Plan) -> list[list[Step]]:
+    sections: list[list[Step]] = [[]]
+    for step in plan.steps:
+        if step.barrier:
             sections.append([])
-        sections[-1].append(launch)
+        sections[-1].append(step)
     return sections
 
 
 def test_independent_launches_need_no_barrier() -> None:
     inputs: list[Node] = [placeholder((n, n)) for n in range(2, 8)]
     plan = planned(Graph(inputs, [ops.exp(x) for x in inputs]))
-    assert not any(launch.barrier for launch in plan.launches)
+    assert not any(step.barrier for step in plan.steps)
 
 
 def test_a_status_orders_nothing() -> None:
@@ -256,7 +256,7 @@ def test_a_status_orders_nothing() -> None:
     outputs = [ops.take(v, indices, axis=0, mode="raise") for v in (x, y)]
     plan = planned(Graph([x, y, indices], outputs), enabled=False)
     assert len(plan.checks) == 2
-    assert not any(launch.barrier for launch in plan.launches)
+    assert not any(step.barrier for step in plan.steps)
 
 
 def _tested_update(*, with_reader: bool) -> tuple[Graph, VariableState]:
@@ -274,10 +274,10 @@ def _tested_update(*, with_reader: bool) -> tuple[Graph, VariableState]:
 def test_no_variable_is_written_before_the_last_check(with_reader: bool) -> None:
     graph, state = _tested_update(with_reader=with_reader)
     plan = planned(graph)
-    assert 0 < plan.commit <= len(plan.launches)
-    for launch in plan.launches[: plan.commit]:
-        outs = [b.access is not Access.IN for b in launch.kernel.buffers]
-        written = [p for p, is_out in zip(launch.places, outs, strict=True) if is_out]
+    assert 0 < plan.commit <= len(plan.steps)
+    for step in plan.steps[: plan.commit]:
+        outs = [b.access is not Access.IN for b in step.routine.buffers]
+        written = [p for p, is_out in zip(step.places, outs, strict=True) if is_out]
         assert all(place.space is not Space.VARIABLE for place in written)
     with pytest.raises(GraphcIndexError):
         run_plan(plan, [np.array([0, 300])])

@@ -65,8 +65,8 @@ def kernel_of(*outputs: Node) -> Kernel:
     inputs = sorted(set(members) - set(computed), key=lambda n: n.attributes["number"])
     graph = Graph(inputs, outputs)
     group = Group("k", computed, outputs)
-    (call,) = lower(Grouping(graph, (group,), tuple)).calls
-    return call.kernel
+    (kernel,) = lower(Grouping(graph, (group,), tuple)).kernels
+    return kernel
 
 
 def broadcast(x: Node, *shape: int) -> Node:

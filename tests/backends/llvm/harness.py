@@ -15,7 +15,7 @@ from graphc.errors import BackendError
 from graphc.kernel import Access, Kernel
 from graphc.kernel_text import parse_kernel
 from graphc.kernel_verifier import verify
-from graphc.plan import Launch, Place, Plan, Space
+from graphc.plan import Place, Plan, Space, Step
 from graphc.state import VariableState
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -40,7 +40,7 @@ LEVELS = CPUS[1:] or CPUS  # what most tests run on: the host differs in its con
 def compile_kernel(
     kernel: Kernel, arrays: Mapping[str, Array], cpu: str = "", cores: int = 1
 ) -> tuple[LlvmExecutable, list[Array], list[VariableState]]:
-    """Compile a plan of one launch: `in` are arguments, `out` outputs, `inout` variables."""
+    """Compile a plan of one step: `in` are arguments, `out` outputs, `inout` variables."""
     by_access: dict[Access, list[str]] = {access: [] for access in Access}
     places = []
     for buffer in kernel.buffers:
@@ -51,7 +51,7 @@ def compile_kernel(
     ]
     plan = Plan(
         name="test",
-        launches=(Launch(kernel, tuple(places)),),
+        steps=(Step(kernel, tuple(places)),),
         inputs=tuple(kernel.buffer(n).type for n in by_access[Access.IN]),
         outputs=tuple(kernel.buffer(n).type for n in by_access[Access.OUT]),
         variables=tuple(variables),

@@ -15,7 +15,7 @@ from graphc.backends.llvm.call_outputs import address_of
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.kernel import Kernel
 from graphc.kernel_text import parse_kernel
-from graphc.plan import Check, Launch, Place, Plan, Space
+from graphc.plan import Check, Place, Plan, Space, Step
 from graphc.source import SourceLine
 from graphc.state import VariableState
 from graphc.tensor_type import tensor_type
@@ -45,11 +45,11 @@ def arena(number: int) -> Place:
     return Place(Space.ARENA, 256 * number)
 
 
-def launch(kernel: Kernel, *places: Place, barrier: bool = True) -> Launch:
-    return Launch(kernel, places, barrier)
+def launch(kernel: Kernel, *places: Place, barrier: bool = True) -> Step:
+    return Step(kernel, places, barrier)
 
 
-def plan(*launches: Launch, **parts: Any) -> Plan:
+def plan(*launches: Step, **parts: Any) -> Plan:
     defaults: dict[str, Any] = {
         "name": "test",
         "inputs": (TYPE,),
@@ -61,7 +61,7 @@ def plan(*launches: Launch, **parts: Any) -> Plan:
         "checks": (),
         "target": BACKEND.target(),
     }
-    return Plan(launches=launches, **{**defaults, **parts})
+    return Plan(steps=launches, **{**defaults, **parts})
 
 
 def sample(seed: int = 0) -> np.ndarray[Any, Any]:

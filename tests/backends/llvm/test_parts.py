@@ -58,15 +58,15 @@ def test_results_do_not_depend_on_the_number_of_parts(
 
 def test_parts_are_profiled(monkeypatch: pytest.MonkeyPatch) -> None:
     several = in_parts(monkeypatch, 3)
-    assert len(several.profile(X, repeat=2).rows) == len(several.stages.plan.launches)  # type: ignore[union-attr]  # llvm
+    assert len(several.profile(X, repeat=2).rows) == len(several.stages.plan.steps)  # type: ignore[union-attr]  # llvm
 
 
 def test_small_programs_and_one_core_have_one_part() -> None:
-    launches = {launch.kernel: None for launch in layers().stages.plan.launches}  # type: ignore[union-attr]  # llvm
-    assert program._part_count(launches, 1) == 1
-    assert program._part_count([*launches][:1], 16) == 1
-    assert program._part_count([*launches] * 50, 4) == 4
-    assert program._part_count([*launches] * 500, 64) == 8
+    steps = layers().kernels
+    assert program._part_count(steps, 1) == 1
+    assert program._part_count([*steps][:1], 16) == 1
+    assert program._part_count([*steps] * 50, 4) == 4
+    assert program._part_count([*steps] * 500, 64) == 8
 
 
 def test_every_part_is_kept_and_one_that_is_missing_is_made_anew(

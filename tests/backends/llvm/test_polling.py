@@ -79,10 +79,10 @@ def test_what_comes_before_the_first_write_is_counted() -> None:
         return x
 
     plan = write_first.program(np.zeros(3)).stages.plan
-    assert plan is not None and polling.first_write(plan.launches) < len(plan.launches)
+    assert plan is not None and polling.first_write(plan.steps) < len(plan.steps)
     pure = graphc.compile([graphc.exp(x).sum(), x * 2]).stages.plan
-    assert pure is not None and polling.first_write(pure.launches) == len(pure.launches)
-    assert polling.is_polled(pure.launches)
+    assert pure is not None and polling.first_write(pure.steps) == len(pure.steps)
+    assert polling.is_polled(pure.steps)
 
 
 class Stop(Exception):

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import program as writing
-from graphc.backends.llvm import work
+from graphc.backends.llvm import entry, work
 from graphc.backends.llvm.build import CLOCK
 from graphc.backends.llvm.executable import LlvmExecutable
 from graphc.program import Program
@@ -47,7 +46,7 @@ def test_times_and_threads_of_each_launch(threads: str, monkeypatch: pytest.Monk
         outputs = timed.run([values()])
         elapsed = time.perf_counter() - start
         times = timed.launch_times()
-        assert len(times) == len(plan.launches) > 1
+        assert len(times) == len(plan.steps) > 1
         assert all(one.seconds > 0 for one in times)
         assert sum(one.seconds for one in times) <= elapsed  # both clocks are the monotonic one
         assert {one.threads for one in times} <= {1, int(threads)}
@@ -62,7 +61,7 @@ def test_the_normal_program_has_no_clock() -> None:
     text = executable_of(program).timed().text("llvm")
     plan = program.stages.plan
     assert plan is not None
-    assert text.count("call void @graphc.stamp(") == len(plan.launches) + 1
+    assert text.count("call void @graphc.stamp(") == len(plan.steps) + 1
 
 
 def test_times_belong_to_their_launches() -> None:
@@ -71,7 +70,7 @@ def test_times_belong_to_their_launches() -> None:
     timed = executable_of(program).timed()
     plan = program.stages.plan
     assert plan is not None
-    names = [launch.kernel.name for launch in plan.launches]
+    names = [launch.routine.name for launch in plan.steps]
     least = [float("inf")] * len(names)
     for _ in range(20):  # a million times the work: no disturbance hides it in all of them
         timed.run([np.ones((256, 256), np.float32)])
@@ -90,7 +89,7 @@ def test_a_program_in_several_functions(threads: str, monkeypatch: pytest.Monkey
     expected = chain()(values())
     monkeypatch.setenv("GRAPHC_NUM_THREADS", threads)
     monkeypatch.setattr(work, "STEPS_PER_THREAD", 64)
-    monkeypatch.setattr(writing, "_LAUNCHES_A_FUNCTION", 2)
+    monkeypatch.setattr(entry, "_STEPS_A_FUNCTION", 2)
     program = chain()
     assert "@main.2(" in program.text("llvm") and "@main.4(" in program.text("llvm")
     timed = executable_of(program).timed()

@@ -16,7 +16,7 @@ from graphc.kernel_interpreter import run
 from graphc.kernel_text import parse_kernel
 from graphc.kernel_verifier import verify
 from graphc.passes.schedule_gpu import schedule_gpu
-from graphc.plan import Launch, Place, Plan, Space
+from graphc.plan import Place, Plan, Space, Step
 from graphc.state import VariableState
 from tests.agreement import same
 from tests.samples import specials
@@ -54,7 +54,7 @@ def expected(kernel: Kernel, arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def plan_of(kernel: Kernel, arrays: Mapping[str, Array]) -> Plan:
-    """Return a plan of one launch: `in` are arguments, `out` outputs, `inout` variables."""
+    """Return a plan of one step: `in` are arguments, `out` outputs, `inout` variables."""
     by_access: dict[Access, list[str]] = {access: [] for access in Access}
     places = []
     for buffer in kernel.buffers:
@@ -63,7 +63,7 @@ def plan_of(kernel: Kernel, arrays: Mapping[str, Array]) -> Plan:
     inout = by_access[Access.INOUT]
     return Plan(
         name="test",
-        launches=(Launch(kernel, tuple(places)),),
+        steps=(Step(kernel, tuple(places)),),
         inputs=tuple(kernel.buffer(n).type for n in by_access[Access.IN]),
         outputs=tuple(kernel.buffer(n).type for n in by_access[Access.OUT]),
         variables=tuple(VariableState(kernel.buffer(n).type, arrays[n], n) for n in inout),

@@ -23,7 +23,7 @@ from graphc.graph import Graph
 from graphc.kernel_text import parse_kernel
 from graphc.node import ArrayData, Node, at_line, fresh_number
 from graphc.passes import Compilation, run_pipeline
-from graphc.plan import Check, Launch, Place, Plan, Space
+from graphc.plan import Check, Place, Plan, Space, Step
 from graphc.source import SourceLine
 from graphc.state import STATE_LOCK, VariableState
 from graphc.tensor_type import tensor_type
@@ -72,7 +72,7 @@ def test_a_layer_of_several_kernels_has_the_interpreters_bits() -> None:
     total = ops.sum_(hidden, axes=(0,))
     share = ops.divide(hidden, ops.broadcast_to(total, shape=(7, 33)))
     plan = plan_of(Graph([x], [share, total, hidden]))
-    assert len(plan.launches) > 1 and plan.constants
+    assert len(plan.steps) > 1 and plan.constants
     executable = BACKEND.compile(plan)
     for seed in range(2):
         argument = np.random.default_rng(seed).normal(size=(7, 20)).astype(np.float32)
@@ -92,7 +92,7 @@ def test_softmax_is_one_kernel_with_the_interpreters_bits(rows: int, columns: in
 
     powers = ops.exp(ops.subtract(x, spread(ops.max_(x, axes=(1,)))))
     plan = plan_of(Graph([x], [ops.divide(powers, spread(ops.sum_(powers, axes=(1,))))]))
-    assert len(plan.launches) == 1
+    assert len(plan.steps) == 1
     argument = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
     (got,), (want,) = BACKEND.compile(plan).run([argument]), run_plan(plan, [argument])
     np.testing.assert_array_equal(got, want)
@@ -221,11 +221,11 @@ def test_one_of_several_failures_is_raised() -> None:
       %a = load x[i] : int32  %z = literal() 0 : int32  %bad = ne(%a, %z) : bool
       store status[0] = %a where %bad } } }"""
     checks = tuple(Check(f"fault {n}", None) for n in range(1, 5))
-    launch = Launch(parse_kernel(text), (Place(Space.ARGUMENT, 0), Place(Space.STATUS)))
+    step = Step(parse_kernel(text), (Place(Space.ARGUMENT, 0), Place(Space.STATUS)))
     types = (tensor_type((4,), "int32"),)
     memory: dict[str, Any] = {"variables": (), "written": frozenset(), "constants": ()}
     memory |= {"arena_bytes": 0, "checks": checks, "target": BACKEND.target()}
-    plan = Plan("p", (launch,), types, (), **memory)
+    plan = Plan("p", (step,), types, (), **memory)
     executable = BACKEND.compile(plan)
     with pytest.raises(GraphcIndexError, match=r"fault [234]"):
         executable.run([np.array([0, 2, 4, 3], np.int32)])
