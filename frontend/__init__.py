@@ -15,8 +15,7 @@ from graphc.frontend import contractions as _contractions
 from graphc.frontend import elementwise as _elementwise
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
-from graphc.frontend import metrics, nn, optim
-from graphc.frontend import linalg, nn, optim
+from graphc.frontend import linalg, metrics, nn, optim
 from graphc.frontend import loops as _loops
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import shapes as _shapes
@@ -39,9 +38,8 @@ from graphc.frontend.variable import Variable
 from graphc.frontend.vmap import vmap
 
 __all__ = [
-    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "metrics", "nn", "optim", "trace",
-    "vmap",
-    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "linalg", "nn", "optim", "trace", "vmap",
+    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "linalg", "metrics", "nn", "optim",
+    "trace", "vmap",
 ]  # fmt: skip
 __all__ += _composites.__all__
 __all__ += _constructors.__all__
