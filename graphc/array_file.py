@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pathlib
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -58,22 +58,23 @@ def write_arrays(
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put `content` into the file at `path`, whole or not at all, and wait for the disk."""
-    place = pathlib.Path(path)
-    _remove_leftovers(place)
-    partial = place.parent / f".{place.name}.{os.getpid()}.{threading.get_ident()}.partial"
+    directory, name = os.path.split(os.path.abspath(path))
+    _remove_leftovers(directory, name)
+    partial = os.path.join(directory, f".{name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
-        with partial.open("wb") as file:
+        with open(partial, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(place)
+        os.replace(partial, path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(partial)
         raise
-    _flush_directory(place.parent)
+    _flush_directory(directory)
 
 
-def _flush_directory(directory: pathlib.Path) -> None:
+def _flush_directory(directory: str) -> None:
     """Wait until the disk knows of a renaming in `directory`."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -82,13 +83,14 @@ def _flush_directory(directory: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-def _remove_leftovers(place: pathlib.Path) -> None:
-    """Remove what processes that are no more had begun to write for `place`."""
-    pattern = re.compile(rf"\.{re.escape(place.name)}\.(\d+)\.\d+\.partial")
-    for name in os.listdir(place.parent):
-        match = pattern.fullmatch(name)
+def _remove_leftovers(directory: str, name: str) -> None:
+    """Remove what processes that are no more had begun to write for the file called `name`."""
+    pattern = re.compile(rf"\.{re.escape(name)}\.(\d+)\.\d+\.partial")
+    for entry in os.listdir(directory):
+        match = pattern.fullmatch(entry)
         if match and not _is_running(int(match[1])):
-            (place.parent / name).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another writer was faster
+                os.unlink(os.path.join(directory, entry))
 
 
 def _is_running(process: int) -> bool:
@@ -109,7 +111,8 @@ def read_arrays(path: Path) -> tuple[Arrays, Metadata]:
     """
     from safetensors import SafetensorError, deserialize
 
-    content = pathlib.Path(path).read_bytes()
+    with open(path, "rb") as file:
+        content = file.read()
     try:
         found = deserialize(content)  # type: ignore[no-untyped-call]  # it publishes no types
         metadata = _header_metadata(content)

@@ -9,8 +9,8 @@ Whatever is interrupted before that is done again, with the same result.
 from __future__ import annotations
 
 import math
+import os
 import time
-from pathlib import Path as FilePath
 from typing import Any
 
 from graphc.errors import NumericsError
@@ -74,7 +74,7 @@ class Run:
     def execute(self, display: Display, checkpoint: Checkpoint | None, resume: bool) -> History:
         """Train until the last epoch, a callback's stop, an error or Ctrl-C."""
         try:
-            if resume and checkpoint is not None and FilePath(checkpoint.path).exists():
+            if resume and checkpoint is not None and os.path.exists(checkpoint.path):
                 read_checkpoint(checkpoint.path, self)
             self._train_epochs(display, checkpoint)
             for callback in self.callbacks:

@@ -99,18 +99,18 @@ def test_the_file_is_flushed_before_it_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    flush, rename = os.fsync, Path.replace
+    flush, rename = os.fsync, os.replace
 
     def note_flush(descriptor: int) -> None:
         calls.append("fsync")
         flush(descriptor)
 
-    def note_rename(self: Path, target: Any) -> Any:
+    def note_rename(source: Any, target: Any) -> None:
         calls.append("rename")
-        return rename(self, target)
+        rename(source, target)
 
     monkeypatch.setattr(os, "fsync", note_flush)
-    monkeypatch.setattr(Path, "replace", note_rename)
+    monkeypatch.setattr(os, "replace", note_rename)
     write_arrays(tmp_path / "a", {"w": np.array([2], np.float32)}, {})
     assert calls == ["fsync", "rename", "fsync"]
 
