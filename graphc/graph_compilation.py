@@ -101,7 +101,7 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     target, key = backend.target(), None
     is_new = settings.tune or observer.is_watching  # made anew, whatever is kept
     if isinstance(backend, Remembers) and backend.remembers() and not is_new:
-        key = _key(graph, target, settings)
+        key = _key(graph, target, settings, backend.machine_text())
         recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
         if recalled is not None:
             return recalled
@@ -150,13 +150,13 @@ def _run_passes(
     return Made(state.graph, state.grouping, state.plan, tuned)
 
 
-def _key(graph: Graph, target: Target, settings: Settings) -> bytes | None:
+def _key(graph: Graph, target: Target, settings: Settings, machine: str) -> bytes | None:
     """Return the digest of all that a program depends on, or None where that cannot be told."""
     compiler, content = compiler_digest(), digest(graph)
     if compiler is None or content is None:
         return None
     versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
-    parts = repr((settings, target, versions)).encode()
+    parts = repr((settings, target, machine, versions)).encode()
     return hashlib.sha256(b"".join([b"program ", compiler, content, parts])).digest()
 
 
