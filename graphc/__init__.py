@@ -40,6 +40,7 @@ from graphc.errors import (
     ParseError,
     ShapeError,
     TracingError,
+    VariableError,
     VerificationError,
 )
 from graphc.frontend import (
@@ -95,6 +96,7 @@ __all__ = [
     "Traced",
     "TracingError",
     "Variable",
+    "VariableError",
     "VerificationError",
     "__version__",
     "bfloat16",

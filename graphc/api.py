@@ -28,7 +28,6 @@ from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
 from graphc.graph_compilation import (
     BACKENDS,
-    COMPILE_LOCK,
     BackendName,
     Precision,
     Settings,
@@ -40,6 +39,7 @@ from graphc.passes.batch import batch
 from graphc.passes.differentiate import gradients
 from graphc.passes.round_operands import PRECISIONS
 from graphc.program import Program
+from graphc.turns import Turns
 
 MANY_PROGRAMS = 32  # of one function: more are likely a mistake
 Parameters = ParamSpec("Parameters")
@@ -59,6 +59,7 @@ class CompiledFunction(Generic[Parameters, Result]):
     def __init__(self, function: Callable[Parameters, Result], settings: Settings) -> None:
         functools.update_wrapper(self, function)
         self._function, self._settings = function, settings
+        self._turns = Turns()
         self._known: dict[Hashable, tuple[Program, Structure]] = {}
         # the same by the types of plain arrays, without names: all that many calls consist of
         self._plain: dict[Hashable, tuple[Program, Structure]] = {}
@@ -143,14 +144,20 @@ class CompiledFunction(Generic[Parameters, Result]):
         found = self._known.get(key)
         if found is not None:
             return found
-        with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
-            if key not in self._known:
-                traced = trace(self._function, arguments, keywords)
-                settings = self._settings.for_inputs(traced.inputs)
-                program = compile_graph(traced.graph, settings)
-                self._known[key] = (program, traced.structure)
-                self._warn_of_many_programs()
-            return self._known[key]
+        try:
+            with self._turns.of(key):  # two threads with the same types trace once
+                return self._known.get(key) or self._make(key, arguments, keywords)
+        finally:
+            self._turns.forget(key)
+
+    def _make(self, key: Hashable, arguments: Any, keywords: Any) -> tuple[Program, Structure]:
+        with paused_collection():
+            traced = trace(self._function, arguments, keywords)
+            settings = self._settings.for_inputs(traced.inputs)
+            made = compile_graph(traced.graph, settings), traced.structure
+        self._known[key] = made
+        self._warn_of_many_programs()
+        return made
 
     def _warn_of_many_programs(self) -> None:
         if len(self._known) == MANY_PROGRAMS:
@@ -159,7 +166,7 @@ class CompiledFunction(Generic[Parameters, Result]):
                 "arguments. Python numbers and other objects that are no arrays are compiled in; "
                 "pass numpy.float32(x) to make a number an input",
                 RuntimeWarning,
-                stacklevel=4,  # the user's call
+                stacklevel=5,  # the user's call
             )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:

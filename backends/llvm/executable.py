@@ -29,7 +29,16 @@ from graphc.errors import GraphcIndexError, InternalError
 from graphc.executable import LaunchTime, NativeCall
 from graphc.plan import Plan
 from graphc.roofline import Limits
-from graphc.state import ALIGNMENT, STATE_LOCK, VariableState, aligned_empty, is_host_all
+from graphc.state import (
+    ALIGNMENT,
+    STATE_LOCK,
+    VariableState,
+    aligned_empty,
+    check_writable,
+    is_any_in_use,
+    is_host_all,
+    run_using,
+)
 from graphc.tensor_type import TensorType
 from graphc.thread_limit import thread_limit
 
@@ -85,28 +94,30 @@ def _aligned(constant: Array) -> Array:
     return copy
 
 
-def _span(variable: VariableState) -> tuple[int, int]:
-    """Return where the host array of a variable begins and ends; it never moves."""
-    with STATE_LOCK:
-        start = address_of(variable.host())
-    return start, start + variable.type.nbytes
-
-
 def _team_of(threads: int) -> int:
     address = team.address(threads)
     remember_team(address, threads)
     return address
 
 
-def _locked(call: NativeCall) -> NativeCall:
+def _locked(call: NativeCall, used: Sequence[VariableState]) -> NativeCall:
     """Return the native call of a program with variables: it has their lock, and refuses where
-    their values may be elsewhere."""
+    their values may be elsewhere, or where a handler of a signal calls it within another call.
+
+    `used` are those that such a handler must not change meanwhile, if one can come.
+    """
 
     def locked(*arguments: Array) -> list[Array] | None:
         with STATE_LOCK:
-            return call(*arguments) if is_host_all() else None
+            return call(*arguments) if is_host_all() and not is_any_in_use() else None
 
-    return locked
+    def locked_and_polled(*arguments: Array) -> list[Array] | None:
+        with STATE_LOCK:
+            if not is_host_all() or is_any_in_use():
+                return None
+            return run_using(used, lambda: call(*arguments))
+
+    return locked_and_polled if used else locked
 
 
 class LlvmExecutable:
@@ -119,7 +130,7 @@ class LlvmExecutable:
         self._entry = self._entry_of(self._code.address("run"))
         self._constants = [_aligned(constant) for constant in plan.constants]
         self._written = [plan.variables[number] for number in sorted(plan.written)]
-        spans = [_span(variable) for variable in plan.variables]
+        spans = [variable.span for variable in plan.variables]
         self._written_spans = [spans[number] for number in sorted(plan.written)]
         self._fixed = [start for start, _ in spans] + [*map(address_of, self._constants)]
         self._callers = [HostCaller(function) for function in plan.host_functions]
@@ -178,12 +189,18 @@ class LlvmExecutable:
 
     def _run_with_variables(self, frame: _Frame, call: _Call) -> tuple[Array, ...]:
         with STATE_LOCK:
+            check_writable(self._written)
             for variable in self._plan.variables:
                 variable.host()
             for variable in self._written:
                 variable.touch()  # before an interrupt can come between
             call.arguments = [self._apart(array) for array in call.arguments]
-            return self._call(frame, call)
+            return run_using(self._exclusive, lambda: self._call(frame, call))
+
+    @property
+    def _exclusive(self) -> Sequence[VariableState]:
+        """The variables that nobody may change while handlers of signals run within a call."""
+        return self._plan.variables if self._layout.is_polled else ()
 
     def _apart(self, array: Array) -> Array:
         """Return an argument, copied if it lies in the memory of a variable that is written."""
@@ -245,7 +262,9 @@ class LlvmExecutable:
             written=self._written_spans,
         )
         call = native_call(program)
-        return _locked(call) if call is not None and self._plan.variables else call
+        if call is None or not self._plan.variables:
+            return call
+        return _locked(call, self._exclusive)
 
     def _take_frame(self, threads: int) -> _Frame:
         """Return a frame that no other call is using. One with room for too few threads goes."""
