@@ -41,7 +41,8 @@ _MOST_OFTEN = 2  # times that each element may be loaded by what fetches it
 def add_memory_hints(kernel: Kernel, target: Target) -> Kernel:
     """Return `kernel`, in the scheduled form, with hints for its large buffers."""
     _, second, last = target.cache_bytes
-    whole = [b for b in kernel.buffers if b.name not in _gathered(kernel.body)]
+    gathered = _gathered(kernel.body)
+    whole = [b for b in kernel.buffers if b.name not in gathered]
     if sum(b.type.nbytes for b in whole) <= last * CACHED:
         return kernel
     large = {b.name: b for b in whole if b.type.nbytes > target.cores * second}

@@ -200,7 +200,8 @@ class LlvmExecutable:
     @property
     def _exclusive(self) -> Sequence[VariableState]:
         """The variables that nobody may change while handlers of signals run within a call."""
-        return self._plan.variables if self._layout.is_polled else ()
+        lets_handlers_run = self._layout.is_polled or self._layout.calls_host
+        return self._plan.variables if lets_handlers_run else ()
 
     def _apart(self, array: Array) -> Array:
         """Return an argument, copied if it lies in the memory of a variable that is written."""
