@@ -1,8 +1,8 @@
 """Compiled plans: the memory of a call, and the one native call that a call is.
 
 Every call works in a *frame* of its own: arena, workspaces, control block (see `polling`), and the
-table of addresses. Frames are kept for the next call, so several Python threads can be inside one
-executable, each in its frame.
+table of addresses. Some frames are kept for the next calls; any number of Python threads can be
+inside one executable, each in its frame.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 _Apart = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)  # raises what it left
+
+
+# Frames of a program that are kept: so many bytes, or one for each core if that is more.
+_KEPT_BYTES = 16 * 1024**2
 
 
 class _Frame:
@@ -137,7 +141,9 @@ class LlvmExecutable:
         self._hosts = (ctypes.c_uint64 * len(self._callers))(*map(id, self._callers))
         self._makers = makers(plan.outputs)
         self._no_outputs = (None,) * len(plan.outputs)
-        self._frames: deque[_Frame] = deque()
+        frame_bytes = plan.arena_bytes + self._layout.workspace_bytes * self._layout.threads
+        kept = max(plan.target.cores, _KEPT_BYTES // max(1, frame_bytes))
+        self._frames: deque[_Frame] = deque(maxlen=kept)  # the oldest one goes
 
     def _entry_of(self, address: int) -> Callable[[int, int | None, int], None]:
         """Return the entry as a function of table, team and threads, which leaves the interpreter
