@@ -291,6 +291,9 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
     """
     _check_choice("backend", backend, BACKENDS)
     _check_choice("precision", precision, PRECISIONS)
+    flags = {"optimise": optimise, "reassociate": reassociate, "check_numerics": check_numerics}
+    for what, flag in (flags | {"tune": tune}).items():
+        _check_flag(what, flag)
     _check_tune(tune, backend)
     options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
     if isinstance(target, Tensor | list | tuple):
@@ -301,7 +304,7 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
         return compile_graph(graph, settings)
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    names = (donate,) if isinstance(donate, str) else tuple(donate)
+    names = (donate,) if isinstance(donate, str) else _several(donate)
     settings = Settings(backend, options, names, tune, check_numerics)
     if target is None:
         return lambda function: _compiled_function(function, settings)
@@ -326,9 +329,15 @@ def _compiled_function(target: Any, settings: Settings) -> CompiledFunction[...,
     return CompiledFunction(function, settings)
 
 
+def _several(donate: Any) -> tuple[Any, ...]:
+    if not isinstance(donate, Iterable):
+        raise GraphcTypeError(f"donate= takes what is donated, or a list of it, not {donate!r}")
+    return tuple(donate)
+
+
 def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
     """Return the numbers of the inputs that are to be donated."""
-    tensors = [donate] if isinstance(donate, Tensor) else list(donate)
+    tensors = (donate,) if isinstance(donate, Tensor) else _several(donate)
     for tensor in tensors:
         if not isinstance(tensor, Tensor) or tensor.node not in graph.inputs:
             raise GraphcValueError(
@@ -338,9 +347,12 @@ def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
     return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
 
 
-def _check_tune(tune: Any, backend: str) -> None:
-    if not isinstance(tune, bool):
-        raise GraphcTypeError(f"tune= is True or False, not {tune!r}")
+def _check_flag(what: str, flag: object) -> None:
+    if not isinstance(flag, bool):
+        raise GraphcTypeError(f"{what}= is True or False, not {flag!r}")
+
+
+def _check_tune(tune: bool, backend: str) -> None:
     if tune and backend != "llvm":
         raise GraphcValueError(
             f"the {backend} backend has no schedules to choose from",

@@ -94,7 +94,11 @@ class VariableState:
 
     def __init__(self, type_: TensorType, value: np.ndarray[Any, Any], name: str = "") -> None:
         self.type, self.name = type_, name
-        self._array = aligned_empty(type_)
+        try:
+            self._array = aligned_empty(type_)
+        except MemoryError:
+            what = f"the variable {name}" if name else f"a variable {type_}"
+            raise MemoryError(f"no {type_.nbytes} bytes for {what}") from None
         self._array[...] = value
         self._fetch: Callable[[np.ndarray[Any, Any]], None] | None = None
         self.version = 0

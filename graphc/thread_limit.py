@@ -60,6 +60,8 @@ class threads(ContextDecorator):  # used as a statement: `with graphc.threads(2)
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if not _OUTER.get():
+            raise GraphcValueError("threads is left in a context in which it was not entered")
         *outer, limit = _OUTER.get()
         _OUTER.set(tuple(outer))
         LIMIT.set(limit)

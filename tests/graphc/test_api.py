@@ -106,6 +106,21 @@ def test_a_forked_process_waits_for_no_thread_that_is_not_there() -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"optimise": "no"}, "optimise= is True or False"),
+        ({"reassociate": 1}, "reassociate= is True or False"),
+        ({"check_numerics": None}, "check_numerics= is True or False"),
+        ({"donate": None}, "donate= takes"),
+        ({"donate": 3}, "donate= takes"),
+    ],
+)
+def test_options_of_wrong_types_are_refused(options: Any, said: str) -> None:
+    with pytest.raises(graphc.GraphcTypeError, match=said):
+        graphc.compile(lambda x: x + 1, **options)
+
+
 class Scaler:
     def __init__(self, factor: float) -> None:
         self.factor = factor

@@ -102,6 +102,11 @@ def test_calls_use_so_many_threads_and_give_the_same_bits(monkeypatch: pytest.Mo
     assert counting.asked == [3]
 
 
+def test_what_was_not_entered_cannot_be_left() -> None:
+    with pytest.raises(graphc.GraphcValueError, match="not entered"):
+        graphc.threads(1).__exit__(None, None, None)
+
+
 def test_any_number_of_threads_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     Counting(monkeypatch)
     x = np.random.default_rng(0).standard_normal((90, 90), np.float32)
