@@ -4,6 +4,7 @@
     python -m benchmarks --work "matmul 1024" --peers jax,torch --threads 1,2 --json
     python -m benchmarks --list
 
+The exit status is 1 where graphc failed on a work or its result was wrong, 2 for wrong arguments.
 `--work` takes names and patterns such as "matmul*", and may be repeated. The files are rewritten
 after each work, so that a run that is stopped leaves what it has measured.
 """
@@ -13,7 +14,10 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import math
+import os
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,7 +37,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--work", action="append", help="a name or a pattern; may be repeated")
     parser.add_argument("--peers", help=f"some of {', '.join(PEERS)} (all there are)")
-    parser.add_argument("--threads", default="2", help="numbers of threads, such as 1,2 (2)")
+    parser.add_argument("--threads", help="numbers of threads, such as 1,2 (2)")
     parser.add_argument("--seconds", type=float, default=2.0, help="for an engine and a work (2)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine (5)")
     parser.add_argument("--first-calls", type=int, default=3, help="fresh processes (3)")
@@ -70,12 +74,50 @@ def choose_peers(names: str | None) -> tuple[str, ...]:
     return wanted
 
 
+def choose_threads(text: str | None) -> list[int]:
+    """Return the numbers of threads, by default two. Raises ValueError for what cannot be had."""
+    cores = len(os.sched_getaffinity(0))
+    words = [str(min(2, cores))] if text is None else text.split(",")
+    for word in words:
+        is_number = word.isascii() and word.isdigit() and len(word) < 10
+        if not is_number or not 1 <= int(word) <= cores:
+            raise ValueError(
+                f"--threads: {word!r} is no number from 1 to the {cores} cores there are"
+            )
+    return [int(word) for word in words]
+
+
+def check_amounts(options: argparse.Namespace) -> None:
+    """Raise ValueError for an amount of measuring that is none."""
+    for name in ("seconds", "timeout"):
+        value = getattr(options, name)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"--{name}: {value} is no time")
+    for name in ("rounds", "first_calls"):
+        value = getattr(options, name)
+        if value < 1:
+            raise ValueError(f"--{name.replace('_', '-')}: {value} is too few")
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder of the tables. Raises ValueError where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"--out: cannot write into {folder}: {error.strerror}") from None
+
+
 def main(arguments: list[str]) -> int:
-    """Measure what the arguments say; 2 for wrong arguments."""
+    """Measure what the arguments say; 1 where graphc failed, 2 for wrong arguments."""
     options = parse(arguments)
     try:
         works, peers = choose_works(options.work), choose_peers(options.peers)
-        threads = [int(count) for count in options.threads.split(",")]
+        threads = choose_threads(options.threads)
+        check_amounts(options)
+        if not (options.json or options.list):
+            check_folder(options.out)
     except ValueError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
@@ -100,7 +142,7 @@ def main(arguments: list[str]) -> int:
             run.write(options.out)
     if options.json:
         print(json.dumps(run.as_json(), indent=1))
-    return 0
+    return 1 if any(row.found["graphc"].error for row in run.rows) else 0
 
 
 if __name__ == "__main__":

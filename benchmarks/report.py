@@ -83,6 +83,9 @@ class Run:
         row = self.rows[-1]
         parts = [f"{name} {spell(row.time(name)) or '-'}" for name in row.found]
         errors = [f"{name}: {one.error}" for name, one in row.found.items() if one.error]
+        own = row.found.get("graphc")
+        if own is not None and not own.is_checked and not own.error:
+            errors.append("graphc: checked against nothing, no peer ran")
         ratio = row.ratio()
         shown = f"{ratio:.2f}" if ratio else "-"
         return "; ".join([f"{row.work.name} ({row.threads}): {shown}", ", ".join(parts), *errors])

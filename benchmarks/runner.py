@@ -65,6 +65,7 @@ class Measurement:
     call_bytes: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    is_checked: bool = False  # against another engine, or NumPy
 
     def take(self, answer: dict[str, Any]) -> None:
         """Add what a worker answered."""
@@ -100,6 +101,7 @@ class Measurement:
             "call_bytes": self.call_bytes,
             "versions": self.versions,
             "error": self.error,
+            "checked": self.is_checked,
         }
 
 
@@ -241,6 +243,8 @@ class Measuring:
         arrays = process.arrays()
         if self.expected is None:  # the first engine that answers is believed, peers before graphc
             self.expected = arrays
+        else:
+            found.is_checked = True
         wrong = difference(arrays, self.expected, self.work.tolerance)
         found.error = wrong and f"wrong result: {wrong}"
         return not wrong

@@ -66,8 +66,6 @@ __all__ = [
     "random",
     "trace",
     "vmap",
-    "Tensor", "Trace", "Traced", "Variable", "is_tracing", "linalg", "metrics", "nn", "optim",
-    "trace", "vmap",
 ]  # fmt: skip
 __all__ += _composites.__all__
 __all__ += _constructors.__all__

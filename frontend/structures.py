@@ -11,15 +11,16 @@ Structures nest at most `MAX_DEPTH` deep.
 
 `flatten` gives the leaves in order (dicts in the order of their keys' insertion) and a `Structure`,
 which is hashable and compares equal for arguments that may share one compiled program. A leaf is a
-tensor or an array. Everything else (Python numbers, strings, None, functions, modules, variables)
-is static: part of the structure, compared by type and value or by identity as
-`graphc.frontend.static_keys` says, keys of dicts too, and so compiled in. Pass
-`numpy.float32(rate)` to make a number an input.
+tensor or an array, or what is one by another name: a memoryview, an `array.array`. Everything else
+(Python numbers, strings, None, functions, modules, variables) is static: part of the structure,
+compared by type and value or by identity as `graphc.frontend.static_keys` says, keys of dicts too,
+and so compiled in. Pass `numpy.float32(rate)` to make a number an input.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from array import array
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,8 @@ def flatten_numbers(tree: Any) -> tuple[list[Any], Structure]:
 def _flatten(
     tree: Any, leaves: list[Any], is_leaf: Callable[[object], bool], depth: int = 0
 ) -> Structure:
+    if isinstance(tree, memoryview | array):
+        tree = np.asarray(tree)
     if is_leaf(tree):
         leaves.append(tree)
         return LEAF

@@ -41,6 +41,7 @@ from graphc.errors import (
     ParseError,
     ShapeError,
     TracingError,
+    VariableError,
     VerificationError,
 )
 from graphc.frontend import (
@@ -108,6 +109,7 @@ __all__ = [
     "Traced",
     "TracingError",
     "Variable",
+    "VariableError",
     "VerificationError",
     "__version__",
     "bfloat16",

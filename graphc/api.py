@@ -28,7 +28,6 @@ from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph import Graph, topological_order
 from graphc.graph_compilation import (
     BACKENDS,
-    COMPILE_LOCK,
     BackendName,
     Precision,
     Settings,
@@ -41,6 +40,7 @@ from graphc.passes.batch import batch
 from graphc.passes.differentiate import gradients
 from graphc.passes.round_operands import PRECISIONS
 from graphc.program import Program
+from graphc.turns import Turns
 
 MANY_PROGRAMS = 32  # of one function: more are likely a mistake
 Parameters = ParamSpec("Parameters")
@@ -75,6 +75,7 @@ class CompiledFunction(Generic[Parameters, Result]):
     def __init__(self, function: Callable[Parameters, Result], settings: Settings) -> None:
         functools.update_wrapper(self, function)
         self._function, self._settings = function, settings
+        self._turns = Turns()
         self._known: dict[Hashable, list[_Known]] = {}
         # the same by the types of plain arrays, without names: all that many calls consist of; each
         # with the epoch of modes in which it was found
@@ -163,17 +164,23 @@ class CompiledFunction(Generic[Parameters, Result]):
         found = self._look_up(key)
         if found is not None:
             return found.program, found.structure
-        with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
-            found = self._look_up(key)
-            if found is None:
-                get_ready(self._settings.backend)
-                traced = trace(self._function, arguments, keywords)
-                settings = self._settings.for_inputs(traced.inputs)
-                program = compile_graph(traced.graph, settings)
-                found = _Known(program, traced.structure, traced.modes)
-                self._known.setdefault(key, []).append(found)
-                self._warn_of_many_programs()
-            return found.program, found.structure
+        try:
+            with self._turns.of(key):  # two threads with the same types trace once
+                found = self._look_up(key) or self._make(key, arguments, keywords)
+        finally:
+            self._turns.forget(key)
+        return found.program, found.structure
+
+    def _make(self, key: Hashable, arguments: Any, keywords: Any) -> _Known:
+        with paused_collection():
+            get_ready(self._settings.backend)
+            traced = trace(self._function, arguments, keywords)
+            settings = self._settings.for_inputs(traced.inputs)
+            program = compile_graph(traced.graph, settings)
+        found = _Known(program, traced.structure, traced.modes)
+        self._known.setdefault(key, []).append(found)
+        self._warn_of_many_programs()
+        return found
 
     def _look_up(self, key: Hashable) -> _Known | None:
         return next((known for known in self._known.get(key, ()) if known.holds), None)
@@ -185,7 +192,7 @@ class CompiledFunction(Generic[Parameters, Result]):
                 "arguments. Python numbers and other objects that are no arrays are compiled in; "
                 "pass numpy.float32(x) to make a number an input",
                 RuntimeWarning,
-                stacklevel=4,  # the user's call
+                stacklevel=5,  # the user's call
             )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -310,6 +317,9 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
     """
     _check_choice("backend", backend, BACKENDS)
     _check_choice("precision", precision, PRECISIONS)
+    flags = {"optimise": optimise, "reassociate": reassociate, "check_numerics": check_numerics}
+    for what, flag in (flags | {"tune": tune}).items():
+        _check_flag(what, flag)
     _check_tune(tune, backend)
     options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
     if isinstance(target, Tensor | list | tuple):
@@ -320,7 +330,7 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
         return compile_graph(graph, settings)
     if inputs is not None:
         raise GraphcTypeError("inputs= belongs to a graph; a function has its own arguments")
-    names = (donate,) if isinstance(donate, str) else tuple(donate)
+    names = (donate,) if isinstance(donate, str) else _several(donate)
     settings = Settings(backend, options, names, tune, check_numerics)
     if target is None:
         return lambda function: _compiled_function(function, settings)
@@ -345,9 +355,15 @@ def _compiled_function(target: Any, settings: Settings) -> CompiledFunction[...,
     return CompiledFunction(function, settings)
 
 
+def _several(donate: Any) -> tuple[Any, ...]:
+    if not isinstance(donate, Iterable):
+        raise GraphcTypeError(f"donate= takes what is donated, or a list of it, not {donate!r}")
+    return tuple(donate)
+
+
 def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
     """Return the numbers of the inputs that are to be donated."""
-    tensors = [donate] if isinstance(donate, Tensor) else list(donate)
+    tensors = (donate,) if isinstance(donate, Tensor) else _several(donate)
     for tensor in tensors:
         if not isinstance(tensor, Tensor) or tensor.node not in graph.inputs:
             raise GraphcValueError(
@@ -357,9 +373,12 @@ def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
     return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
 
 
-def _check_tune(tune: Any, backend: str) -> None:
-    if not isinstance(tune, bool):
-        raise GraphcTypeError(f"tune= is True or False, not {tune!r}")
+def _check_flag(what: str, flag: object) -> None:
+    if not isinstance(flag, bool):
+        raise GraphcTypeError(f"{what}= is True or False, not {flag!r}")
+
+
+def _check_tune(tune: bool, backend: str) -> None:
     if tune and backend != "llvm":
         raise GraphcValueError(
             f"the {backend} backend has no schedules to choose from",

@@ -61,6 +61,26 @@ def _check(number: int, array: Any, type_: TensorType) -> None:
         raise ShapeError(f"output {number} is {type_}, but out has the shape {array.shape}")
     if not array.flags.writeable:
         raise GraphcValueError(f"output {number} cannot be put into an array that is read-only")
+    if _overlaps_itself(array):
+        raise GraphcValueError(
+            f"output {number} cannot be put into an array whose elements share memory"
+        )
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Return whether two elements of an array share memory, which strides can make."""
+    if array.size < 2 or array.flags.c_contiguous:
+        return False
+    axes = [(abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]
+    reach = array.itemsize
+    for stride, extent in sorted(axes):
+        if stride < reach:
+            break
+        reach += stride * (extent - 1)
+    else:
+        return False  # each axis steps over all that the finer ones reach
+    places = sum(np.ix_(*(np.arange(n) * s for s, n in axes)), np.zeros((), np.int64))
+    return bool((np.diff(np.sort(places, axis=None)) < array.itemsize).any())
 
 
 def _overlap(a: Array, b: Array) -> bool:

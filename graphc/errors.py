@@ -64,6 +64,10 @@ class BackendError(GraphcError, RuntimeError):
     """A backend cannot do what was asked on this machine: a device, a driver, a missing extra."""
 
 
+class VariableError(GraphcError, RuntimeError):
+    """A handler of a signal would change a variable that a running program uses."""
+
+
 class NumericsError(GraphcError, FloatingPointError):
     """A result is NaN or infinite; `op` is the name of the op that made the first such value."""
 

@@ -116,6 +116,10 @@ class Remembers(Backend, Protocol):
     def remembers(self) -> bool:
         """Return whether anything is kept, as the user's settings are now."""
 
+    def machine_text(self) -> str:
+        """Return what code depends on besides plan and target: what the CPU has, not its name
+        alone, and the versions of what makes code for it."""
+
     def remember(self, key: bytes, executable: Executable, leaves: Leaves) -> None:
         """Keep what `compile` made of the plan of a graph with these leaves."""
 

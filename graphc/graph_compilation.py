@@ -113,7 +113,7 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
         content = _content(graph) if backend.remembers() and not is_new else None
     target = backend.target()
     if isinstance(backend, Remembers):
-        key = None if content is None else _key(content, target, settings)
+        key = None if content is None else _key(content, target, settings, backend.machine_text())
         recalled = None if key is None else _recall(key, graph, target, settings, backend, observer)
         if recalled is not None:
             return recalled
@@ -187,10 +187,10 @@ def _content(graph: Graph) -> bytes | None:
     return None if compiler is None or content is None else compiler + content
 
 
-def _key(content: bytes, target: Target, settings: Settings) -> bytes:
+def _key(content: bytes, target: Target, settings: Settings, machine: str) -> bytes:
     """Return the digest of all that a program depends on."""
     versions = (sys.version_info[:3], np.__version__, ml_dtypes.__version__)
-    parts = repr((settings, target, versions)).encode()
+    parts = repr((settings, target, machine, versions)).encode()
     return hashlib.sha256(b"".join([b"program ", content, parts])).digest()
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphcValueError
+from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.executable import Executable, LaunchTime, Profilable
 from graphc.explain import bytes_moved, operations
 from graphc.group import Group, Grouping
@@ -105,6 +105,8 @@ def profile(
 
     Raises GraphcValueError where the backend cannot time its launches, and what a call raises.
     """
+    if isinstance(repeat, bool) or not hasattr(repeat, "__index__"):
+        raise GraphcTypeError(f"repeat takes a whole number, not {repeat!r}")
     if repeat < 1:
         raise GraphcValueError(f"cannot repeat a profile {repeat} times")
     if not isinstance(compiled, Profilable) or program.stages.plan is None:
@@ -131,11 +133,20 @@ def profile(
     return Profile(name, repeat, call_median, min(calls), limits, rows, restored)
 
 
+_MADE_ARRAYS = (bool, int, float, list, tuple)
+
+
 def _undonated(program: Program, arguments: Sequence[Any]) -> list[Any]:
-    """Return the arguments, those copied that the program may write over."""
+    """Return the arguments, those copied that the program may write over.
+
+    Numbers and lists are made arrays by each call anyway.
+    """
     plan = program.stages.plan
     donated = plan.donated.values() if plan is not None else ()
-    return [np.copy(a) if number in donated else a for number, a in enumerate(arguments)]
+    return [
+        np.copy(a) if number in donated and not isinstance(a, _MADE_ARRAYS) else a
+        for number, a in enumerate(arguments)
+    ]
 
 
 @contextmanager

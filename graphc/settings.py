@@ -17,6 +17,7 @@ import os
 
 from graphc.errors import GraphcValueError
 
+_MOST_DIGITS = 18
 _CACHE_BYTES = 256 * 1024**2
 
 
@@ -70,9 +71,7 @@ def cache_bytes() -> int:
     text = os.environ.get("GRAPHC_CACHE_BYTES", "").strip()
     if not text:
         return _CACHE_BYTES
-    if not (text.isascii() and text.isdigit()):
-        raise GraphcValueError(f"GRAPHC_CACHE_BYTES={text!r} is no number of bytes")
-    return int(text)
+    return _whole("GRAPHC_CACHE_BYTES", text, "bytes")
 
 
 def verify() -> bool:
@@ -105,6 +104,15 @@ def _one_of(name: str, values: tuple[str, ...]) -> str:
 
 
 def _positive(name: str, text: str) -> int:
-    if not text.strip().isdigit() or int(text) == 0:
+    count = _whole(name, text.strip(), "threads")
+    if count == 0:
         raise GraphcValueError(f"{name}={text!r} is no number of threads")
+    return count
+
+
+def _whole(name: str, text: str, unit: str) -> int:
+    """Return what `text` says in at most 18 digits of ASCII, more of which no machine has."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        shown = text if len(text) <= 2 * _MOST_DIGITS else f"{text[:_MOST_DIGITS]}…"
+        raise GraphcValueError(f"{name}={shown!r} is no number of {unit}")
     return int(text)

@@ -15,6 +15,7 @@ from typing import SupportsIndex
 
 from graphc.errors import GraphcTypeError, GraphcValueError
 
+_MOST = 2**31 - 1  # what native code is told of more threads than there can be
 LIMIT: ContextVar[int] = ContextVar("graphc.threads", default=0)  # 0: none; native code reads it
 _OUTER: ContextVar[tuple[int, ...]] = ContextVar("graphc.threads.outer", default=())
 
@@ -51,7 +52,7 @@ class threads(ContextDecorator):  # used as a statement: `with graphc.threads(2)
 
     def __enter__(self) -> None:
         _OUTER.set((*_OUTER.get(), LIMIT.get()))
-        LIMIT.set(self.count)
+        LIMIT.set(min(self.count, _MOST))
 
     def __exit__(
         self,
@@ -59,6 +60,8 @@ class threads(ContextDecorator):  # used as a statement: `with graphc.threads(2)
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if not _OUTER.get():
+            raise GraphcValueError("threads is left in a context in which it was not entered")
         *outer, limit = _OUTER.get()
         _OUTER.set(tuple(outer))
         LIMIT.set(limit)

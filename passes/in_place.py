@@ -8,22 +8,27 @@ for naive and for scheduled kernels; concatenations store at other places than t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from graphc.index import ZERO, Index, linearise
-from graphc.kernel import Access, Guard, Kernel, Load, Loop, Statement, Store
+from graphc.kernel import Access, Buffer, Guard, Kernel, Load, Loop, Statement, Store
 
 
 def replaceable_inputs(kernel: Kernel) -> frozenset[tuple[str, str]]:
     """Return the pairs (in, out) of buffers of one size and dtype that may be one memory."""
     accesses = _accesses(kernel)
-    pairs = set()
+    outs: dict[object, list[Buffer]] = defaultdict(list)  # by what a pair has in common
     for out in kernel.buffers:
-        for source in kernel.buffers:
-            fits = out.access is Access.OUT and source.access is Access.IN
-            same = (out.type.size, out.type.dtype) == (source.type.size, source.type.dtype)
-            if fits and same and _reads_before(accesses[source.name], accesses[out.name]):
-                pairs.add((source.name, out.name))
+        if out.access is Access.OUT:
+            for block in {block for _, block, _, _ in accesses[out.name]}:
+                outs[out.type.size, out.type.dtype, block].append(out)
+    pairs = set()
+    for source in kernel.buffers:
+        if source.access is Access.IN and (loads := accesses[source.name]):
+            for out in outs[source.type.size, source.type.dtype, loads[0][1]]:
+                if _reads_before(loads, accesses[out.name]):
+                    pairs.add((source.name, out.name))
     return frozenset(pairs)
 
 

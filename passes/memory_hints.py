@@ -42,7 +42,8 @@ _MOST_OFTEN = 2  # times that each element may be loaded by what fetches it
 def add_memory_hints(kernel: Kernel, target: Target) -> Kernel:
     """Return `kernel`, in the scheduled form, with hints for its large buffers."""
     _, second, last = target.cache_bytes
-    whole = [b for b in kernel.buffers if b.name not in _gathered(kernel.body)]
+    gathered = _gathered(kernel.body)
+    whole = [b for b in kernel.buffers if b.name not in gathered]
     total = sum(b.type.nbytes for b in whole)
     if total <= last * CACHED:
         return fetch_next_rows(kernel) if total > target.cores * second else kernel

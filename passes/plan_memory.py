@@ -147,6 +147,7 @@ class _Planner:
         self.constants: list[np.ndarray[Any, Any]] = []
         self._constant_numbers: dict[ArrayData, int] = {}
         self._replaceable: dict[int, frozenset[tuple[str, str]]] = {}
+        self._names: dict[int, dict[Operand, str]] = {}  # of a call's operands in its kernel
         self.blocks: list[_Block] = []
         self.first_copies: list[_Copy] = []
         self.last_copies: list[_Copy] = []
@@ -270,7 +271,10 @@ class _Planner:
             return False
         if id(routine) not in self._replaceable:
             self._replaceable[id(routine)] = replaceable_inputs(routine)
-        names = dict(zip(call.operands, (b.name for b in routine.buffers), strict=True))
+        if id(call) not in self._names:
+            buffers = (buffer.name for buffer in routine.buffers)
+            self._names[id(call)] = dict(zip(call.operands, buffers, strict=True))
+        names = self._names[id(call)]
         return (names[source], names[result]) in self._replaceable[id(routine)]
 
     # --- the arena -------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from graphc.backends.llvm.kernels import BufferFacts
 from graphc.kernel import Kernel
 from graphc.plan import Place, Space
-from graphc.tensor_type import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,31 +20,34 @@ class Use:
 
 def facts_of(kernel: Kernel, uses: Sequence[Use]) -> tuple[BufferFacts, ...]:
     """Return for each buffer of `kernel` what holds in all `uses`."""
+    alone = set(range(len(kernel.buffers))).intersection(*(_alone(kernel, use) for use in uses))
     return tuple(
-        BufferFacts(
-            all(_is_alone(kernel, use, i) for use in uses),
-            min(_alignment(kernel, use, i) for use in uses),
-        )
+        BufferFacts(i in alone, min(_alignment(kernel, use, i) for use in uses))
         for i in range(len(kernel.buffers))
     )
 
 
-def _is_alone(kernel: Kernel, use: Use, number: int) -> bool:
-    place, type_ = use.places[number], kernel.buffers[number].type
-    others = zip(use.places, kernel.buffers, strict=True)
-    return not any(
-        _overlap(place, type_, other, buffer.type)
-        for i, (other, buffer) in enumerate(others)
-        if i != number
+def _alone(kernel: Kernel, use: Use) -> set[int]:
+    """Return the numbers of the buffers that share no memory with another one."""
+    memories = sorted((*_memory(kernel, use, i), i) for i in range(len(kernel.buffers)))
+    alone = set(range(len(memories)))
+    furthest: tuple[str, int, int] | None = (
+        None  # of those so far in this space: space, end, number
     )
+    for space, start, end, number in memories:
+        if furthest is not None and furthest[0] == space and start < furthest[1]:
+            alone -= {number, furthest[2]}
+        if furthest is None or furthest[0] != space or end > furthest[1]:
+            furthest = space, end, number
+    return alone
 
 
-def _overlap(a: Place, a_type: TensorType, b: Place, b_type: TensorType) -> bool:
-    if a.space is not b.space:
-        return False
-    if a.space is not Space.ARENA:
-        return a.at == b.at
-    return a.at < b.at + b_type.nbytes and b.at < a.at + a_type.nbytes
+def _memory(kernel: Kernel, use: Use, number: int) -> tuple[str, int, int]:
+    """Return the space in which a buffer lies, and where it begins and ends there."""
+    place = use.places[number]
+    is_arena = place.space is Space.ARENA
+    size = kernel.buffers[number].type.nbytes if is_arena else 1  # others lie apart by numbers
+    return place.space.name, place.at, place.at + size
 
 
 def _alignment(kernel: Kernel, use: Use, number: int) -> int:

@@ -4,7 +4,7 @@
 one program. The code reads arrays as every C extension does, through NumPy's public structure
 `PyArrayObject_fields`, and makes them by the functions of its public table. Words of a record:
 
-    0 busy     1 entry    2 table of addresses   3 control   4 inputs    5 outputs
+    0 busy: the thread in it   1 entry    2 table of addresses   3 control   4 inputs    5 outputs
     6 threads that there is memory for           7 threads that the work is worth
     8 whether the lock of the interpreter is released        9 type `ndarray`      10 dtype uint8
     11 the team: address, members asked for      12 what is returned to refuse     13 scratch
@@ -42,6 +42,7 @@ FUNCTIONS = (  # of Python
     "PyEval_RestoreThread",
     "PyContextVar_Get",
     "PyLong_AsLong",
+    "PyThread_get_thread_ident",
     "Py_IncRef",
     "Py_DecRef",
 )
@@ -72,6 +73,7 @@ declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare i32 @PyContextVar_Get(ptr, ptr, ptr)
 declare i64 @PyLong_AsLong(ptr)
+declare i64 @PyThread_get_thread_ident()
 declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
@@ -299,7 +301,8 @@ pass:
   %i.next = add i64 %i, 1
   br label %argument
 take:
-  store i64 1, ptr %busy.at
+  %thread = call i64 @PyThread_get_thread_ident()
+  store i64 %thread, ptr %busy.at
   %all.input.words = mul i64 %inputs, {INPUT_WORDS}
   %first.output = add i64 %all.input.words, {HEADER}
   br label %output

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import os
 import platform
 import sys
+import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +36,9 @@ _FASTCALL = 0x0080  # METH_FASTCALL
 
 # The team's address and the members that were asked for. A forked process has no team yet.
 _team = (ctypes.c_int64 * 2)()
+_records: weakref.WeakValueDictionary[int, np.ndarray[Any, np.dtype[np.int64]]]
+_records = weakref.WeakValueDictionary()
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,16 @@ def remember_team(address: int, members: int) -> None:
         _team[0], _team[1] = address, members
 
 
-def _forget_team() -> None:
+def _forget_others() -> None:
+    """Leave the team, and calls of other threads, to the parent process."""
     _team[1] = _team[0] = 0
+    for record in _records.values():
+        if record[layout.BUSY] != threading.get_ident():  # a handler within a call may have forked
+            record[layout.BUSY] = 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_team)
+    os.register_at_fork(after_in_child=_forget_others)
 
 
 def native_call(program: NativeProgram) -> NativeCall | None:
@@ -75,6 +85,7 @@ def native_call(program: NativeProgram) -> NativeCall | None:
     if definition is None:
         return None
     record, kept = _record(program)
+    _records[next(_numbers)] = record
     # Python keeps the third argument, a function's module, as long as the function
     call: NativeCall = _new_function(ctypes.addressof(definition), record, (program, *kept), None)
     return call

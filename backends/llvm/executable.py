@@ -1,8 +1,8 @@
 """Compiled plans: the memory of a call, and the one native call that a call is.
 
 Every call works in a *frame* of its own: arena, workspaces, control block (see `polling`), and the
-table of addresses. Frames are kept for the next call, so several Python threads can be inside one
-executable, each in its frame.
+table of addresses. Some frames are kept for the next calls; any number of Python threads can be
+inside one executable, each in its frame.
 """
 
 from __future__ import annotations
@@ -29,7 +29,16 @@ from graphc.errors import GraphcIndexError, InternalError
 from graphc.executable import LaunchTime, NativeCall
 from graphc.plan import Plan
 from graphc.roofline import Limits
-from graphc.state import ALIGNMENT, STATE_LOCK, VariableState, aligned_empty, is_host_all
+from graphc.state import (
+    ALIGNMENT,
+    STATE_LOCK,
+    VariableState,
+    aligned_empty,
+    check_writable,
+    is_any_in_use,
+    is_host_all,
+    run_using,
+)
 from graphc.tensor_type import TensorType
 from graphc.thread_limit import thread_limit
 
@@ -37,6 +46,10 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 _Apart = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)  # raises what it left
+
+
+# Frames of a program that are kept: so many bytes, or one for each core if that is more.
+_KEPT_BYTES = 16 * 1024**2
 
 
 class _Frame:
@@ -86,28 +99,30 @@ def _aligned(constant: Array) -> Array:
     return copy
 
 
-def _span(variable: VariableState) -> tuple[int, int]:
-    """Return where the host array of a variable begins and ends; it never moves."""
-    with STATE_LOCK:
-        start = address_of(variable.host())
-    return start, start + variable.type.nbytes
-
-
 def _team_of(threads: int) -> int:
     address = team.address(threads)
     remember_team(address, threads)
     return address
 
 
-def _locked(call: NativeCall) -> NativeCall:
+def _locked(call: NativeCall, used: Sequence[VariableState]) -> NativeCall:
     """Return the native call of a program with variables: it has their lock, and refuses where
-    their values may be elsewhere."""
+    their values may be elsewhere, or where a handler of a signal calls it within another call.
+
+    `used` are those that such a handler must not change meanwhile, if one can come.
+    """
 
     def locked(*arguments: Array) -> list[Array] | None:
         with STATE_LOCK:
-            return call(*arguments) if is_host_all() else None
+            return call(*arguments) if is_host_all() and not is_any_in_use() else None
 
-    return locked
+    def locked_and_polled(*arguments: Array) -> list[Array] | None:
+        with STATE_LOCK:
+            if not is_host_all() or is_any_in_use():
+                return None
+            return run_using(used, lambda: call(*arguments))
+
+    return locked_and_polled if used else locked
 
 
 class LlvmExecutable:
@@ -120,14 +135,16 @@ class LlvmExecutable:
         self._entry = self._entry_of(self._code.address("run"))
         self._constants = [_aligned(constant) for constant in plan.constants]
         self._written = [plan.variables[number] for number in sorted(plan.written)]
-        spans = [_span(variable) for variable in plan.variables]
+        spans = [variable.span for variable in plan.variables]
         self._written_spans = [spans[number] for number in sorted(plan.written)]
         self._fixed = [start for start, _ in spans] + [*map(address_of, self._constants)]
         self._callers = [HostCaller(function) for function in plan.host_functions]
         self._hosts = (ctypes.c_uint64 * len(self._callers))(*map(id, self._callers))
         self._makers = makers(plan.outputs)
         self._no_outputs = (None,) * len(plan.outputs)
-        self._frames: deque[_Frame] = deque()
+        frame_bytes = plan.arena_bytes + self._layout.workspace_bytes * self._layout.threads
+        kept = max(plan.target.cores, _KEPT_BYTES // max(1, frame_bytes))
+        self._frames: deque[_Frame] = deque(maxlen=kept)  # the oldest one goes
 
     def _entry_of(self, address: int) -> Callable[[int, int | None, int], None]:
         """Return the entry as a function of table, team and threads, which leaves the interpreter
@@ -179,12 +196,19 @@ class LlvmExecutable:
 
     def _run_with_variables(self, frame: _Frame, call: _Call) -> tuple[Array, ...]:
         with STATE_LOCK:
+            check_writable(self._written)
             for variable in self._plan.variables:
                 variable.host()
             for variable in self._written:
                 variable.touch()  # before an interrupt can come between
             call.arguments = [self._apart(array) for array in call.arguments]
-            return self._call(frame, call)
+            return run_using(self._exclusive, lambda: self._call(frame, call))
+
+    @property
+    def _exclusive(self) -> Sequence[VariableState]:
+        """The variables that nobody may change while handlers of signals run within a call."""
+        lets_handlers_run = self._layout.is_polled or self._layout.calls_host
+        return self._plan.variables if lets_handlers_run else ()
 
     def _apart(self, array: Array) -> Array:
         """Return an argument, copied if it lies in the memory of a variable that is written."""
@@ -246,7 +270,9 @@ class LlvmExecutable:
             written=self._written_spans,
         )
         call = native_call(program)
-        return _locked(call) if call is not None and self._plan.variables else call
+        if call is None or not self._plan.variables:
+            return call
+        return _locked(call, self._exclusive)
 
     def _take_frame(self, threads: int) -> _Frame:
         """Return a frame that no other call is using. One with room for too few threads goes."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,14 @@ from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
 from graphc.interpreter import values_of
 from graphc.kernel import Access, Kernel
 from graphc.plan import STATUS, HostFunction, Place, Plan, Space, Step
-from graphc.state import STATE_LOCK, VariableState, aligned_empty, allow_copies
+from graphc.state import (
+    STATE_LOCK,
+    VariableState,
+    aligned_empty,
+    allow_copies,
+    check_writable,
+    run_using,
+)
 
 if TYPE_CHECKING:
     import pyopencl
@@ -147,26 +153,39 @@ class OpenCLExecutable:
     def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
         """Run once; see the protocol. Raises GraphcIndexError where a check fails."""
         outputs = tuple(aligned_empty(type_) for type_ in self.plan.outputs)
-        with STATE_LOCK if self.plan.variables else nullcontext():
-            stale = [
-                (copy, state, state.host())
-                for copy, state in zip(self._copies, self.plan.variables, strict=True)
-                if copy.version != state.version
-            ]
-            with self.device.working(f"run program {self.plan.name}"):
-                for copy, state, value in stale:
-                    self.device.upload(copy.buffer, value)
-                    copy.version = state.version
-                for buffer, array in zip(self._inputs, arguments, strict=True):
-                    self.device.upload(buffer, array)
-                failed = self._enqueue()
-                for output, buffer in zip(outputs, self._outputs, strict=True):
-                    self.device.download(output, buffer)
-            self._lend_written()
+        if not self.plan.variables:
+            failed = self._work(arguments, outputs)
+        else:
+            with STATE_LOCK:
+                check_writable(self.plan.variables[number] for number in self.plan.written)
+                failed = run_using(self.plan.variables, lambda: self._work(arguments, outputs))
+                self._lend_written()
         if failed:
             check = self.plan.checks[failed - 1]
             raise GraphcIndexError(check.message, line=str(check.line or ""))
         return outputs
+
+    def _work(
+        self,
+        arguments: Sequence[np.ndarray[Any, Any]],
+        outputs: Sequence[np.ndarray[Any, Any]],
+    ) -> int:
+        """Bring the arguments and the newest values, run, fetch the outputs; return the status."""
+        stale = [
+            (copy, state, state.host())
+            for copy, state in zip(self._copies, self.plan.variables, strict=True)
+            if copy.version != state.version
+        ]
+        with self.device.working(f"run program {self.plan.name}"):
+            for copy, state, value in stale:
+                self.device.upload(copy.buffer, value)
+                copy.version = state.version
+            for buffer, array in zip(self._inputs, arguments, strict=True):
+                self.device.upload(buffer, array)
+            failed = self._enqueue()
+            for output, buffer in zip(outputs, self._outputs, strict=True):
+                self.device.download(output, buffer)
+        return failed
 
     def _enqueue(self) -> int:
         """Run all kernels and return the status."""

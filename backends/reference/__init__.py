@@ -14,7 +14,7 @@ import numpy as np
 from graphc.errors import GraphcValueError
 from graphc.graph import Graph
 from graphc.interpreter import interpret
-from graphc.state import STATE_LOCK
+from graphc.state import STATE_LOCK, check_writable, run_using
 
 
 class ReferenceExecutable:
@@ -23,11 +23,13 @@ class ReferenceExecutable:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.states = tuple(dict.fromkeys(v.attributes["state"] for v in graph.variables))
+        self.written = tuple(v.attributes["state"] for v, _ in graph.assignments)
 
     def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
         """Run once; variables are updated after every output is known."""
         with STATE_LOCK:
-            outputs, updates = interpret(self.graph, arguments)
+            check_writable(self.written)
+            outputs, updates = run_using(self.states, lambda: interpret(self.graph, arguments))
             for state, value in updates.items():
                 state.assign(value)
         return tuple(np.array(o) for o in outputs)

@@ -47,8 +47,10 @@ def _result_dtype(operands: DType, wanted: DType | None) -> DType:
     if wanted is None or wanted is operands:
         return operands
     if promote(operands, wanted) is not wanted or wanted.is_float is not operands.is_float:
+        is_kept = promote(operands, wanted) is wanted
+        reason = "is of another kind" if is_kept else f"does not hold all {operands}"
         raise GraphcTypeError(
-            f"a contraction of {operands} cannot give {wanted}, which does not hold all {operands}",
+            f"a contraction of {operands} cannot give {wanted}, which {reason}",
             hint="cast the operands or the result",
         )
     return wanted

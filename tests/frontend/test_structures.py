@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import dataclasses
 from collections import ChainMap, Counter, OrderedDict, defaultdict
 from types import MappingProxyType
@@ -38,6 +39,17 @@ def test_dicts_keep_their_kind() -> None:
     plain = {"a": np.zeros(1), "b": 2}
     other = defaultdict(dict, plain)
     assert len({flatten(tree)[1] for tree in (factory, plain, other, OrderedDict(plain))}) == 4
+
+
+def test_buffers_are_arrays() -> None:
+    double = graphc.compile(lambda x: x * 2)
+    for buffer in (
+        np.arange(1, 3, dtype=np.float32).data,
+        array.array("f", [1, 2]),
+        memoryview(b"\1\2"),
+    ):
+        assert double(buffer).tolist() == [2, 4]
+    assert [str(p.inputs[0].type) for p in double.programs] == ["float32[2]", "uint8[2]"]
 
 
 def test_a_compiled_function_returns_what_it_was_given() -> None:

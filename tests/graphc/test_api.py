@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +71,54 @@ def test_sixteen_threads_with_a_new_type_compile_once() -> None:
     with ThreadPoolExecutor(16) as pool:
         results = list(pool.map(lambda _: function(ONES), range(64)))
     assert len(traces) == 1 and all((r == results[0]).all() for r in results)
+
+
+def test_a_traced_function_may_wait_for_a_thread_that_compiles() -> None:
+    table = graphc.compile(lambda x: x * 2)
+
+    @graphc.compile
+    def function(x: Any) -> Any:
+        return x + pool.submit(table, np.ones(3, np.float32)).result(timeout=30)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert function(ONES).tolist() == (ONES + 2).tolist()
+
+
+def test_a_forked_process_waits_for_no_thread_that_is_not_there() -> None:
+    is_tracing, may_end = threading.Event(), threading.Event()
+
+    @graphc.compile
+    def function(x: Any) -> Any:
+        is_tracing.set()
+        may_end.wait(30)
+        return x + 1
+
+    thread = threading.Thread(target=function, args=(ONES,))
+    thread.start()
+    assert is_tracing.wait(30)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        may_end.set()
+        os._exit(0 if function(ONES)[0, 0] == 2 else 1)
+    may_end.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"optimise": "no"}, "optimise= is True or False"),
+        ({"reassociate": 1}, "reassociate= is True or False"),
+        ({"check_numerics": None}, "check_numerics= is True or False"),
+        ({"donate": None}, "donate= takes"),
+        ({"donate": 3}, "donate= takes"),
+    ],
+)
+def test_options_of_wrong_types_are_refused(options: Any, said: str) -> None:
+    with pytest.raises(graphc.GraphcTypeError, match=said):
+        graphc.compile(lambda x: x + 1, **options)
 
 
 class Scaler:

@@ -149,6 +149,16 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
         graphc.GraphcValueError,
         "read-only",
     ),
+    "overlapping itself": (
+        [np.lib.stride_tricks.as_strided(aligned((40,)), (4, 6), (12, 4)), None, None],
+        graphc.GraphcValueError,
+        "elements share memory",
+    ),
+    "one element": (
+        [np.lib.stride_tricks.as_strided(aligned((1,)), (4, 6), (0, 0)), None, None],
+        graphc.GraphcValueError,
+        "elements share memory",
+    ),
     "twice": ([SHARED[:4], None, SHARED[1:]], graphc.GraphcValueError, "0 and 2 share memory"),
 }
 
@@ -164,6 +174,15 @@ def test_interleaved_arrays_do_not_share_memory() -> None:
     memory, program = aligned((4, 12)), program_of()
     given = program(X, Y, out=[memory[:, ::2], None, memory[:, 1::2]])
     assert (given[0] == X - Y).all() and (given[2] == X).all()
+
+
+def test_strides_that_interlock_do_not_overlap() -> None:
+    memory = aligned((40,))  # elements 0, 3, 6, 9 and those 2 further on, alternately
+    out = np.lib.stride_tricks.as_strided(memory, (4, 6), (4, 5 * 4))[:, ::-1]
+    program = graphc.compile(lambda x: x + 1)
+    crossed = np.lib.stride_tricks.as_strided(memory, (2, 2), (3 * 4, 2 * 4))  # 0, 2, 3, 5
+    assert (program(X, out=out) == X + 1).all()
+    assert (program(X[:2, :2], out=crossed) == X[:2, :2] + 1).all()
 
 
 def test_another_structure_is_refused() -> None:

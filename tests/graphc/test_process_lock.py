@@ -87,7 +87,49 @@ INTERRUPTED = """
     other.join(20)
     sys.exit(other.is_alive())
 """
-BODIES = [FORK_WHILE_RUNNING, FORK_WHILE_COMPILING, FORK_WHILE_PROFILING, INTERRUPTED]
+IN_A_HANDLER = """
+    a, ones = graphc.Variable(np.zeros((1500, 1500), np.float32)), np.eye(1500, dtype=np.float32)
+
+    @graphc.compile
+    def long_step(x):
+        a.assign(a @ x @ x @ x + 1)
+        return x[0, 0]
+
+    def handle(*_):  # in the middle of a long step, which has the lock of the variables
+        seen.append(1)
+        compiled = graphc.compile(lambda z: z * len(seen) + 1)(np.ones(3, np.float32))
+        assert compiled[0] == len(seen) + 1
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+    def compile_for_ever():
+        for number in iter(int, 1):
+            w = graphc.Variable(np.zeros(5, np.float32))
+            def f(z): w.assign(w + z * len(seen)); return w.sum()
+            graphc.compile(f)(np.ones(5, np.float32))
+
+    def fork_for_ever():
+        for _ in iter(int, 1):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+            time.sleep(0.01)
+
+    seen = []
+    long_step(ones)
+    signal.signal(signal.SIGALRM, handle)
+    for work in (compile_for_ever, fork_for_ever):
+        threading.Thread(target=work, daemon=True).start()
+    for number in range(15):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        long_step(ones)
+    assert seen
+    os._exit(0)
+"""
+BODIES = [IN_A_HANDLER, FORK_WHILE_RUNNING, FORK_WHILE_COMPILING, FORK_WHILE_PROFILING, INTERRUPTED]
 
 
 @pytest.mark.parametrize("body", BODIES)

@@ -152,6 +152,18 @@ def test_what_cannot_be_profiled_is_refused() -> None:
         native.profile()
 
 
+@pytest.mark.parametrize("repeat", [2.5, "3", True, None])
+def test_a_number_of_runs_is_a_whole_one(repeat: Any) -> None:
+    program = graphc.compile(lambda x: x + 1).program(np.ones(3, np.float32))
+    with pytest.raises(graphc.GraphcTypeError, match="repeat takes a whole number"):
+        program.profile(np.ones(3, np.float32), repeat=repeat)
+
+
+def test_a_donated_argument_may_be_a_list() -> None:
+    program = graphc.compile(lambda x: x + 1, donate="x").program(np.ones(3, np.float32))
+    assert program.profile([1, 2, 3], repeat=1).rows
+
+
 def test_a_program_without_launches() -> None:
     profile = graphc.compile([], inputs=[]).profile(repeat=1)
     assert profile.rows == () and str(profile).startswith("main: 0 launches")

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 
 import graphc
 from graphc import graph_compilation, nn, optim, passes, plan_record
-from graphc.backends.llvm import loader, object_cache
+from graphc.backends.llvm import library, loader, machine, object_cache
 from graphc.compiler_digest import compiler_digest
 from graphc.errors import GraphcIndexError
 from graphc.program import Program
@@ -189,6 +190,18 @@ def test_another_target_finds_nothing(
 ) -> None:
     softmax()
     monkeypatch.setenv(name, {"GRAPHC_NUM_THREADS": "7", "GRAPHC_CPU": "x86-64-v2"}[name])
+    softmax()
+    assert len(made) == 2
+
+
+def test_a_cpu_of_the_same_name_with_other_features_finds_nothing(
+    made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    softmax()
+    whole = library.host()
+    rest = whole.features - {sorted(whole.features)[0]}  # as a hypervisor hides some
+    monkeypatch.setattr(machine, "host", lambda: replace(whole, features=rest))
+    monkeypatch.setattr(machine, "machine", machine.machine.__wrapped__)
     softmax()
     assert len(made) == 2
 

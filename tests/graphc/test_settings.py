@@ -40,11 +40,18 @@ def test_cache_can_be_switched_off(
     assert settings.cache_enabled() is enabled
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "²", "two", "9" * 5000])
+def test_a_number_of_threads_is_a_whole_one(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("GRAPHC_NUM_THREADS", text)
+    with pytest.raises(GraphcValueError, match="no number of threads"):
+        settings.thread_count()
+
+
 def test_cache_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.cache_bytes() == 256 * 1024**2
     monkeypatch.setenv("GRAPHC_CACHE_BYTES", " 4096 ")
     assert settings.cache_bytes() == 4096
-    for wrong in ("-1", "1e6", "much", "٣"):
+    for wrong in ("-1", "1e6", "much", "٣", "9" * 5000):
         monkeypatch.setenv("GRAPHC_CACHE_BYTES", wrong)
         with pytest.raises(GraphcValueError, match="no number of bytes"):
             settings.cache_bytes()

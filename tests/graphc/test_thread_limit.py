@@ -102,6 +102,21 @@ def test_calls_use_so_many_threads_and_give_the_same_bits(monkeypatch: pytest.Mo
     assert counting.asked == [3]
 
 
+def test_what_was_not_entered_cannot_be_left() -> None:
+    with pytest.raises(graphc.GraphcValueError, match="not entered"):
+        graphc.threads(1).__exit__(None, None, None)
+
+
+def test_any_number_of_threads_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    Counting(monkeypatch)
+    x = np.random.default_rng(0).standard_normal((90, 90), np.float32)
+    program = graphc.compile(mixed).program(x, x)
+    wanted = [output.tobytes() for output in program(x, x)]
+    with graphc.threads(2**70):
+        for _ in range(5):  # the last ones natively
+            assert [output.tobytes() for output in program(x, x)] == wanted
+
+
 def test_native_calls_heed_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     Counting(monkeypatch)
     x = np.random.default_rng(0).standard_normal((90, 90), np.float32)

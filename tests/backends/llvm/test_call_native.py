@@ -347,6 +347,30 @@ def test_a_forked_process_calls_on(shared: Program) -> None:
     assert shared.call_natively(x) is not None
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_the_calls_of_threads_that_are_not_there(eight: Array) -> None:
+    program = double()
+    record = record_of(program)
+    for thread, is_native in ((threading.get_ident() + 1, True), (threading.get_ident(), False)):
+        record[call_code.BUSY] = thread  # the second is a handler's, within the call
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if (program.call_natively(eight) is not None) is is_native else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert program.call_natively(eight) is None
+
+
+def test_a_call_says_which_thread_it_is_in(shared: Program) -> None:
+    record, seen = record_of(shared), set()
+    x = np.ones((64, 1024), np.float32)
+    thread = threading.Thread(target=lambda: [shared.call_natively(x) for _ in range(2000)])
+    thread.start()
+    while thread.is_alive():
+        seen.add(int(record[call_code.BUSY]))
+    assert {0, thread.ident} >= seen and thread.ident in seen
+
+
 def test_the_native_function_keeps_its_program_alive(eight: Array) -> None:
     native = double()._native
     gc.collect()

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc import dtypes
+import graphc
+from graphc import dtypes, state
 from graphc.backends.llvm import BACKEND, work
 from graphc.backends.llvm.call_outputs import address_of
+from graphc.backends.llvm.executable import LlvmExecutable
 from graphc.errors import GraphcIndexError, InternalError
 from graphc.kernel import Kernel
 from graphc.kernel_text import parse_kernel
 from graphc.plan import Check, Place, Plan, Space, Step
 from graphc.source import SourceLine
 from graphc.state import VariableState
-from graphc.tensor_type import tensor_type
+from graphc.tensor_type import TensorType, tensor_type
 
 TYPE = tensor_type(64)
 ADD = parse_kernel(
@@ -257,3 +259,26 @@ def test_stages_are_text() -> None:
     assert "kernel.0.add" in executable.text("asm")
     with pytest.raises(InternalError, match="no stage"):
         executable.text("opencl")
+
+
+def test_large_frames_of_many_callers_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GRAPHC_NUM_THREADS", "2")
+    x = np.ones((1024, 1024), np.float32)
+    program = graphc.compile(lambda x: graphc.exp(x @ x) @ x).program(x)
+    compiled = program._executable
+    assert isinstance(compiled, LlvmExecutable) and compiled._plan.arena_bytes >= x.nbytes
+    frames = [compiled._take_frame(1) for _ in range(16)]  # as that many callers at once
+    compiled._frames.extend(frames)
+    kept = len(compiled._frames) * compiled._plan.arena_bytes
+    assert len(compiled._frames) >= 2 and kept <= 32 * 1024**2
+
+
+def test_no_memory_for_a_variable_names_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(type_: TensorType) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(state, "aligned_empty", fail)
+    with pytest.raises(MemoryError, match="no 12 bytes for the variable weights"):
+        graphc.Variable(np.zeros(3, np.float32), name="weights")

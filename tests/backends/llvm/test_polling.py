@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import graphc
+from graphc import state
 from graphc.api import Settings, compile_graph
 from graphc.backends.llvm import layout, polling, work
 from graphc.kernel_text import parse_kernel
@@ -172,6 +173,83 @@ def test_a_handler_that_does_not_raise_runs_while_the_call_goes_on() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     assert (given == wanted).all() and during[0] >= 2  # one could have waited for the end
+
+
+def long_step(
+    count: graphc.Variable, backend: Any = "llvm"
+) -> tuple[graphc.CompiledFunction[Any, Any], Array]:
+    """Return a function that reads a variable long before it writes it, and an argument."""
+
+    @graphc.compile(backend=backend)
+    def step(x: Any) -> Any:
+        y = x + 0.0 * count
+        for _ in range(60):
+            y = graphc.tanh(y @ x)
+        count.assign(count + 1.0 + 0.0 * y[0, 0])
+        return y
+
+    return step, start_values() if backend == "llvm" else start_values()[:64, :64]
+
+
+def counting(count: graphc.Variable) -> graphc.CompiledFunction[[], Any]:
+    """Return a short function that adds one."""
+
+    @graphc.compile
+    def add() -> Any:
+        count.assign(count + 1)
+        return count + 0
+
+    return add
+
+
+@pytest.mark.parametrize("backend", ["llvm", "reference"])
+@pytest.mark.parametrize("way", ["assign", "short", "long"])
+def test_a_handler_cannot_change_what_a_running_step_uses(way: str, backend: str) -> None:
+    count = graphc.Variable(np.float32(0), name="count")
+    step, x = long_step(count, backend=backend)
+    short = counting(count)
+    changes: dict[str, Any] = {
+        "assign": lambda: count.assign(7.0),
+        "short": short,
+        "long": lambda: step(x),
+    }
+    seen: list[float] = []
+    for _ in range(4):
+        step(x), short()  # natively by now
+    before = count.value
+
+    def handle(*_: Any) -> None:
+        if state.is_any_in_use():  # else the step has not begun, or has returned
+            seen.append(float(count.value))  # as it was before the call
+            changes[way]()
+
+    old = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        with pytest.raises(graphc.VariableError, match="count cannot be changed"):
+            step(x)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert {*seen} == {float(before)} and count.value == before  # a handler may come into a handler
+    count.assign(count.value + 1)  # nothing is held any longer
+    step(x), short()
+    assert count.value == before + 3
+
+
+def test_a_handler_may_change_other_variables() -> None:
+    count, alarms = graphc.Variable(np.float32(0)), graphc.Variable(np.float32(0))
+    step, x = long_step(count)
+    alarm = counting(alarms)
+    step(x), alarm()
+    old = signal.signal(signal.SIGALRM, lambda number, frame: alarm())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        step(x)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert alarms.value == 2 and count.value == 2
 
 
 def test_other_threads_are_left_alone(timer: None) -> None:

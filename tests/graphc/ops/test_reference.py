@@ -150,6 +150,7 @@ REFUSED = [
     (lambda: ops.contraction(_n(X), _n(X), lhs="ij", rhs="kj", out="j"), ShapeError, "'ik'"),
     (lambda: _product(X, dtypes.int32), GraphcTypeError, "float32 cannot give int32"),
     (lambda: _product(X, dtypes.bfloat16), GraphcTypeError, "does not hold all float32"),
+    (lambda: _product(X.astype(np.int8), dtypes.float32), GraphcTypeError, "is of another kind"),
     (lambda: _product(X.astype(np.int8), dtypes.float32), GraphcTypeError, "give float32"),
     (lambda: _product(X.astype(np.int8), dtypes.uint16), GraphcTypeError, "give uint16"),
     (lambda: ops.take(_n(X), _n(SCALAR), axis=0, mode="clip"), GraphcTypeError, "int64"),
