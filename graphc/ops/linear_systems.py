@@ -209,4 +209,3 @@ pinv = host_op(
     derivative=_pinv_derivative,
     summary="the pseudo-inverses of matrices; singular values up to rtol times the greatest are 0",
 )
-
