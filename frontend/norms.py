@@ -7,6 +7,7 @@ square of an element does. The gradient at the origin is 0, a subgradient.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from graphc.errors import GraphcTypeError, GraphcValueError
@@ -84,8 +85,9 @@ def matrix_norm(x: TensorLike, /, *, keepdims: bool = False, ord: MatrixOrder = 
 
 def _of_singular_values(x: Tensor, ord: MatrixOrder, keepdims: bool) -> Tensor:
     values = Tensor(apply("item", apply("svd", x.node), index=1))
-    combine = {"nuc": reductions.sum, 2: reductions.max, -2: reductions.min}[ord]
-    found = combine(values, axis=-1)
+    combines: dict[MatrixOrder, Callable[..., Tensor]]
+    combines = {"nuc": reductions.sum, 2: reductions.max, -2: reductions.min}
+    found = combines[ord](values, axis=-1)
     return shapes.expand_dims(found, (-2, -1)) if keepdims else found
 
 

@@ -365,6 +365,7 @@ def _triangular(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case
         yield Case((a, b), {"lower": lower, "transposed": transposed})
 
 
+_SCATTERS = ("scatter_add", "scatter_max", "scatter_min", "scatter_multiply", "scatter_set")
 _RECTANGLES: tuple[Shape, ...] = ((4, 2), (2, 4), (2, 5, 3), (2, 1, 3), (0, 2, 3), (3, 0), (0, 3))
 
 
@@ -410,8 +411,6 @@ _MAKERS: dict[str, _Maker] = {
     **dict.fromkeys(("sum", "prod", "max", "min", "any", "all"), _reduction),
     **dict.fromkeys(("argmax", "argmin"), _place),
     "iota": _iota,
-    "take": _gather,
-    "scatter_add": _gather,
-    "take_along_axis": _gather_along,
-    "scatter_add_along_axis": _gather_along,
+    **dict.fromkeys(("take", *_SCATTERS), _gather),
+    **dict.fromkeys(("take_along_axis", *(f"{s}_along_axis" for s in _SCATTERS)), _gather_along),
 }

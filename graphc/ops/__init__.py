@@ -70,6 +70,16 @@ from graphc.ops.logic import (
 from graphc.ops.loops import item, scan, switch, while_loop
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
+from graphc.ops.scatter import (
+    scatter_max,
+    scatter_max_along_axis,
+    scatter_min,
+    scatter_min_along_axis,
+    scatter_multiply,
+    scatter_multiply_along_axis,
+    scatter_set,
+    scatter_set_along_axis,
+)  # fmt: skip
 from graphc.ops.sorting import argsort
 from graphc.ops.stop_gradient import stop_gradient
 from graphc.ops.trigonometric import (
@@ -173,6 +183,14 @@ __all__ = [
     "scan",
     "scatter_add",
     "scatter_add_along_axis",
+    "scatter_max",
+    "scatter_max_along_axis",
+    "scatter_min",
+    "scatter_min_along_axis",
+    "scatter_multiply",
+    "scatter_multiply_along_axis",
+    "scatter_set",
+    "scatter_set_along_axis",
     "sigmoid",
     "sign",
     "signbit",
