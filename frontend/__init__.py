@@ -18,6 +18,7 @@ from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import linalg, nn, optim
 from graphc.frontend import loops as _loops
 from graphc.frontend import reductions as _reductions
+from graphc.frontend import scattering as _scattering
 from graphc.frontend import shapes as _shapes
 from graphc.frontend import sorting as _sorting
 from graphc.frontend import transforms as _transforms
@@ -30,6 +31,7 @@ from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.recording import Trace, is_tracing
 from graphc.frontend.reductions import *  # noqa: F403  # as above
+from graphc.frontend.scattering import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.tracing import Traced, trace
@@ -48,6 +50,7 @@ __all__ += _indexing.__all__
 __all__ += _jacobians.__all__
 __all__ += _loops.__all__
 __all__ += _reductions.__all__
+__all__ += _scattering.__all__
 __all__ += _shapes.__all__
 __all__ += _sorting.__all__
 __all__ += _transforms.__all__
