@@ -371,7 +371,7 @@ _RECTANGLES: tuple[Shape, ...] = ((4, 2), (2, 4), (2, 5, 3), (2, 1, 3), (0, 2, 3
 
 def _matrix(shape: Shape, dtype: DType, rng: np.random.Generator) -> Array:
     """Return a matrix whose singular values, and eigenvalues, are well apart."""
-    diagonal = np.eye(*shape[-2:]) * np.arange(1.5, 1.5 + 2 * shape[-1], 2.0)
+    diagonal = np.eye(shape[-2], shape[-1]) * np.arange(1.5, 1.5 + 2 * shape[-1], 2.0)
     return np.asarray(rng.uniform(-0.5, 0.5, shape) + diagonal).astype(dtype.numpy)
 
 

@@ -20,7 +20,7 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
 def matrix(shape: tuple[int, ...], dtype: str = "float64", seed: int = 0) -> Array:
     x = np.random.default_rng(seed).uniform(-1, 1, shape)
-    diagonal = np.eye(*shape[-2:]) * np.arange(2.0, 2.0 + 2 * shape[-1], 2.0)
+    diagonal = np.eye(shape[-2], shape[-1]) * np.arange(2.0, 2.0 + 2 * shape[-1], 2.0)
     return np.asarray(x + diagonal).astype(dtype)
 
 
@@ -172,8 +172,8 @@ def test_singular_matrices_that_have_a_derivative() -> None:
     slope = graphc.compile(graphc.grad(linalg.det))
     np.testing.assert_allclose(slope(np.array([[1.0, 2.0], [2.0, 4.0]])), [[4, -2], [-2, 1]])
     np.testing.assert_allclose(slope(np.zeros((3, 3))), np.zeros((3, 3)))
-    sign, logarithm = graphc.compile(linalg.slogdet)(np.zeros((2, 2)))
-    assert (sign, logarithm) == (0, -np.inf)
+    found: Any = graphc.compile(linalg.slogdet)(np.zeros((2, 2)))
+    assert [float(part) for part in found] == [0, -np.inf]
 
 
 def test_equal_values() -> None:
