@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.frontend import contractions, shapes
+from graphc.frontend import reductions, shapes
+from graphc.frontend.contractions import matmul, outer, tensordot, vecdot
 from graphc.frontend.matrices import (
     diagonal,
     matrices,
@@ -22,13 +23,14 @@ from graphc.frontend.matrices import (
 )
 from graphc.frontend.norms import matrix_norm, norm, vector_norm
 from graphc.frontend.operands import apply, broadcast_shapes, broadcast_to, fail, promote
+from graphc.frontend.shapes import matrix_transpose
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
 
 __all__ = [
-    "cholesky", "det", "diagonal", "eigh", "eigvalsh", "inv", "lstsq", "matrix_norm",
-    "matrix_power", "norm", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "trace",
-    "vector_norm",
+    "cholesky", "det", "diagonal", "eigh", "eigvalsh", "inv", "lstsq", "matmul", "matrix_norm",
+    "matrix_power", "matrix_rank", "matrix_transpose", "norm", "outer", "pinv", "qr", "slogdet",
+    "solve", "solve_triangular", "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 
@@ -43,7 +45,7 @@ def cholesky(x: TensorLike, /, *, upper: bool = False) -> Tensor:
     (10, 3, 3)
     """
     factor = Tensor(apply("cholesky", symmetric("cholesky", x).node))
-    return shapes.matrix_transpose(factor) if upper else factor
+    return matrix_transpose(factor) if upper else factor
 
 
 # --- systems -------------------------------------------------------------------------------------
@@ -65,6 +67,22 @@ def solve(a: TensorLike, b: TensorLike, /) -> Tensor:
         column = solve(Tensor(left), shapes.expand_dims(Tensor(right), -1))
         return shapes.squeeze(column, -1)
     return Tensor(apply("solve", *_in_one_batch("solve", left, right)))
+
+
+def solve_triangular(a: TensorLike, b: TensorLike, /, *, lower: bool = False) -> Tensor:
+    """Return the x of a @ x = b, reading one triangle of `a` alone; b and errors as in `solve`.
+
+    >>> from graphc.frontend import input
+    >>> solve_triangular(input((10, 3, 3)), input((3, 2)), lower=True).shape
+    (10, 3, 2)
+    """
+    left, right = promote(a, b)
+    square_matrices("solve_triangular", Tensor(left))
+    if len(right.shape) == 1:
+        column = shapes.expand_dims(Tensor(right), -1)
+        return shapes.squeeze(solve_triangular(Tensor(left), column, lower=lower), -1)
+    left, right = _in_one_batch("solve_triangular", left, right)
+    return Tensor(apply("solve_triangular", left, right, lower=bool(lower), transposed=False))
 
 
 def _in_one_batch(name: str, left: Node, right: Node) -> tuple[Node, Node]:
@@ -129,10 +147,12 @@ def pinv(x: TensorLike, /, *, rtol: float | None = None) -> Tensor:
     (10, 2, 3)
     """
     node = matrices("pinv", x).node
-    if rtol is None:
-        epsilon = np.finfo(node.type.dtype.compute.numpy).eps
-        rtol = float(max(node.shape[-2:]) * epsilon)
-    return Tensor(apply("pinv", node, rtol=float(rtol)))
+    return Tensor(apply("pinv", node, rtol=_tolerance(node, rtol)))
+
+
+def _tolerance(node: Node, rtol: float | None) -> float:
+    epsilon = np.finfo(node.type.dtype.compute.numpy).eps
+    return float(max(node.shape[-2:]) * epsilon if rtol is None else rtol)
 
 
 def lstsq(a: TensorLike, b: TensorLike, /) -> Tensor:
@@ -156,10 +176,10 @@ def lstsq(a: TensorLike, b: TensorLike, /) -> Tensor:
         fail(ShapeError, message, [left, right])
     if left.shape[-2] >= left.shape[-1]:
         q, r = qr(Tensor(left))
-        projected = contractions.matmul(shapes.matrix_transpose(q), Tensor(right))
+        projected = matmul(matrix_transpose(q), Tensor(right))
         return _solve_upper(r, projected, transposed=False)
-    q, r = qr(shapes.matrix_transpose(Tensor(left)))
-    return contractions.matmul(q, _solve_upper(r, Tensor(right), transposed=True))
+    q, r = qr(matrix_transpose(Tensor(left)))
+    return matmul(q, _solve_upper(r, Tensor(right), transposed=True))
 
 
 def _solve_upper(r: Tensor, b: Tensor, *, transposed: bool) -> Tensor:
@@ -229,3 +249,18 @@ def eigh(x: TensorLike, /) -> tuple[Tensor, Tensor]:
 def eigvalsh(x: TensorLike, /) -> Tensor:
     """Return the eigenvalues of symmetric matrices, in ascending order; see `eigh`."""
     return eigh(x)[0]
+
+
+def matrix_rank(x: TensorLike, /, *, rtol: float | None = None) -> Tensor:
+    """Return how many singular values are above `rtol` times the greatest, int64; as in `pinv`.
+
+    >>> from graphc.frontend import input
+    >>> matrix_rank(input((10, 5, 3))).type
+    TensorType(shape=(10,), dtype=graphc.int64)
+    """
+    given = matrices("matrix_rank", x)
+    if 0 in given.shape[-2:]:
+        return reductions.sum(given, axis=(-2, -1)).astype("int64")  # of no elements: 0
+    values = svdvals(given)
+    least = reductions.max(values, axis=-1, keepdims=True) * _tolerance(given.node, rtol)
+    return reductions.sum(values > least, axis=-1, dtype="int64")

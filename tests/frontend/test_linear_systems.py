@@ -100,6 +100,22 @@ def test_solutions(left: tuple[int, ...], right: tuple[int, ...], dtype: str) ->
         np.testing.assert_allclose(x, np.linalg.solve(a, b), atol=TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("lower", [False, True])
+def test_triangular_systems(lower: bool) -> None:
+    a, b = matrix((2, 3, 3)), np.random.default_rng(1).uniform(-1, 1, 3)
+    want = np.linalg.solve(np.tril(a) if lower else np.triu(a), b)
+    got = graphc.compile(lambda a, b: linalg.solve_triangular(a, b, lower=lower))(a, b)
+    np.testing.assert_allclose(got, want, atol=1e-12)
+
+
+def test_ranks() -> None:
+    a = np.stack([np.diag([1.0, 0, 0]), np.eye(3), np.zeros((3, 3)), np.diag([1, 1e-3, 0])])
+    for rtol in (None, 1e-2):
+        got = graphc.compile(lambda a, r=rtol: linalg.matrix_rank(a, rtol=r))(a)
+        np.testing.assert_array_equal(got, [1, 3, 0, 2 if rtol is None else 1])
+    assert graphc.compile(linalg.matrix_rank)(np.zeros((0, 3))) == 0
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5)])
 def test_least_squares(shape: tuple[int, int]) -> None:
     a, b = matrix(shape), np.random.default_rng(1).uniform(-1, 1, (shape[0], 2))
