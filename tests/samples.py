@@ -396,7 +396,7 @@ def _rectangle(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]
 def _apart(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
     for shape in ((3,), (1,), (0,), (2, 4), (2, 0), (0, 2)):
         apart = np.arange(2.0 * shape[-1], step=2.0) + rng.uniform(-0.5, 0.5, shape)
-        yield Case((rng.permutation(apart, axis=-1).astype(dtype.numpy),))
+        yield Case((apart[..., rng.permutation(shape[-1])].astype(dtype.numpy, order="C"),))
 
 
 _MAKERS: dict[str, _Maker] = {
