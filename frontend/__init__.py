@@ -27,6 +27,7 @@ from graphc.frontend import pooling as _pooling
 from graphc.frontend import random_numbers as random
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import resizing as _resizing
+from graphc.frontend import scattering as _scattering
 from graphc.frontend import shapes as _shapes
 from graphc.frontend import sorting as _sorting
 from graphc.frontend import transforms as _transforms
@@ -46,6 +47,7 @@ from graphc.frontend.pooling import *  # noqa: F403  # as above
 from graphc.frontend.recording import Trace, is_tracing
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.resizing import *  # noqa: F403  # as above
+from graphc.frontend.scattering import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.tracing import Traced, trace
@@ -82,6 +84,7 @@ __all__ += _function_calls.__all__
 __all__ += _jacobians.__all__
 __all__ += _loops.__all__
 __all__ += _reductions.__all__
+__all__ += _scattering.__all__
 __all__ += _shapes.__all__
 __all__ += _sorting.__all__
 __all__ += _transforms.__all__

@@ -209,7 +209,7 @@ def take(
     if axis is None:
         node, axis = shapes.reshape_node(node, (node.type.size,)), 0
     place = normalise_axis("take", axis, len(node.shape), node)
-    index, mode = _normalise_indices("take", node, indices, place, mode)
+    index, mode = normalise_indices("take", node, indices, place, mode)
     return Tensor(apply("take", node, index, axis=place, mode=mode))
 
 
@@ -232,7 +232,7 @@ def take_along_axis(
             else "",
         )
     place = normalise_axis("take_along_axis", axis, len(node.shape), node)
-    index, mode = _normalise_indices("take_along_axis", node, Tensor(given), place, mode)
+    index, mode = normalise_indices("take_along_axis", node, Tensor(given), place, mode)
     others = [tuple(n for a, n in enumerate(s.shape) if a != place) for s in (node, index)]
     try:
         common = broadcast_shapes(*others)
@@ -247,7 +247,7 @@ def take_along_axis(
     return Tensor(apply("take_along_axis", data, index, axis=place, mode=mode))
 
 
-def _normalise_indices(
+def normalise_indices(
     name: str, node: Node, indices: TensorLike, axis: int, mode: str
 ) -> tuple[Node, str]:
     """Return the indices as int64 with negative ones counted from the front, and the op's mode."""

@@ -73,6 +73,7 @@ from graphc.frontend.normalisation import *  # noqa: F403  # as above
 from graphc.frontend.pooling import *  # noqa: F403  # as above
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.resizing import *  # noqa: F403  # as above
+from graphc.frontend.scattering import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.transforms import *  # noqa: F403  # as above

@@ -14,7 +14,7 @@ never on a name:
     Selection     the place of the best element along an axis (argmax)
     Contraction   sums of products of two operands over shared labels (matmul, einsum)
     Gather        the element of the first operand at places read from the second (take)
-    Scatter       the first operand with the third added at places read from the second
+    Scatter       the first operand with the third combined at places read from the second
     Concatenation operands side by side along an axis
     Cumulative    elements combined with those before them along an axis
     Item          one result of an op that has several
@@ -144,8 +144,13 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """scatter_add(data, indices, updates, axis), the converse of Gather; row-major order."""
+    """scatter(data, indices, updates, axis), the converse of Gather, in row-major order.
 
+    `combine` names the binary elementwise op of the old element and the update, rounded to the
+    dtype each time; without one the update takes its place, so that the last one stays.
+    """
+
+    combine: str | None
     along_axis: bool = False
 
 

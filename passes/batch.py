@@ -27,9 +27,11 @@ from graphc.op import (
     Contraction,
     Elementwise,
     Gather,
+    Op,
     Reduction,
     Scatter,
     Selection,
+    find,
 )
 from graphc.ops.loops import items
 from graphc.ops.views import reshaped
@@ -192,7 +194,13 @@ def _scatter(node: Node, operands: Operands) -> Node:
         return node.op(data, operands.plain(1), updates, axis=axis + 1, **_mode(node))
     along = _along(operands.wide(1), node.inputs[0].shape, axis)
     pieces = reshaped(updates, along.shape)
-    return ops.scatter_add_along_axis(data, along, pieces, axis=axis + 1, **_mode(node))
+    return _along_axis(node.op)(data, along, pieces, axis=axis + 1, **_mode(node))
+
+
+def _along_axis(op: Op) -> Op:
+    found = find(f"{op.name}_along_axis")
+    assert found is not None  # each scatter is declared in both forms
+    return found
 
 
 def _composition(node: Node, operands: Operands) -> Node:

@@ -130,7 +130,7 @@ def emit_cumulative(emitter: Emitter, node: Node) -> None:
 
 
 def emit_scatter(emitter: Emitter, node: Node) -> None:
-    """Emit a nest that copies the data and one that adds the updates in row-major order."""
+    """Emit a nest that copies the data and one that combines the updates in row-major order."""
     data, _, updates = node.inputs
     out = emitter.buffer_of(node, Access.INOUT)
     with _nest(emitter, data.shape) as indices:
@@ -141,7 +141,7 @@ def emit_scatter(emitter: Emitter, node: Node) -> None:
     with _nest(emitter, still) as outer:
         moving = updates.shape[axis : axis + count]
         with emitter.loops(moving, LoopKind.SERIAL, "k") as inner:
-            _add_update(emitter, node, (outer[:axis], inner, outer[axis:]), out)
+            _emit_update(emitter, node, (outer[:axis], inner, outer[axis:]), out)
 
 
 def _moving_axes(node: Node) -> int:
@@ -151,7 +151,7 @@ def _moving_axes(node: Node) -> int:
     return 1 if lowering.along_axis else len(node.inputs[1].shape)
 
 
-def _add_update(
+def _emit_update(
     emitter: Emitter, node: Node, place: tuple[Indices, Indices, Indices], out: str
 ) -> None:
     _, indices, updates = node.inputs
@@ -161,9 +161,11 @@ def _add_update(
     assert isinstance(lowering, Scatter)
     number = emitter.value(Element(indices, here if lowering.along_axis else moving))
     target, where = gathered_place(emitter, node, number, None, emitter.depth)
-    dtype = node.type.dtype
-    update = emitter.convert(emitter.value(Element(updates, here)), dtype.compute)
-    old = emitter.load(out, (*before, target, *after), dtype, where)
-    wide = emitter.convert(old, dtype.compute)
-    new = emitter.apply("add", (wide, update), dtype.compute)
-    emitter.store(out, (*before, target, *after), emitter.convert(new, dtype), where)
+    dtype, combine = node.type.dtype, lowering.combine
+    new = emitter.value(Element(updates, here))
+    if combine is not None:
+        update = emitter.convert(new, dtype.compute)
+        old = emitter.load(out, (*before, target, *after), dtype, where)
+        wide = emitter.convert(old, dtype.compute)
+        new = emitter.convert(emitter.apply(combine, (wide, update), dtype.compute), dtype)
+    emitter.store(out, (*before, target, *after), new, where)

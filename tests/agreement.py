@@ -33,11 +33,21 @@ _ROUNDED_SUMS = (
 
 
 def reference(op: Op, case: Case) -> Array:
-    """Return what the reference of `op` gives, of the type that its type rule says."""
+    """Return what the reference of `op` gives, of the type that its type rule says.
+
+    Several results are one row of all their elements, as `as_graph` has them.
+    """
     types = [TensorType(a.shape, as_dtype(a.dtype)) for a in case.operands]
     result = op.type_rule(*types, **case.attributes)
-    value = np.asarray(op.reference(*case.operands, result=result, **case.attributes))
-    assert (value.dtype, value.shape) == (result.dtype.numpy, result.shape), (op, str(case))
+    value = op.reference(*case.operands, result=result, **case.attributes)
+    if not isinstance(result, tuple):
+        return _checked(op, case, np.asarray(value), result)
+    pairs = zip(value, result, strict=True)
+    return np.concatenate([_checked(op, case, v, t).reshape(-1) for v, t in pairs])
+
+
+def _checked(op: Op, case: Case, value: Array, type_: TensorType) -> Array:
+    assert (value.dtype, value.shape) == (type_.dtype.numpy, type_.shape), (op, str(case))
     return value
 
 

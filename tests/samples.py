@@ -22,6 +22,8 @@ from graphc.dtypes import DType
 from graphc.graph import Graph
 from graphc.node import fresh_number
 from graphc.op import Domain, Op
+from graphc.ops.loops import items
+from graphc.ops.views import reshaped
 from tests.window_samples import WINDOW_ROWS
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -75,14 +77,21 @@ def accepted_dtypes(op: Op) -> tuple[DType, ...]:
 
 
 def as_graph(op: Op, case: Case) -> Graph:
-    """Return the graph of one node with an input for each operand."""
+    """Return the graph of one node with an input for each operand.
+
+    Of several results it gives one row of all their elements.
+    """
     inputs = [
         ops.input_(
             number=fresh_number(), name=f"x{i}", shape=a.shape, dtype=dtypes.as_dtype(a.dtype)
         )
         for i, a in enumerate(case.operands)
     ]
-    return Graph(inputs, [op(*inputs, **case.attributes)])
+    node = op(*inputs, **case.attributes)
+    if node.is_tuple:
+        flat = [reshaped(result, (result.type.size,)) for result in items(node)]
+        node = ops.concat(*flat, axis=0)
+    return Graph(inputs, [node])
 
 
 def values(shape: Shape, dtype: DType, rng: np.random.Generator, domain: Domain) -> Array:
@@ -377,7 +386,45 @@ def _triangular(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case
         yield Case((a, b), {"lower": lower, "transposed": transposed})
 
 
+_SCATTERS = ("scatter_add", "scatter_max", "scatter_min", "scatter_multiply", "scatter_set")
+_RECTANGLES: tuple[Shape, ...] = ((4, 2), (2, 4), (2, 5, 3), (2, 1, 3), (0, 2, 3), (3, 0), (0, 3))
+
+
+def _matrix(shape: Shape, dtype: DType, rng: np.random.Generator) -> Array:
+    """Return a matrix whose singular values, and eigenvalues, are well apart."""
+    diagonal = np.eye(shape[-2], shape[-1]) * np.arange(1.5, 1.5 + 2 * shape[-1], 2.0)
+    return np.asarray(rng.uniform(-0.5, 0.5, shape) + diagonal).astype(dtype.numpy)
+
+
+def _square(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    """Yield regular matrices, for eigh too: what stands above the diagonal is not looked at."""
+    for shape in (*_SQUARES, (0, 3, 3)):
+        yield Case((_matrix(shape, dtype, rng),))
+
+
+def _solve(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for shape, count in itertools.product(_SQUARES, (1, 3)):
+        b = rng.uniform(-1.0, 1.0, (*shape[:-1], count)).astype(dtype.numpy)
+        yield Case((_matrix(shape, dtype, rng), b))
+
+
+def _rectangle(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    attributes = {"rtol": 1e-6} if op.name == "pinv" else {}
+    for shape in _SQUARES + _RECTANGLES:
+        yield Case((_matrix(shape, dtype, rng),), attributes)
+
+
+def _apart(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for shape in ((3,), (1,), (0,), (2, 4), (2, 0), (0, 2)):
+        apart = np.arange(2.0 * shape[-1], step=2.0) + rng.uniform(-0.5, 0.5, shape)
+        yield Case((apart[..., rng.permutation(shape[-1])].astype(dtype.numpy, order="C"),))
+
+
 _MAKERS: dict[str, _Maker] = {
+    **dict.fromkeys(("cofactors", "det", "eigh", "inv", "slogdet"), _square),
+    **dict.fromkeys(("pinv", "qr", "svd"), _rectangle),
+    "solve": _solve,
+    "reciprocal_gaps": _apart,
     "argsort": _order,
     "cholesky": _cholesky,
     "solve_triangular": _triangular,
@@ -388,8 +435,6 @@ _MAKERS: dict[str, _Maker] = {
         (f"cumulative_{name}" for name in ("sum", "prod", "max", "min", "logsumexp")), _cumulative
     ),
     "iota": _iota,
-    "take": _gather,
-    "scatter_add": _gather,
-    "take_along_axis": _gather_along,
-    "scatter_add_along_axis": _gather_along,
+    **dict.fromkeys(("take", *_SCATTERS), _gather),
+    **dict.fromkeys(("take_along_axis", *(f"{s}_along_axis" for s in _SCATTERS)), _gather_along),
 }

@@ -59,9 +59,11 @@ from graphc.ops.exponential import (
     sigmoid,
     sqrt,
 )  # fmt: skip
+from graphc.ops.factorisations import eigh, qr, reciprocal_gaps, svd
 from graphc.ops.gather import scatter_add, scatter_add_along_axis, take, take_along_axis
 from graphc.ops.leaves import constant, input_, iota, variable
 from graphc.ops.linear_algebra import cholesky, solve_triangular
+from graphc.ops.linear_systems import cofactors, det, inv, pinv, slogdet, solve
 from graphc.ops.logic import (
     bitwise_and,
     bitwise_invert,
@@ -79,6 +81,16 @@ from graphc.ops.ordering import after
 from graphc.ops.pooling import max_pool
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
+from graphc.ops.scatter import (
+    scatter_max,
+    scatter_max_along_axis,
+    scatter_min,
+    scatter_min_along_axis,
+    scatter_multiply,
+    scatter_multiply_along_axis,
+    scatter_set,
+    scatter_set_along_axis,
+)  # fmt: skip
 from graphc.ops.sorting import argsort
 from graphc.ops.stop_gradient import stop_gradient
 from graphc.ops.trigonometric import (
@@ -126,6 +138,7 @@ __all__ = [
     "ceil",
     "checkpoint",
     "cholesky",
+    "cofactors",
     "concat",
     "constant",
     "contraction",
@@ -139,7 +152,9 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "custom_vjp",
+    "det",
     "divide",
+    "eigh",
     "equal",
     "erf",
     "exp",
@@ -150,6 +165,7 @@ __all__ = [
     "greater_equal",
     "hypot",
     "input_",
+    "inv",
     "iota",
     "isfinite",
     "isinf",
@@ -177,28 +193,42 @@ __all__ = [
     "not_equal",
     "pad",
     "permute_dims",
+    "pinv",
     "place_windows",
     "power",
     "prod",
+    "qr",
     "reciprocal",
+    "reciprocal_gaps",
     "remainder",
     "reshape",
     "round_",
     "scan",
     "scatter_add",
     "scatter_add_along_axis",
+    "scatter_max",
+    "scatter_max_along_axis",
+    "scatter_min",
+    "scatter_min_along_axis",
+    "scatter_multiply",
+    "scatter_multiply_along_axis",
+    "scatter_set",
+    "scatter_set_along_axis",
     "sigmoid",
     "sign",
     "signbit",
     "sin",
     "sinh",
     "slice_",
+    "slogdet",
+    "solve",
     "solve_triangular",
     "sqrt",
     "square",
     "stop_gradient",
     "subtract",
     "sum_",
+    "svd",
     "switch",
     "take",
     "take_along_axis",

@@ -7,6 +7,7 @@ place are carried out in row-major order of the updates, each rounded to the dty
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,14 @@ def _resolve(name: str, indices: Array, extent: int, mode: str) -> Array:
 # --- along a whole axis --------------------------------------------------------------------------
 
 
-def _taken_shape(data: TensorType, indices: TensorType, axis: int) -> Shape:
+def _whole_shape(_name: str, data: TensorType, indices: TensorType, axis: int) -> Shape:
     return data.shape[:axis] + indices.shape + data.shape[axis + 1 :]
 
 
 def _take_rule(data: TensorType, indices: TensorType, axis: int, mode: str) -> TensorType:
     _check("take", data, indices, axis, mode)
-    return _check_source("take", data, axis, data.with_shape(_taken_shape(data, indices, axis)))
+    shape = _whole_shape("take", data, indices, axis)
+    return _check_source("take", data, axis, data.with_shape(shape))
 
 
 def _take_reference(data: Array, indices: Array, result: TensorType, axis: int, mode: str) -> Array:
@@ -78,31 +80,6 @@ def _take_derivative(node: Node, cotangent: Node) -> tuple[Node, None]:
     return scatter_add(zeros_like(data), indices, cotangent, **node.attributes), None
 
 
-def _scatter_rule(
-    data: TensorType, indices: TensorType, updates: TensorType, axis: int, mode: str
-) -> TensorType:
-    _check("scatter_add", data, indices, axis, mode)
-    check_kind("scatter_add", data.dtype, NUMERIC)
-    check_same("scatter_add (updates)", data.with_shape(_taken_shape(data, indices, axis)), updates)
-    _check_source("scatter_add", data, axis, updates)
-    return data
-
-
-def _scatter_reference(
-    data: Array, indices: Array, updates: Array, result: TensorType, axis: int, mode: str
-) -> Array:
-    inside = _resolve("scatter_add", indices, data.shape[axis], mode)
-    grown = data.copy()
-    with np.errstate(all="ignore"):
-        if updates.size:
-            np.add.at(grown, _whole_axes(axis, inside), updates)
-    return grown
-
-
-def _scatter_derivative(node: Node, cotangent: Node) -> tuple[Node, None, Node]:
-    return cotangent, None, take(cotangent, node.inputs[1], **node.attributes)
-
-
 take = Op(
     name="take",
     operands=("data", "indices"),
@@ -113,17 +90,6 @@ take = Op(
     derivative=_take_derivative,
     kinds=ALL,
     summary="data with one axis replaced by the axes of indices into it",
-)
-scatter_add = Op(
-    name="scatter_add",
-    operands=("data", "indices", "updates"),
-    attributes=("axis", "mode"),
-    type_rule=_scatter_rule,
-    reference=_scatter_reference,
-    lowering=Scatter(),
-    derivative=_scatter_derivative,
-    kinds=NUMERIC,
-    summary="data with updates added where take would read",
 )
 
 # --- along one axis, place by place --------------------------------------------------------------
@@ -166,34 +132,6 @@ def _take_along_derivative(node: Node, cotangent: Node) -> tuple[Node, None]:
     return scatter_add_along_axis(zeros, indices, cotangent, **node.attributes), None
 
 
-def _scatter_along_rule(
-    data: TensorType, indices: TensorType, updates: TensorType, axis: int, mode: str
-) -> TensorType:
-    name = "scatter_add_along_axis"
-    _check(name, data, indices, axis, mode)
-    check_kind(name, data.dtype, NUMERIC)
-    check_same(
-        f"{name} (updates)", data.with_shape(_along_shape(name, data, indices, axis)), updates
-    )
-    _check_source(name, data, axis, updates)
-    return data
-
-
-def _scatter_along_reference(
-    data: Array, indices: Array, updates: Array, result: TensorType, axis: int, mode: str
-) -> Array:
-    inside = _resolve("scatter_add_along_axis", indices, data.shape[axis], mode)
-    grown = data.copy()
-    with np.errstate(all="ignore"):
-        if updates.size:
-            np.add.at(grown, _places(inside, axis), updates)
-    return grown
-
-
-def _scatter_along_derivative(node: Node, cotangent: Node) -> tuple[Node, None, Node]:
-    return cotangent, None, take_along_axis(cotangent, node.inputs[1], **node.attributes)
-
-
 take_along_axis = Op(
     name="take_along_axis",
     operands=("data", "indices"),
@@ -205,14 +143,90 @@ take_along_axis = Op(
     kinds=ALL,
     summary="for each place the element of data at the index given there, along one axis",
 )
-scatter_add_along_axis = Op(
-    name="scatter_add_along_axis",
-    operands=("data", "indices", "updates"),
-    attributes=("axis", "mode"),
-    type_rule=_scatter_along_rule,
-    reference=_scatter_along_reference,
-    lowering=Scatter(along_axis=True),
-    derivative=_scatter_along_derivative,
-    kinds=NUMERIC,
+
+# --- scatters ------------------------------------------------------------------------------------
+
+
+def scatter_op(  # one keyword for each thing that they differ in
+    name: str,
+    combine: str | None,
+    combined: Callable[[Array, Any, Array], Array],
+    *,
+    along_axis: bool,
+    derivative: Callable[[Node, Node], tuple[Node, None, Node]] | None,
+    kinds: tuple[str, ...] = NUMERIC,
+    summary: str,
+) -> Op:
+    """Declare the op that combines updates with the data where a gather would read.
+
+    `combined(data, places, updates)` is its reference, where `places` index the data for all
+    updates together; `combine` as in `Scatter`.
+    """
+    shape_of = _along_shape if along_axis else _whole_shape
+
+    def rule(
+        data: TensorType, indices: TensorType, updates: TensorType, axis: int, mode: str
+    ) -> TensorType:
+        _check(name, data, indices, axis, mode)
+        check_kind(name, data.dtype, kinds)
+        shape = shape_of(name, data, indices, axis)
+        check_same(f"{name} (updates)", data.with_shape(shape), updates)
+        _check_source(name, data, axis, updates)
+        return data
+
+    def reference(
+        data: Array, indices: Array, updates: Array, result: TensorType, axis: int, mode: str
+    ) -> Array:
+        inside = _resolve(name, indices, data.shape[axis], mode)
+        places = _places(inside, axis) if along_axis else _whole_axes(axis, inside)
+        with np.errstate(all="ignore"):
+            return combined(data, places, updates) if updates.size else data.copy()
+
+    return Op(
+        name=name,
+        operands=("data", "indices", "updates"),
+        attributes=("axis", "mode"),
+        type_rule=rule,
+        reference=reference,
+        lowering=Scatter(combine, along_axis=along_axis),
+        derivative=derivative,
+        kinds=kinds,
+        summary=summary,
+    )
+
+
+def accumulated(ufunc: np.ufunc) -> Callable[[Array, Any, Array], Array]:
+    """Return the reference that applies a ufunc update by update, in row-major order."""
+
+    def combined(data: Array, places: Any, updates: Array) -> Array:
+        grown = data.copy()
+        ufunc.at(grown, places, updates)
+        return grown
+
+    return combined
+
+
+def _add_derivative(node: Node, cotangent: Node) -> tuple[Node, None, Node]:
+    return cotangent, None, take(cotangent, node.inputs[1], **node.attributes)
+
+
+def _add_along_derivative(node: Node, cotangent: Node) -> tuple[Node, None, Node]:
+    return cotangent, None, take_along_axis(cotangent, node.inputs[1], **node.attributes)
+
+
+scatter_add = scatter_op(
+    "scatter_add",
+    "add",
+    accumulated(np.add),
+    along_axis=False,
+    derivative=_add_derivative,
+    summary="data with updates added where take would read",
+)
+scatter_add_along_axis = scatter_op(
+    "scatter_add_along_axis",
+    "add",
+    accumulated(np.add),
+    along_axis=True,
+    derivative=_add_along_derivative,
     summary="data with updates added where take_along_axis would read",
 )

@@ -1,8 +1,8 @@
-"""Factorisations and solutions of systems, over the last two axes; the axes before are a batch.
+"""Triangular systems, Cholesky factors and what all of linear algebra shares.
 
-LAPACK (through NumPy) computes them when the program runs. What does not exist for the values at
-hand raises GraphcValueError. The derivative of the Cholesky factor is that of I. Murray,
-"Differentiation of the Cholesky decomposition", 2016.
+Matrices are the last two axes; the axes before are a batch. LAPACK (through NumPy) computes when
+the program runs. What does not exist for the values at hand raises GraphcValueError. The derivative
+of the Cholesky factor is that of I. Murray, "Differentiation of the Cholesky decomposition", 2016.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import string
 import numpy as np
 
 from graphc import dtypes
-from graphc.arithmetic import zeros_like
+from graphc.arithmetic import filled, zeros_like
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.node import Node
-from graphc.ops.comparison import greater_equal
+from graphc.ops.comparison import equal, greater_equal
 from graphc.ops.contraction import contraction
 from graphc.ops.conversion import where
 from graphc.ops.declare import Array
 from graphc.ops.host import host_op
 from graphc.ops.leaves import iota
 from graphc.ops.type_rules import FLOAT, check_kind
-from graphc.ops.views import broadcast_to, permute_dims
+from graphc.ops.views import broadcast_to, permute_dims, reshaped
 from graphc.tensor_type import TensorType
 
 
@@ -57,6 +57,31 @@ def triangle(a: Node, *, lower: bool, diagonal: int = 0) -> Node:
     return where(kept, a, zeros_like(a))
 
 
+def identities(a: Node) -> Node:
+    """Return identity matrices of the type of `a`."""
+    rows, columns = (iota(shape=a.shape[-2:], axis=axis, dtype=dtypes.int64) for axis in (0, 1))
+    kept = broadcast_to(equal(rows, columns), shape=a.shape)
+    return where(kept, filled(a.type, 1), zeros_like(a))
+
+
+def scaled(a: Node, factors: Node, axes: tuple[int, ...] = (-2, -1)) -> Node:
+    """Return matrices times factors that lack these axes: a row's, a column's, a matrix's."""
+    shape = list(a.shape)
+    for axis in axes:
+        shape[axis] = 1
+    return a * broadcast_to(reshaped(factors, tuple(shape)), shape=a.shape)
+
+
+def columns_scaled(a: Node, factors: Node) -> Node:
+    """Return matrices with each column times its factor."""
+    return scaled(a, factors, (-2,))
+
+
+def rows_scaled(a: Node, factors: Node) -> Node:
+    """Return matrices with each row times its factor."""
+    return scaled(a, factors, (-1,))
+
+
 # --- triangular systems --------------------------------------------------------------------------
 
 
@@ -75,6 +100,11 @@ def _triangular_rule(a: TensorType, b: TensorType, lower: bool, transposed: bool
 def _solve_triangular(a: Array, b: Array, lower: bool, transposed: bool) -> Array:
     if transposed:
         a, lower = np.swapaxes(a, -1, -2), not lower
+    if not np.all(np.diagonal(a, axis1=-2, axis2=-1)):
+        raise GraphcValueError(
+            "solve_triangular: a matrix is singular",
+            hint="its diagonal holds a 0, as the factor of a matrix of too low a rank does",
+        )
     x, count = np.zeros_like(b), a.shape[-1]
     for row in range(count) if lower else reversed(range(count)):
         known = slice(None, row) if lower else slice(row + 1, None)

@@ -326,7 +326,17 @@ def test_an_index_out_of_bounds_is_found_and_named(enabled: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["take", "take_along_axis", "scatter_add", "scatter_add_along_axis"]
+    "name",
+    [
+        "take",
+        "take_along_axis",
+        "scatter_add",
+        "scatter_add_along_axis",
+        "scatter_set",
+        "scatter_set_along_axis",
+        "scatter_max",
+        "scatter_multiply",
+    ],
 )
 @pytest.mark.parametrize("axis", [0, 1])
 def test_gathers_and_scatters_agree_with_the_reference(name: str, axis: int) -> None:
