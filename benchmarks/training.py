@@ -23,15 +23,7 @@ def for_graphc(loss_of: Loss, batch_size: int, decay: float = 0.0) -> Spelling:
     def spell(g: Any, compile: Any, *arrays: Any) -> Any:
         batch, parameters = arrays[:batch_size], [g.Variable(a) for a in arrays[batch_size:]]
 
-        class AdamW(g.optim.Adam):  # type: ignore[misc]  # the base is known when it runs
-            """Adam with decoupled decay."""
-
-            def update(self, parameter: Any, gradient: Any, rate: Any, factors: Any) -> Any:
-                """Return what is to be subtracted."""
-                step = super().update(parameter, gradient, rate, factors)
-                return step + rate * decay * parameter if decay else step
-
-        optimizer = AdamW(RATE, BETA1, BETA2, EPSILON)
+        optimizer = g.optim.AdamW(RATE, BETA1, BETA2, EPSILON, weight_decay=decay)
 
         def step(*batch: Any) -> Any:
             loss = loss_of(g, parameters, batch)

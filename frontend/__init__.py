@@ -1,6 +1,7 @@
 """The frontend: how people write programs, in tensors, functions, modules and optimisers.
 
-Everything here builds nodes; nothing computes. Functions have the names and the meaning of the
+Everything here builds nodes; nothing computes but first values of parameters, and
+`optim.LBFGS`, which drives a compiled program. Functions have the names and the meaning of the
 Python array API (2024.12) and of NumPy. The facade `graphc` re-exports what `__all__` lists.
 Importing the package imports graphc's core and NumPy, nothing else.
 """
@@ -17,6 +18,7 @@ from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import linalg, metrics, nn, optim
 from graphc.frontend import loops as _loops
+from graphc.frontend import random_numbers as random
 from graphc.frontend import reductions as _reductions
 from graphc.frontend import shapes as _shapes
 from graphc.frontend import sorting as _sorting
@@ -39,7 +41,7 @@ from graphc.frontend.vmap import vmap
 
 __all__ = [
     "Tensor", "Trace", "Traced", "Variable", "is_tracing", "linalg", "metrics", "nn", "optim",
-    "trace", "vmap",
+    "random", "trace", "vmap",
 ]  # fmt: skip
 __all__ += _composites.__all__
 __all__ += _constructors.__all__

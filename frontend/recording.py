@@ -2,19 +2,47 @@
 
 Traces nest: an inner one reads what the outer ones have assigned, and its own assignments stay its
 own until whoever opened it hands them on. Each thread has its own stack of them.
+
+Modes that are asked for while a function is traced, those of modules above all, are compiled in;
+every open trace notes them, so that whoever keeps the program knows under which modes it holds.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
-from typing import Self
+from typing import Protocol, Self
 
 from graphc.capture import new_parameter
 from graphc.node import Node
 
-__all__ = ["BodyTrace", "Trace", "current_trace", "is_tracing", "outer_value"]
+__all__ = [
+    "BodyTrace", "Moded", "Trace", "current_mode_epoch", "current_trace", "is_tracing",
+    "mode_changed", "outer_value",
+]  # fmt: skip
 
 _local = threading.local()
+_epochs = itertools.count(1)
+_epoch = 0
+
+
+class Moded(Protocol):
+    """What has a mode: True while it is trained."""
+
+    @property
+    def training_mode(self) -> bool:
+        """The mode, read without a note of it."""
+
+
+def mode_changed() -> None:
+    """Say that the mode of an object has changed: from now on the epoch is another."""
+    global _epoch  # noqa: PLW0603  # one number for the process: a call compares it, and no more
+    _epoch = next(_epochs)
+
+
+def current_mode_epoch() -> int:
+    """Return a number that stays the same as long as no mode changes."""
+    return _epoch
 
 
 class Trace:
@@ -31,6 +59,7 @@ class Trace:
     def __init__(self) -> None:
         self._outer: Trace | None = None
         self._assigned: dict[Node, Node] = {}
+        self._modes: dict[int, tuple[Moded, bool]] = {}
 
     def __enter__(self) -> Self:
         self._outer = current_trace()
@@ -44,6 +73,18 @@ class Trace:
     def assignments(self) -> tuple[tuple[Node, Node], ...]:
         """Each assigned variable once, in the order of first assignments, and its last value."""
         return tuple(self._assigned.items())
+
+    @property
+    def modes(self) -> tuple[tuple[Moded, bool], ...]:
+        """Each object whose mode was asked for, and the mode."""
+        return tuple(self._modes.values())
+
+    def note_mode(self, moded: Moded) -> None:
+        """Note, here and in the outer traces, that what is traced depends on this mode."""
+        trace: Trace | None = self
+        while trace is not None:
+            trace._modes.setdefault(id(moded), (moded, moded.training_mode))
+            trace = trace._outer
 
     def assign(self, variable: Node, value: Node) -> None:
         """Record that the program sets `variable`; it reads as `value` from now on."""

@@ -17,7 +17,7 @@ import numpy as np
 from graphc.dtypes import as_dtype
 from graphc.frontend.constructors import input as make_input
 from graphc.frontend.operands import as_node
-from graphc.frontend.recording import Trace
+from graphc.frontend.recording import Moded, Trace
 from graphc.frontend.structures import Structure, flatten, flatten_result, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.graph import Graph
@@ -31,7 +31,8 @@ __all__ = ["Traced", "signature", "trace"]
 class Traced:
     """A traced function: inputs are the leaves of its arguments, outputs those of its result.
 
-    `structure` is that of the result; `unflatten(structure, outputs)` puts it together.
+    `structure` is that of the result; `unflatten(structure, outputs)` puts it together. The trace
+    holds for `modes` alone: the objects whose mode was asked for, and the mode.
     """
 
     inputs: tuple[Node, ...]
@@ -39,6 +40,7 @@ class Traced:
     assignments: tuple[tuple[Node, Node], ...]
     structure: Structure
     name: str = "main"
+    modes: tuple[tuple[Moded, bool], ...] = ()
 
     @property
     def graph(self) -> Graph:
@@ -72,7 +74,8 @@ def trace(
         nodes = tuple(as_node(x) for x in outputs)
     name = getattr(function, "__name__", "")
     name = name if name.isidentifier() else "main"  # not <lambda>: it names files and text
-    return Traced(tuple(x.node for x in inputs), nodes, recorded.assignments, result, name)
+    nodes_in = tuple(x.node for x in inputs)
+    return Traced(nodes_in, nodes, recorded.assignments, result, name, recorded.modes)
 
 
 def signature(

@@ -28,7 +28,8 @@ class Variable(Tensor):
     """A tensor with a value of its own, which programs read and update in place.
 
     `value` is an array or numbers, copied; its dtype is kept unless `dtype` is given (Python floats
-    are float32). Raises TracingError for a symbolic value.
+    are float32). One that is not `trainable` is state that a module keeps (a key of random numbers,
+    running means) and no parameter of it. Raises TracingError for a symbolic value.
 
     >>> count = Variable(np.zeros(3, np.float32), name="count")
     >>> count.assign([1, 2, 3])
@@ -36,10 +37,15 @@ class Variable(Tensor):
     array([1., 2., 3.], dtype=float32)
     """
 
-    __slots__ = ("state",)
+    __slots__ = ("state", "trainable")
 
     def __init__(
-        self, value: Any, dtype: DTypeLike | None = None, *, name: str | None = None
+        self,
+        value: Any,
+        dtype: DTypeLike | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
     ) -> None:
         if isinstance(value, Tensor):
             fail(
@@ -51,6 +57,7 @@ class Variable(Tensor):
         array = as_array(value, None if dtype is None else as_dtype(dtype))
         type_ = TensorType(array.shape, as_dtype(array.dtype))
         self.state = VariableState(type_, array, name or "")
+        self.trainable = trainable
         super().__init__(apply("variable", state=self.state))
 
     @property
@@ -130,7 +137,7 @@ class Variable(Tensor):
             )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
-        return Variable(self.value, name=self.name)
+        return Variable(self.value, name=self.name, trainable=self.trainable)
 
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""

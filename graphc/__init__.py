@@ -53,6 +53,7 @@ from graphc.frontend import (
     metrics,
     nn,
     optim,
+    random,
     trace,
     vmap,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "optim",
     "parse_graph",
     "print_graph",
+    "random",
     "save",
     "tensor_type",
     "threads",

@@ -21,7 +21,7 @@ import numpy as np
 from graphc.collection import paused_collection
 from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.frontend import hooks
-from graphc.frontend.recording import is_tracing
+from graphc.frontend.recording import Moded, current_mode_epoch, is_tracing
 from graphc.frontend.structures import Structure, flatten_as, unflatten
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.tracing import signature, takes_keyword, trace
@@ -49,20 +49,36 @@ hooks.set_batcher(batch)
 hooks.set_differentiator(gradients)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A program of a function, and the modes for which it was traced."""
+
+    program: Program
+    structure: Structure
+    modes: tuple[tuple[Moded, bool], ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the modes are now what they were."""
+        return all(moded.training_mode is mode for moded, mode in self.modes)
+
+
 class CompiledFunction(Generic[Parameters, Result]):
     """A function that is traced and compiled when it is called with new types of arguments.
 
     `programs` lists what was compiled so far. Called on tensors, or while another function is
-    traced, it becomes a part of that graph.
+    traced, it becomes a part of that graph. A program holds for the modes that were asked for when
+    it was traced (`nn.Module.training`); under other modes the function is compiled anew.
     """
 
     def __init__(self, function: Callable[Parameters, Result], settings: Settings) -> None:
         functools.update_wrapper(self, function)
         self._function, self._settings = function, settings
-        self._known: dict[Hashable, tuple[Program, Structure]] = {}
-        # the same by the types of plain arrays, without names: all that many calls consist of
-        self._plain: dict[Hashable, tuple[Program, Structure]] = {}
-        self._latest: tuple[Program, Structure] | None = None  # found by plain arrays
+        self._known: dict[Hashable, list[_Known]] = {}
+        # the same by the types of plain arrays, without names: all that many calls consist of; each
+        # with the epoch of modes in which it was found
+        self._plain: dict[Hashable, tuple[Program, Structure, int]] = {}
+        self._latest: tuple[Program, Structure, int] | None = None  # found by plain arrays
 
     @overload
     def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result: ...
@@ -86,10 +102,11 @@ class CompiledFunction(Generic[Parameters, Result]):
         """
         if not keywords and not is_tracing():
             if self._latest is not None:
-                program, structure = self._latest
-                outputs = program.call_natively(*arguments)  # None for arguments of other types
-                if outputs is not None:
-                    return self._assemble(structure, outputs)
+                program, structure, epoch = self._latest
+                if epoch == current_mode_epoch():
+                    outputs = program.call_natively(*arguments)  # None for arguments of other types
+                    if outputs is not None:
+                        return self._assemble(structure, outputs)
             plain = _plain_key(arguments)
             if plain is not None:
                 return self._call_plain(plain, arguments)
@@ -109,12 +126,13 @@ class CompiledFunction(Generic[Parameters, Result]):
         return self._assemble(structure, program(*leaves, out=flatten_as(structure, out)))
 
     def _call_plain(self, plain: Hashable, arguments: tuple[Any, ...]) -> Result:
+        epoch = current_mode_epoch()
         found = self._plain.get(plain)
-        if found is None:
-            found = self._find(signature(arguments)[0], arguments, {})
+        if found is None or found[2] != epoch:
+            found = (*self._find(signature(arguments)[0], arguments, {}), epoch)
             self._plain[plain] = found
         self._latest = found
-        program, structure = found
+        program, structure, _ = found
         return self._assemble(structure, program(*arguments))
 
     def _assemble(self, structure: Structure, outputs: list[np.ndarray[Any, Any]]) -> Result:
@@ -137,23 +155,29 @@ class CompiledFunction(Generic[Parameters, Result]):
     @property
     def programs(self) -> tuple[Program, ...]:
         """The programs compiled so far, oldest first."""
-        return tuple(program for program, _ in [*self._known.values()])  # others may add some
+        known = [*self._known.values()]  # others may add some
+        return tuple(entry.program for entries in known for entry in [*entries])
 
     def _find(self, key: Hashable, arguments: Any, keywords: Any) -> tuple[Program, Structure]:
-        found = self._known.get(key)
+        found = self._look_up(key)
         if found is not None:
-            return found
+            return found.program, found.structure
         with COMPILE_LOCK, paused_collection():  # two threads with the same types compile once
-            if key not in self._known:
+            found = self._look_up(key)
+            if found is None:
                 traced = trace(self._function, arguments, keywords)
                 settings = self._settings.for_inputs(traced.inputs)
                 program = compile_graph(traced.graph, settings)
-                self._known[key] = (program, traced.structure)
+                found = _Known(program, traced.structure, traced.modes)
+                self._known.setdefault(key, []).append(found)
                 self._warn_of_many_programs()
-            return self._known[key]
+            return found.program, found.structure
+
+    def _look_up(self, key: Hashable) -> _Known | None:
+        return next((known for known in self._known.get(key, ()) if known.holds), None)
 
     def _warn_of_many_programs(self) -> None:
-        if len(self._known) == MANY_PROGRAMS:
+        if len(self.programs) == MANY_PROGRAMS:
             warnings.warn(
                 f"{self._function.__name__} was compiled for {MANY_PROGRAMS} combinations of "
                 "arguments. Python numbers and other objects that are no arrays are compiled in; "
@@ -167,7 +191,7 @@ class CompiledFunction(Generic[Parameters, Result]):
 
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", repr(self._function))
-        return f"<compiled {name}, {len(self._known)} programs, {self._settings.backend}>"
+        return f"<compiled {name}, {len(self.programs)} programs, {self._settings.backend}>"
 
 
 @dataclass(frozen=True, slots=True)

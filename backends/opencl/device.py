@@ -80,6 +80,9 @@ class Device:
         import pyopencl as cl
 
         options = ["-cl-std=CL1.2"]
+        if self.name.startswith("Oclgrind"):
+            # its compiler makes funnel shifts of rotations, which its interpreter does not know
+            options.append("-cl-opt-disable")
         if self.features.exact_division:
             options.append("-cl-fp32-correctly-rounded-divide-sqrt")
         with warnings.catch_warnings():

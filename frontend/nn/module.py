@@ -2,14 +2,18 @@
 
 A module is an object whose attributes hold variables, other modules, or lists, tuples and dicts of
 them. Its parameters are found there, in the order in which the attributes were first set, each
-variable once. A parameter without a name of its own takes its path as its name: the attribute that
-holds it, then the attribute that holds its module, and so on outwards (`encoder.0.weight`).
+variable once; they are the variables that are `trainable`. A variable without a name of its own
+takes its path as its name: the attribute that holds it, then the attribute that holds its module,
+and so on outwards (`encoder.0.weight`).
+
+A module trains until `eval()` is called. Its mode is compiled in: a compiled function that asked
+for it is compiled once for each mode, and a call after a change runs the program of the new one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,6 +21,7 @@ from graphc.errors import GraphcTypeError
 from graphc.frontend.nn import state_dicts
 from graphc.frontend.nn.call_records import Summary, indented_titles, record_call, summarise
 from graphc.frontend.operands import fail
+from graphc.frontend.recording import current_trace, mode_changed
 from graphc.frontend.tensor import is_tensor_like
 from graphc.frontend.variable import Variable
 
@@ -35,6 +40,8 @@ class Module:
     >>> [name for name, _ in Scale().named_parameters()]
     ['factor']
     """
+
+    training_mode = True  # of a module that was set to none; `training` is for those who ask
 
     def forward(self, *arguments: Any, **keywords: Any) -> Any:
         """Return the module's result; subclasses define it."""
@@ -62,16 +69,39 @@ class Module:
         object.__setattr__(self, name, value)
         _name_parameters(name, value)
 
-    def named_parameters(self) -> Iterator[tuple[str, Variable]]:
-        """Yield path and variable of every parameter: `layers.0.weight`; each variable once."""
-        yield from self.named_variables()
+    @property
+    def training(self) -> bool:
+        """Whether the module is trained; asked for while a function is traced, it is compiled in.
 
-    def parameters(self) -> list[Variable]:
-        """Return every parameter once, in the order of definition."""
-        return [variable for _, variable in self.named_parameters()]
+        >>> model = Module()
+        >>> model.training, model.eval().training, model.train().training
+        (True, False, True)
+        """
+        self._note_mode()
+        return self.training_mode
+
+    def train(self, mode: bool = True) -> Self:
+        """Set this module and all below it to training, or with False to evaluation."""
+        modules: list[Module] = [self]
+        modules += [value for _, value in _walk(self) if isinstance(value, Module)]
+        for module in modules:
+            module._note_mode()
+            object.__setattr__(module, "training_mode", bool(mode))
+        mode_changed()
+        return self
+
+    def _note_mode(self) -> None:
+        """Tell the open traces that what they record depends on the mode as it is now."""
+        trace = current_trace()
+        if trace is not None:
+            trace.note_mode(self)
+
+    def eval(self) -> Self:
+        """Set this module and all below it to evaluation: the same as `train(False)`."""
+        return self.train(False)
 
     def named_variables(self) -> Iterator[tuple[str, Variable]]:
-        """Yield path and variable of all that the module keeps; each variable once."""
+        """Yield path and variable of all that the module keeps, parameters or not, each once."""
         seen: set[int] = set()
         for path, value in _walk(self):
             if isinstance(value, Variable) and id(value.state) not in seen:
@@ -84,6 +114,14 @@ class Module:
         for path, value in _walk(self):
             if isinstance(value, Module):
                 yield path, value
+
+    def named_parameters(self) -> Iterator[tuple[str, Variable]]:
+        """Yield path and variable of every parameter: `layers.0.weight`; each variable once."""
+        return ((path, variable) for path, variable in self.named_variables() if variable.trainable)
+
+    def parameters(self) -> list[Variable]:
+        """Return every parameter once, in the order of definition."""
+        return [variable for _, variable in self.named_parameters()]
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return copies of the values of all variables, by their paths.

@@ -1,21 +1,17 @@
-"""Adam, exactly as in the paper."""
+"""Adam, exactly as in the paper, and AdamW, whose weight decay goes past the moments."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import numpy as np
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from graphc.dtypes import DType, float32, float64
-from graphc.errors import GraphcValueError
 from graphc.frontend import elementwise
-from graphc.frontend.operands import fail
-from graphc.frontend.optim.optimiser import Optimiser, check_number
-from graphc.frontend.tensor import Tensor, TensorLike
-from graphc.frontend.variable import Variable
+from graphc.frontend.optim.optimiser import Optimiser, Options, Rate, check_number, check_share
+from graphc.frontend.tensor import Tensor
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimiser):
@@ -26,32 +22,24 @@ class Adam(Optimiser):
     Source: Kingma and Ba, arXiv:1412.6980, algorithm 1. Steps are counted in int64.
     """
 
-    def __init__(
+    def __init__(  # the settings of the paper, by name
         self,
-        learning_rate: TensorLike = 1e-3,
+        learning_rate: Rate = 1e-3,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, weight_decay)
-        for name, beta in (("beta1", beta1), ("beta2", beta2)):
-            check_number(f"Adam: {name}", beta)
-            if not 0 <= beta < 1:
-                fail(GraphcValueError, f"Adam: {name} is {beta}, which is not in 0 … 1")
-        check_number("Adam: epsilon", epsilon)
+        super().__init__(learning_rate, weight_decay, **options)
+        name = type(self).__name__
+        check_share(f"{name}: beta1", beta1)
+        check_share(f"{name}: beta2", beta2)
+        check_number(f"{name}: epsilon", epsilon)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.step_count = Variable(np.int64(0), name="adam.step_count")
 
-    @property
-    def variables(self) -> list[Variable]:
-        """The variables that hold the optimiser's state: the number of steps, then the moments."""
-        return [self.step_count, *super().variables]
-
-    def begin_step(self) -> dict[DType, tuple[Tensor, Tensor]]:
-        """Count the step and return 1 - beta^t for both betas, in float32 and in float64."""
-        count = self.step_count + 1
-        self.step_count.assign(count)
+    def begin_step(self, count: Tensor) -> dict[DType, tuple[Tensor, Tensor]]:
+        """Return 1 - beta^t for both betas, in float32 and in float64."""
         return {
             dtype: (
                 _correction(self.beta1, count.astype(dtype)),
@@ -60,17 +48,40 @@ class Adam(Optimiser):
             for dtype in (float32, float64)
         }
 
-    def update(self, parameter: Variable, gradient: Tensor, rate: Tensor, factors: Any) -> Tensor:
-        """Return what is to be subtracted, and assign the moments."""
-        first, second = (self.state_of(parameter, f"moment{i}") for i in (1, 2))
-        mean = self.beta1 * first + (1 - self.beta1) * gradient
-        spread = self.beta2 * second + (1 - self.beta2) * elementwise.square(gradient)
-        first.assign(mean)
-        second.assign(spread)
-        correction1, correction2 = factors[gradient.dtype]
+    def state_names(self) -> tuple[str, ...]:
+        """Return the names of the two moments."""
+        return "moment1", "moment2"
+
+    def update(
+        self, gradient: Tensor, rate: Tensor, state: Mapping[str, Tensor], shared: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what is to be subtracted, and the new moments."""
+        mean = self.beta1 * state["moment1"] + (1 - self.beta1) * gradient
+        spread = self.beta2 * state["moment2"] + (1 - self.beta2) * elementwise.square(gradient)
+        correction1, correction2 = shared[gradient.dtype]
         scale = elementwise.sqrt(spread / correction2) + self.epsilon
         step: Tensor = rate / correction1 * mean / scale  # scalars first
-        return step
+        return step, {"moment1": mean, "moment2": spread}
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: p := p - rate * (weight_decay * p) beside Adam's step.
+
+    Source: Loshchilov and Hutter, arXiv:1711.05101, as PyTorch has it.
+    """
+
+    is_decoupled = True
+
+    def __init__(  # those of Adam
+        self,
+        learning_rate: Rate = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, beta1, beta2, epsilon, weight_decay, **options)
 
 
 def _correction(beta: float, count: Tensor) -> Tensor:

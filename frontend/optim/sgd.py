@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from graphc.errors import GraphcValueError
 from graphc.frontend.operands import fail
-from graphc.frontend.optim.optimiser import Optimiser, check_number
-from graphc.frontend.tensor import Tensor, TensorLike
-from graphc.frontend.variable import Variable
+from graphc.frontend.optim.optimiser import Optimiser, Options, Rate, check_number
+from graphc.frontend.tensor import Tensor
 
 __all__ = ["SGD"]
 
@@ -22,12 +22,13 @@ class SGD(Optimiser):
 
     def __init__(
         self,
-        learning_rate: TensorLike,
+        learning_rate: Rate,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, weight_decay)
+        super().__init__(learning_rate, weight_decay, **options)
         check_number("a momentum", momentum)
         if not 0 <= momentum < 1:
             fail(GraphcValueError, f"a momentum of {momentum} is not in 0 … 1")
@@ -35,11 +36,16 @@ class SGD(Optimiser):
             fail(GraphcValueError, "Nesterov's momentum needs a momentum above 0")
         self.momentum, self.nesterov = momentum, nesterov
 
-    def update(self, parameter: Variable, gradient: Tensor, rate: Tensor, factors: Any) -> Tensor:
-        """Return what is to be subtracted, and assign the velocity."""
+    def state_names(self) -> tuple[str, ...]:
+        """Return the name of the velocity, if there is momentum."""
+        return ("velocity",) if self.momentum else ()
+
+    def update(
+        self, gradient: Tensor, rate: Tensor, state: Mapping[str, Tensor], shared: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what is to be subtracted, and the new velocity."""
         if not self.momentum:
-            return rate * gradient
-        state = self.state_of(parameter, "velocity")
-        velocity = self.momentum * state + gradient
-        state.assign(velocity)
-        return rate * (gradient + self.momentum * velocity if self.nesterov else velocity)
+            return rate * gradient, {}
+        velocity = self.momentum * state["velocity"] + gradient
+        direction = gradient + self.momentum * velocity if self.nesterov else velocity
+        return rate * direction, {"velocity": velocity}

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
+import graphc
 import graphc.frontend as gc
 from graphc import dtypes
-from graphc.errors import GraphcTypeError
+from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import initialisers, nn
 from tests.frontend.evaluation import close, run, same, tensor
 
@@ -141,6 +143,56 @@ def test_variances_of_initialisers(name: str) -> None:
         assert abs(array).max() <= np.sqrt(3 * VARIANCES[name])
 
 
+def test_fans_and_gains_of_initialisers() -> None:
+    shape, random = (3, 3, 20, 40), initialisers.generator(0)
+    for mode, fan in (("fan_in", 180), ("fan_out", 360), ("fan_average", 270)):
+        for distribution in ("uniform", "normal", "truncated_normal"):
+            draw = initialisers.variance_scaling(4.0, mode, distribution)
+            array = draw(shape, random, dtypes.float64)
+            assert abs(array.var() * fan / 4 - 1) < 0.06
+    assert initialisers.gain("tanh") == 5 / 3
+    assert initialisers.gain("leaky_relu", 0.5) == np.sqrt(1.6)
+    for wrong in ({"mode": "both"}, {"distribution": "cauchy"}):
+        with pytest.raises(GraphcValueError, match="is one of"):
+            initialisers.variance_scaling(**wrong)  # type: ignore[arg-type]  # words
+    with pytest.raises(GraphcValueError, match="an activation is one of"):
+        initialisers.gain("step")
+
+
+def test_truncated_normal_initialiser() -> None:
+    random = initialisers.generator(0)
+    draw = initialisers.truncated_normal(5.0, 2.0, -1, 1.5)
+    array = draw((20_000,), random, dtypes.float64)
+    standard = (array - 5) / 2
+    assert stats.kstest(standard, stats.truncnorm(-1, 1.5).cdf).pvalue > 1e-3
+    assert initialisers.truncated_normal()((3,), random, dtypes.float16).dtype == np.float16
+    with pytest.raises(GraphcValueError, match="hardly any number"):
+        initialisers.truncated_normal(low=3, high=2)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (7, 3), (3, 7), (2, 3, 4, 5)])
+def test_orthogonal_initialiser(shape: tuple[int, ...]) -> None:
+    random = initialisers.generator(0)
+    kernel = initialisers.orthogonal(2.0)(shape, random, dtypes.float64)
+    assert kernel.shape == shape
+    matrix = kernel.reshape(-1, shape[-1])
+    product = matrix.T @ matrix if len(matrix) >= shape[-1] else matrix @ matrix.T
+    np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
+    signs = [initialisers.orthogonal()((1, 1), random, dtypes.float64)[0, 0] for _ in range(200)]
+    assert 60 < sum(sign > 0 for sign in signs) < 140
+
+
+def test_identity_initialiser() -> None:
+    random = initialisers.generator(0)
+    same(initialisers.identity(3)((2, 3), random, dtypes.float32), 3 * np.eye(2, 3, dtype="f4"))
+    kernel = initialisers.identity()((3, 5, 2, 2), random, dtypes.float64)
+    same(kernel[1, 2], np.eye(2))
+    assert kernel.sum() == 2
+    for draw in (initialisers.identity(), initialisers.orthogonal()):
+        with pytest.raises(ShapeError, match="not that of a kernel"):
+            draw((3,), random, dtypes.float32)
+
+
 def test_simple_initialisers() -> None:
     random = initialisers.generator(0)
     same(initialisers.zeros((2,), random, dtypes.float32), np.zeros(2, np.float32))
@@ -171,3 +223,76 @@ def test_parameters_are_named_after_their_paths() -> None:
         "mine.bias",
         "encoder.scale",
     ]
+
+
+class Moody(nn.Module):
+    """Doubles while it is trained."""
+
+    def __init__(self) -> None:
+        self.inner = [nn.Module()]
+        self.calls = gc.Variable(np.int64(0), trainable=False)
+        self.scale = gc.Variable(np.float32(3))
+
+    def forward(self, x: Any) -> Any:
+        return x * 2 if self.training else x
+
+
+def test_modes_reach_every_module_below() -> None:
+    model = Moody()
+    assert model.training and model.inner[0].training
+    assert model.eval() is model
+    assert not model.training and not model.inner[0].training
+    assert not copy.deepcopy(model).training
+    assert model.train().inner[0].training
+    model.inner[0].eval()
+    assert model.training and not model.inner[0].training
+
+
+def test_a_variable_that_is_not_trainable_is_no_parameter() -> None:
+    model = Moody()
+    assert [name for name, _ in model.named_parameters()] == ["scale"]
+    assert [name for name, _ in model.named_variables()] == ["calls", "scale"]
+    assert [v.trainable for _, v in copy.deepcopy(model).named_variables()] == [False, True]
+
+
+def test_a_change_of_mode_compiles_anew_and_keeps_both() -> None:
+    model, other = Moody(), Moody()
+    traced = []
+
+    @graphc.compile
+    def f(x: Any) -> Any:
+        traced.append(1)
+        return model(x)
+
+    x = np.ones(3, np.float32)
+    for training in (True, True, False, False, True, False):
+        model.train(training)
+        other.train(not training)  # of no concern to f
+        for _ in range(2):
+            same(f(x), x * (2 if training else 1))
+            same(f(x=x), x * (2 if training else 1))
+    assert len(traced) == 4 and len(f.programs) == 4  # by place and by name, in two modes
+
+
+def test_modes_are_noted_through_derivatives() -> None:
+    model = Moody()
+    gradient = graphc.grad(lambda x: model(x).sum())
+    x = np.ones(3, np.float32)
+    same(gradient(x), 2 * x)
+    model.eval()
+    same(gradient(x), x)
+
+
+def test_a_function_may_change_the_mode_for_itself() -> None:
+    model = Moody()
+
+    @graphc.compile
+    def f(x: Any) -> Any:
+        y = model.eval()(x)
+        model.train()
+        return y + model(x)
+
+    x = np.ones(3, np.float32)
+    for _ in range(3):
+        same(f(x), 3 * x)
+    assert len(f.programs) == 1
