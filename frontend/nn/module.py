@@ -108,6 +108,13 @@ class Module:
                 seen.add(id(value.state))
                 yield path, value
 
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Yield path and module of the module itself, whose path is empty, and all below it."""
+        yield "", self
+        for path, value in _walk(self):
+            if isinstance(value, Module):
+                yield path, value
+
     def named_parameters(self) -> Iterator[tuple[str, Variable]]:
         """Yield path and variable of every parameter: `layers.0.weight`; each variable once."""
         return ((path, variable) for path, variable in self.named_variables() if variable.trainable)
@@ -115,13 +122,6 @@ class Module:
     def parameters(self) -> list[Variable]:
         """Return every parameter once, in the order of definition."""
         return [variable for _, variable in self.named_parameters()]
-
-    def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """Yield path and module of the module itself, whose path is empty, and all below it."""
-        yield "", self
-        for path, value in _walk(self):
-            if isinstance(value, Module):
-                yield path, value
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return copies of the values of all variables, by their paths.

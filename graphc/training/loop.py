@@ -16,6 +16,7 @@ from typing import Any
 from graphc.errors import NumericsError
 from graphc.frontend.nn import Module
 from graphc.frontend.optim import Optimiser
+from graphc.training import modes
 from graphc.training.batches import Batches
 from graphc.training.callbacks import Callback
 from graphc.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
@@ -76,7 +77,8 @@ class Run:
         try:
             if resume and checkpoint is not None and os.path.exists(checkpoint.path):
                 read_checkpoint(checkpoint.path, self)
-            self._train_epochs(display, checkpoint)
+            with modes.training(self.model):
+                self._train_epochs(display, checkpoint)
             for callback in self.callbacks:
                 callback.end(self)
         except KeyboardInterrupt:
@@ -165,11 +167,12 @@ def evaluate_batches(steps: Steps, batches: Batches, epoch: int = 0) -> dict[str
     """Return the figures over all samples of `batches`."""
     totals = dict.fromkeys(steps.sums, 0.0)
     samples = 0
-    for batch in batches.epoch(epoch):
-        figures, count = steps.evaluate(batch)
-        samples += count
-        for name, value in figures.items():
-            totals[name] += value * count
+    with modes.evaluating(steps.model):
+        for batch in batches.epoch(epoch):
+            figures, count = steps.evaluate(batch)
+            samples += count
+            for name, value in figures.items():
+                totals[name] += value * count
     return {name: total / samples for name, total in totals.items()}
 
 

@@ -80,7 +80,7 @@ class Steps:
         **options: Any,
     ) -> None:
         """`options` are those of `graphc.compile`."""
-        self._model, self._loss, self._metrics, self._options = model, loss, metrics, options
+        self.model, self._loss, self._metrics, self._options = model, loss, metrics, options
         self._compiled: dict[Hashable, api.CompiledFunction[..., Any]] = {}
         self._known: set[Hashable] = set()
         self.compile_seconds = 0.0
@@ -147,7 +147,7 @@ class Steps:
         self, leaves: tuple[Tensor, ...], structure: Structure, optimizer: Optimiser
     ) -> Tensor:
         figures, loss = self._figures(leaves, structure)
-        optimizer.minimize(loss, self._model.parameters())
+        optimizer.minimize(loss, self.model.parameters())
         samples = leaves[0].shape[0]
         self.batch_count.assign(self.batch_count + 1)
         self.sample_count.assign(self.sample_count + samples)
@@ -161,7 +161,7 @@ class Steps:
         """Return the loss and the metrics of a batch, in float64, and the loss as it is."""
         batch = unflatten(structure, leaves)
         inputs, *targets = batch if isinstance(batch, tuple) else (batch,)
-        outputs = _call(self._model, inputs)
+        outputs = _call(self.model, inputs)
         loss = Tensor(as_node(self._loss(outputs, *targets)))
         if loss.shape or not loss.dtype.is_float:
             fail(ShapeError, f"a loss is a scalar, not {loss.type}", [loss.node], "take its mean()")
