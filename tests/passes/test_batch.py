@@ -14,13 +14,13 @@ from graphc import dtypes, ops
 from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.interpreter import evaluate
 from graphc.node import ArrayData, Node, fresh_number
-from graphc.op import Contraction, Op, Reduction, all_ops, forget
+from graphc.op import Contraction, Host, Op, Reduction, forget
 from graphc.passes.batch import batch
 from graphc.tensor_type import TensorType
 from tests.samples import Array, Case, accepted_dtypes, as_graph, cases
-from tests.test_op_matrix import LOOPS  # what holds bodies has tests of its own
+from tests.test_op_matrix import computed_ops
 
-OPS = [op for op in all_ops() if op.operands and op.name not in LOOPS]
+OPS = [op for op in computed_ops() if op.operands]  # loops and branches have tests of their own
 MOST_CASES, MOST_ELEMENTS = 24, 2000
 
 
