@@ -249,7 +249,7 @@ def test_systems_in_a_loop() -> None:
     """Implicit steps of a linear equation: each solves a system, gradients through all of them."""
     a, start = matrix((3, 3)) / 10, np.ones(3)
 
-    def last(a: graphc.Tensor) -> graphc.Tensor:
+    def last(a: Any) -> Any:
         def step(x: graphc.Tensor, _: Any) -> tuple[graphc.Tensor, None]:
             return linalg.solve(graphc.eye(3, dtype="float64") + a, x), None
 
