@@ -243,3 +243,19 @@ def test_what_is_refused() -> None:
         linalg.matrix_norm(x, ord=3)
     with pytest.raises(GraphcValueError, match="3 axes"):
         linalg.norm(graphc.input((2, 3, 4)), "fro")
+
+
+def test_systems_in_a_loop() -> None:
+    """Implicit steps of a linear equation: each solves a system, gradients through all of them."""
+    a, start = matrix((3, 3)) / 10, np.ones(3)
+
+    def last(a: Any) -> Any:
+        def step(x: graphc.Tensor, _: Any) -> tuple[graphc.Tensor, None]:
+            return linalg.solve(graphc.eye(3, dtype="float64") + a, x), None
+
+        return graphc.scan(step, graphc.asarray(start), None, length=5)[0]
+
+    found: Any = graphc.compile(last)(a)
+    power = np.linalg.matrix_power(np.linalg.inv(np.eye(3) + a), 5)
+    np.testing.assert_allclose(found, power @ start, atol=1e-13)
+    graphc.check_grads(lambda a: (last(a) ** 2).sum(), a, order=2)
