@@ -69,7 +69,10 @@ def depth(steps: Sequence[str]) -> int:
 
 
 def trees() -> tuple[Split, list[str]]:
-    """Return the steps of all trees, as numbers, filled up in front with NOTHING, and the kinds."""
+    """Return the steps of all trees, as numbers, and the kinds of steps.
+
+    In front they are filled up with NOTHING: it is pushed, below the tree, and never joined.
+    """
     uses: dict[tuple[str, ...], Counter[int]] = {}
     for path in sorted(pathlib.Path(ast.__file__).parent.glob("*.py")):
         for tree, use in expressions(path):
@@ -112,8 +115,7 @@ class Tree(nn.Module):
             kind, vector = now
             pushed = graphc.concat([vector[None], stack[:-1]])
             joined = graphc.concat([self.join(stack[1], stack[0])[None], stack[2:], stack[-1:]])
-            kind = kind[:, None]
-            stack = graphc.where(kind == JOIN, joined, graphc.where(kind == NOTHING, stack, pushed))
+            stack = graphc.where(kind[:, None] == JOIN, joined, pushed)
             return stack, stack[0]
 
         vectors = graphc.take(self.vectors, steps.T, axis=0)
