@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import zoo_sequence_peers as sequences
 from graphc.zoo.shared.data import breast_cancer, digits, photograph
 from graphc.zoo.shared.data import order as fixed_order
 
@@ -266,7 +267,8 @@ PEERS: dict[str, Callable[[], float]] = {
         perceptron, multi_layer_perceptron, gradient_descents, learning_rates, autoencoder,
         denoising_autoencoder, restricted_boltzmann_machine, layerwise_pretraining, regularisation,
         graph_network, matrix_factorisation, word_embeddings, chance, exploding_gradients,
-        initialisations, variational_autoencoder,
+        initialisations, variational_autoencoder, sequences.recurrent_network,
+        sequences.deep_recurrent_network, sequences.character_models, sequences.recursive_network,
     )
 }  # fmt: skip
 

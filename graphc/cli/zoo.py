@@ -10,6 +10,7 @@ import argparse
 import json
 import pathlib
 import sys
+import textwrap
 
 from graphc.cli import UsageError
 from graphc.zoo.shared import Lesson, Report, find, names
@@ -81,3 +82,5 @@ def _print(report: Report) -> None:
     print(f"{report.name}: {verdict}: {report.metric} {figures}, {report.seconds:.1f} s")
     for path in report.files:
         print(f"  wrote {path}")
+        if path.endswith(".txt"):
+            print(textwrap.indent(pathlib.Path(path).read_text().rstrip(), "    "))

@@ -50,8 +50,9 @@ def test_a_network_is_declared_as_the_others_are(name: str) -> None:
 
 
 def test_all_networks_of_the_course_are_there() -> None:
-    assert len(names()) >= 18
+    assert len(names()) >= 27
     assert {"perceptron", "logistic_regression", "q_learning", "word_embeddings"} <= set(names())
+    assert {"character_models", "recursive_network", "transformer"} <= set(names())
 
 
 def test_the_list() -> None:
@@ -92,6 +93,7 @@ def test_a_bar_that_is_not_reached_fails(
     assert main(["zoo", "bad", *out]) == 1
     printed = capsys.readouterr().out
     assert "FAILED: accuracy 0.9 (bar 0.8)" in printed and "wrote" in printed
+    assert "note.txt\n    x\n" in printed  # what was written in words is shown
     assert main(["zoo", "bad", "--quick", *out]) == 1  # 0.45 is above 0.4
     capsys.readouterr()
     assert main(["zoo", "--all", "--json", *out]) == 1
