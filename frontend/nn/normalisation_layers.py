@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,14 +36,6 @@ class _Norm(Module):
         return str(self.features) + ("" if self.scale is not None else ", affine=False")
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """What batch norm averages; a module does not look for parameters here."""
-
-    mean: Variable
-    variance: Variable
-
-
 class BatchNorm(_Norm):
     """`batch_norm` over all axes but the channels', of tensors of any rank.
 
@@ -71,20 +62,8 @@ class BatchNorm(_Norm):
         self._make_parameters(features, affine, dtype)
         kind = as_dtype(dtype).compute.numpy
         self.momentum, self.epsilon, self.channels_first = momentum, epsilon, channels_first
-        self._running = _Moments(
-            Variable(np.zeros(features, kind), name="running_mean"),
-            Variable(np.ones(features, kind), name="running_variance"),
-        )
-
-    @property
-    def running_mean(self) -> Variable:
-        """The running average of the means."""
-        return self._running.mean
-
-    @property
-    def running_variance(self) -> Variable:
-        """The running average of the variances."""
-        return self._running.variance
+        self.running_mean = Variable(np.zeros(features, kind), trainable=False)
+        self.running_variance = Variable(np.ones(features, kind), trainable=False)
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return x normalised; while training, the running moments move on."""
@@ -101,7 +80,7 @@ class BatchNorm(_Norm):
         )
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not getattr(self, "training", True):
+        if not self.training:
             return self.running_mean, self.running_variance
         mean, variance = normalisation.moments(x, channels_first=self.channels_first)
         count = x.size // max(self.features, 1)

@@ -99,7 +99,7 @@ def test_batch_norm_evaluates_by_running_moments() -> None:
     layer = nn.BatchNorm(8)
     layer.running_mean.assign(np.arange(8, dtype=np.float32))
     layer.running_variance.assign(np.full(8, 4, np.float32))
-    layer.__dict__["training"] = False
+    layer.eval()
     x = X.astype(np.float32)
     close(step(layer, x), (x - np.arange(8, dtype=np.float32)) / np.float32(2), 1e-5)
     close(layer.running_mean.value, np.arange(8, dtype=np.float32))
@@ -117,3 +117,9 @@ def test_errors() -> None:
         gc.instance_norm(x, None, np.ones(8, np.int64))
     with pytest.raises(GraphcValueError, match="0 features"):
         nn.LayerNorm(0)
+
+
+def test_running_moments_are_kept_with_the_model_and_are_no_parameters() -> None:
+    layer = nn.BatchNorm(8)
+    assert list(layer.state_dict()) == ["scale", "bias", "running_mean", "running_variance"]
+    assert [name for name, _ in layer.named_parameters()] == ["scale", "bias"]

@@ -14,7 +14,7 @@ from graphc import dtypes, ops
 from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.interpreter import evaluate
 from graphc.node import ArrayData, Node, fresh_number
-from graphc.op import Contraction, Host, Op, Reduction, forget
+from graphc.op import Contraction, Op, Reduction, forget
 from graphc.passes.batch import batch
 from graphc.tensor_type import TensorType
 from tests.samples import Array, Case, accepted_dtypes, as_graph, cases
