@@ -159,7 +159,7 @@ class GroupNorm(_Norm):
 
     def extra_repr(self) -> str:
         """Return features and groups."""
-        return f"{super().summary()}, groups={self.groups}"
+        return f"{super().extra_repr()}, groups={self.groups}"
 
 
 class InstanceNorm(_Norm):
