@@ -37,8 +37,9 @@ def letters_and_ends(text: str) -> tuple[Array, Array]:
     return letters, ends
 
 
-def batches(letters: Array, ends: Array, seed: int) -> Iterator[tuple[Array, Array]]:
+def batches(data: tuple[Array, Array], seed: int) -> Iterator[tuple[Array, Array]]:
     """Yield passages and where words end in them."""
+    letters, ends = data
     starts = LENGTH * order(len(letters) // LENGTH, seed=seed)
     for first in range(0, len(starts) - BATCH + 1, BATCH):
         places = starts[first : first + BATCH, None] + np.arange(LENGTH)
@@ -54,7 +55,7 @@ class Tagger(nn.Module):
         self.recurrent = nn.GRU(24, HIDDEN, bidirectional=bidirectional, seed=random)
         self.score = nn.Linear(HIDDEN * (2 if bidirectional else 1), 1, seed=random)
 
-    def forward(self, letters: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, letters: graphc.Tensor) -> Any:
         """Return how much speaks for an end of a word at each letter: (batch, time)."""
         states, _ = self.recurrent(graphc.take(self.letters, letters, axis=0))
         return self.score(states)[..., 0]
@@ -72,19 +73,20 @@ def train_with(bidirectional: bool, lesson: Lesson, data: Any) -> tuple[Tagger, 
         model,
         nn.binary_cross_entropy_with_logits,
         optim.Adam(optim.schedules.Cosine(6e-3, steps=lesson.choose(700, quick=10**6))),
-        lambda epoch: batches(*data[0], 10 * epoch + lesson.seed),
+        lambda epoch: batches(data[0], 10 * epoch + lesson.seed),
         epochs=lesson.choose(6, quick=1),
-        validation=lambda: batches(*data[1], 0),
+        validation=lambda: batches(data[1], 0),
         metrics={"right": is_right},
         verbose=lesson.verbose,
     )
-    lesson.draw(model, history, next(batches(*data[1], 0))[0])
+    lesson.draw(model, history, next(batches(data[1], 0))[0])
     return model, history
 
 
 def spaced(model: Tagger, letters: Array) -> str:
     """Return passages with the spaces that the network puts into them, a line each."""
-    scores = graphc.compile(model.forward)(letters)
+    score: Any = graphc.compile(model.forward)
+    scores = score(letters)
     return "".join(
         "".join(
             chr(ord("a") + letter) + (" " if score > 0 else "")
@@ -105,6 +107,6 @@ def train(lesson: Lesson) -> float:
             axes.plot(history["validation_right"], label=name)
         axes.set(xlabel="epoch", ylabel="share told rightly")
         axes.legend()
-    passages = next(batches(*data[1], 0))[0][:12]
+    passages = next(batches(data[1], 0))[0][:12]
     lesson.path("spaces.txt").write_text(spaced(two[0], passages))
     return two[1].last["validation_right"]

@@ -43,7 +43,7 @@ class Writer(nn.Module):
         states, last = self.recurrent(graphc.take(self.vectors, text, axis=0), state)
         return self.scores(states), last
 
-    def write(self, text: graphc.Tensor, key: graphc.Tensor, sharpness: float) -> graphc.Tensor:
+    def write(self, text: graphc.Tensor, key: graphc.Tensor, sharpness: float) -> Any:
         """Return WRITTEN characters that go on from a text of the shape (1, time)."""
         scores, state = self.read(text)
 
@@ -73,7 +73,7 @@ def train_with(layer: type[nn.LSTM | nn.GRU], lesson: Lesson, texts: Any) -> tup
         verbose=lesson.verbose,
     )
     lesson.draw(model, history, test[None, :LENGTH])
-    write = graphc.compile(lambda text, key: model.write(text, key, 1.5))
+    write: Any = graphc.compile(lambda text, key: model.write(text, key, 1.5))
     start = 'The "for" statement '
     written = write(encode(start)[None], graphc.random.key(lesson.seed))
     return history.last["validation_loss"] / math.log(2), start + decode(written)

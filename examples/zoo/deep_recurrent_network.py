@@ -30,7 +30,7 @@ class Reader(nn.Module):
         self.recurrent = nn.GRU(PIXELS, HIDDEN, layers, seed=random)
         self.scores = nn.Linear(HIDDEN, 10, seed=random)
 
-    def forward(self, image: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, image: graphc.Tensor) -> Any:
         """Return the scores of the digits after the last step, from the last layer's state."""
         _, states = self.recurrent(image.reshape((len(image), STEPS, PIXELS)))
         return self.scores(states[-1])

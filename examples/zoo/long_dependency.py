@@ -45,11 +45,11 @@ class Rememberer(nn.Module):
         self.recurrent = layer(32, HIDDEN, seed=random, **keywords)
         self.scores = nn.Linear(HIDDEN, MARKS, seed=random)
 
-    def forward(self, text: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, text: graphc.Tensor) -> Any:
         """Return the scores of the marks after the last character."""
         return self.scores(self.states(graphc.take(self.vectors, text, axis=0))[:, -1])
 
-    def states(self, vectors: graphc.Tensor) -> graphc.Tensor:
+    def states(self, vectors: graphc.Tensor) -> Any:
         """Return the states at all times."""
         return self.recurrent(vectors)[0]
 

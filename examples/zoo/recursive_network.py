@@ -104,11 +104,11 @@ class Tree(nn.Module):
         gate = nn.sigmoid(self.gate(both))
         return gate * below + (1 - gate) * graphc.tanh(self.joined(both))
 
-    def forward(self, steps: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, steps: graphc.Tensor) -> Any:
         """Return the scores of the uses of trees, given as their steps: (batch, uses)."""
         return self.scores(self.tops(steps)[-1])
 
-    def tops(self, steps: graphc.Tensor) -> graphc.Tensor:
+    def tops(self, steps: graphc.Tensor) -> Any:
         """Return what is on top of the stack after each step: (steps, batch, WIDTH)."""
 
         def step(stack: graphc.Tensor, now: Any) -> tuple[graphc.Tensor, graphc.Tensor]:

@@ -126,7 +126,8 @@ def train(lesson: Lesson) -> float:
         verbose=lesson.verbose,
     )
     lesson.draw(model, history, *next(batches(test, 0))[0])
-    written, looked = graphc.compile(model.translate)(test)
+    translate: Any = graphc.compile(model.translate)
+    written, looked = translate(test)
     with lesson.figure("attention.png", 1, 4, size=(2.2, 2.2)) as axes:
         for place, word, answer, weights in zip(axes, test, written, looked, strict=False):
             place.imshow(weights, cmap="gray", vmin=0, vmax=1)

@@ -34,7 +34,7 @@ class Norm(nn.Module):
         self.scale = graphc.Variable(np.ones(WIDTH, np.float32))
         self.bias = graphc.Variable(np.zeros(WIDTH, np.float32))
 
-    def forward(self, x: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, x: graphc.Tensor) -> Any:
         """Return x normalised over its last axis."""
         return nn.layer_norm(x, self.scale, self.bias)
 
@@ -56,7 +56,7 @@ class Attention(nn.Module):
         places = graphc.arange(time)
         return nn.softmax(graphc.where(places[:, None] >= places, scores, -1e9)), value
 
-    def forward(self, x: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, x: graphc.Tensor) -> Any:
         """Return what each place was told: (batch, time, WIDTH)."""
         weights, value = self.weights_and_values(x)
         return self.out(graphc.moveaxis(weights @ value, 1, 2).reshape(x.shape))
@@ -70,7 +70,7 @@ class Block(nn.Module):
         self.wide = nn.Linear(WIDTH, 4 * WIDTH, seed=random)
         self.narrow = nn.Linear(4 * WIDTH, WIDTH, seed=random)
 
-    def forward(self, x: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, x: graphc.Tensor) -> Any:
         """Return x of the shape (batch, time, WIDTH) with what the block adds to it."""
         x = x + self.attention(self.norm1(x))
         return x + self.narrow(nn.gelu(self.wide(self.norm2(x)), "tanh"))
@@ -92,7 +92,7 @@ class GPT(nn.Module):
             WIDTH, CHARACTERS, seed=random, weight_initialiser=nn.initialisers.xavier_uniform
         )
 
-    def forward(self, text: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, text: graphc.Tensor) -> Any:
         """Return the scores of what follows each character: (batch, time, characters)."""
         x = graphc.take(self.vectors, text, axis=0) + self.places[: text.shape[1]]
         for block in self.blocks:
@@ -105,7 +105,7 @@ class GPT(nn.Module):
         block = self.blocks[0]
         return block.attention.weights_and_values(block.norm1(x))[0]
 
-    def write(self, text: graphc.Tensor, key: graphc.Tensor) -> graphc.Tensor:
+    def write(self, text: graphc.Tensor, key: graphc.Tensor) -> Any:
         """Return WRITTEN characters that go on from a text of the shape (1, LENGTH)."""
 
         def step(text: graphc.Tensor, number: graphc.Tensor) -> tuple[Any, graphc.Tensor]:
@@ -134,9 +134,11 @@ def train(lesson: Lesson) -> float:
     )
     start = test[None, :LENGTH]
     lesson.draw(model, history, start)
-    written = graphc.compile(model.write)(start, graphc.random.key(lesson.seed))
+    write: Any = graphc.compile(model.write)
+    written = write(start, graphc.random.key(lesson.seed))
     lesson.path("samples.txt").write_text(f"{decode(start[0])}|{decode(written)}\n")
-    weights = graphc.compile(model.first_weights)(start)[0]
+    look: Any = graphc.compile(model.first_weights)
+    weights = look(start)[0]
     with lesson.figure("attention.png", 1, HEADS, size=(2.4, 2.4)) as axes:
         for head, (place, looked) in enumerate(zip(axes, weights, strict=True)):
             place.imshow(looked**0.5, cmap="gray")

@@ -37,7 +37,7 @@ class Reader(nn.Module):
         self.is_handed_on = is_handed_on
         self.state = graphc.Variable(np.zeros((BATCH, HIDDEN), np.float32), trainable=False)
 
-    def forward(self, text: graphc.Tensor) -> graphc.Tensor:
+    def forward(self, text: graphc.Tensor) -> Any:
         """Return the scores of what follows each character of a segment, and keep the state.
 
         The state is a variable, not a result of the last segment's graph: no gradient leads back.
@@ -66,7 +66,8 @@ def train_with(is_handed_on: bool, lesson: Lesson, train: Array, test: Array) ->
 
     found = []
     for _ in range(lesson.choose(2, quick=1)):
-        for run, codes in ((train_step, train), (test_loss, test)):
+        runs: Any = (train_step, train), (test_loss, test)
+        for run, codes in runs:
             model.state.assign(np.zeros((BATCH, HIDDEN), np.float32))
             losses = [float(run(*segment)) for segment in streams(codes, SEGMENT, BATCH)]
         found.append(float(np.mean(losses)) / math.log(2))

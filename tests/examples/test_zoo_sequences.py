@@ -20,6 +20,11 @@ from graphc.zoo.truncated_backpropagation import BATCH, SEGMENT, Reader
 Array = np.ndarray[Any, Any]
 
 
+def compiled(function: Any) -> Any:
+    """Return the function compiled, to be called with arrays."""
+    return graphc.compile(function)
+
+
 def test_text_is_numbers_and_back() -> None:
     assert decode(encode("a \u00e9~b\n")) == "a ~b"
     train, test = map(encode, manual())
@@ -46,7 +51,7 @@ def test_a_stream_goes_on_where_it_stopped() -> None:
 def test_the_state_is_handed_on_between_segments() -> None:
     codes = np.random.default_rng(0).integers(CHARACTERS, size=(BATCH, 2 * SEGMENT))
     model = Reader(is_handed_on=True, seed=0)
-    read = graphc.compile(model.forward)
+    read = compiled(model.forward)
     halves = [read(codes[:, :SEGMENT]), read(codes[:, SEGMENT:])]
     model.state.assign(np.zeros_like(model.state.value))
     whole = read(codes)
@@ -68,16 +73,16 @@ def test_words_are_turned_and_their_ends_stay() -> None:
 
 def test_the_decoder_writes_the_same_when_it_reads_its_own_letters() -> None:
     model, words = translator.Translator(seed=0), translator.read_words()[:5]
-    written, looked = graphc.compile(model.translate)(words)
+    written, looked = compiled(model.translate)(words)
     before = np.column_stack([np.full(5, translator.START), written[:, :-1]])
-    scores = graphc.compile(model.forward)(words, before)
+    scores = compiled(model.forward)(words, before)
     assert (scores.argmax(axis=-1) == written).all()
     np.testing.assert_allclose(looked.sum(axis=-1), 1, rtol=1e-5)
 
 
 def test_no_character_sees_a_later_one() -> None:
     model = GPT(seed=0)
-    predict = graphc.compile(model.forward)
+    predict = compiled(model.forward)
     text = np.random.default_rng(0).integers(CHARACTERS, size=(2, LENGTH))
     changed = text.copy()
     changed[:, 40:] = (changed[:, 40:] + 1) % CHARACTERS
@@ -103,7 +108,7 @@ def test_the_machine_with_a_stack_joins_as_the_tree_does() -> None:
     kinds = ["JOIN", "NOTHING", *sorted(set(steps) - {"JOIN"})]
     assert recursive.depth(steps) <= recursive.DEPTH
     model = recursive.Tree(len(kinds), seed=0)
-    join = graphc.compile(model.join)
+    join = compiled(model.join)
     stack: list[Array] = []
     for step in steps:
         if step == "JOIN":
@@ -112,6 +117,6 @@ def test_the_machine_with_a_stack_joins_as_the_tree_does() -> None:
         else:
             stack.append(model.vectors.value[kinds.index(step)])
     numbers = np.array([[1, 1, *(kinds.index(step) for step in steps)]])
-    tops = graphc.compile(model.tops)(numbers)
+    tops = compiled(model.tops)(numbers)
     assert len(stack) == 1
     np.testing.assert_allclose(tops[-1, 0], stack[0], rtol=1e-5, atol=1e-6)
