@@ -7,8 +7,7 @@ vectors of the places, are a language model. Sources: A. Vaswani et al., Attenti
 arXiv:1706.03762; A. Radford et al., GPT, 2018.
 
 Data: Python's own manual, `pydoc_data.topics`, in passages of 64 characters; of its pages one in
-ten is held out. Metric: bits a character. Peer: none. The bar is 2.6: its seeds have to be
-measured.
+ten is held out. Metric: bits a character. Peer: none. The bar is 2.6: seed 0 gives 2.30.
 """
 
 from __future__ import annotations
