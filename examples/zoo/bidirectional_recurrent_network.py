@@ -7,7 +7,7 @@ recurrent neural networks, 1997.
 
 Data: the words of Python's own manual, `pydoc_data.topics`, in passages of 40 letters; of its pages
 one in ten is held out. Peer: the same network that reads one way, which is trained here. The bar is
-0.95: seed 0 gives 0.971.
+0.95: seeds 0 and 1 give 0.971 and 0.972.
 """
 
 from __future__ import annotations

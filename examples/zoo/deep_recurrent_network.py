@@ -5,7 +5,7 @@ the pixels strokes, of the strokes shapes. Source: A. Graves, A. Mohamed and G. 
 recognition with deep recurrent neural networks, arXiv:1303.5778.
 
 Data: 1,437 handwritten digits to train on, read as 16 steps of four pixels, 360 held out. Peer:
-none. The bar is 0.93: seed 0 gives 0.972.
+none. The bar is 0.93: seeds 0 and 1 give 0.972 and 0.978.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ and J. Schmidhuber, Long short-term memory, 1997.
 
 Data: passages of 60 characters of Python's own manual, `pydoc_data.topics`, with drawn marks; of
 its pages one in ten is held out. Peer: the plain RNN, which must stay below 0.5 here. The bar is
-0.95: seed 1 gives 1.0 after half as many epochs.
+0.95: seed 0 gives 1.0, and 0.11 with the plain one.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ Vinyals and Q. Le, arXiv:1409.3215; D. Bahdanau, K. Cho and Y. Bengio, arXiv:140
 a product, as in arXiv:1508.04025.
 
 Data: the 5,000 or so different words of Python's own manual, `pydoc_data.topics`, of 3 to 10
-letters; one in five is held out. Peer: none. The bar is 0.9: seed 1 gives 0.97 after half as many
-epochs.
+letters; one in five is held out. Peer: none. The bar is 0.9: seed 0 gives 0.982.
 """
 
 from __future__ import annotations
