@@ -207,6 +207,7 @@ def _torch_train(model: Any, optimizer: Any, epochs: int, clip: float | None = N
             if clip is not None:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
             optimizer.step()
+    model.eval()
     found = model(torch.tensor(data.test_x)).detach().numpy().argmax(axis=1)
     return float((found == data.test_y).mean())
 
@@ -261,14 +262,52 @@ def variational_autoencoder() -> float:
     return float(loss(torch.tensor(data.test_x)).detach())
 
 
+def convolutional_network() -> float:
+    """Return the accuracy of the same convolutions in PyTorch."""
+    torch = _torch()
+    torch.manual_seed(0)
+    nn = torch.nn
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(128, 10),
+    )  # fmt: skip
+    return _torch_train(model, torch.optim.Adam(model.parameters(), 2e-3), 20)
+
+
+def residual_network() -> float:
+    """Return the accuracy of the same residual network in PyTorch, in evaluation mode."""
+    torch = _torch()
+    torch.manual_seed(0)
+    nn = torch.nn
+
+    def convolution(inputs: int) -> list[Any]:
+        return [nn.Conv2d(inputs, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)]
+
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(*convolution(16), nn.ReLU(), *convolution(16))
+
+        def forward(self, x: Any) -> Any:
+            return torch.relu(x + self.body(x))
+
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), *convolution(1), nn.ReLU(), Block(), Block(), nn.MaxPool2d(2),
+        *(Block() for _ in range(7)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10),
+    )  # fmt: skip
+    return _torch_train(model, torch.optim.Adam(model.parameters(), 3e-3), 8)
+
+
 PEERS: dict[str, Callable[[], float]] = {
     f.__name__: f
     for f in (
         perceptron, multi_layer_perceptron, gradient_descents, learning_rates, autoencoder,
         denoising_autoencoder, restricted_boltzmann_machine, layerwise_pretraining, regularisation,
         graph_network, matrix_factorisation, word_embeddings, chance, exploding_gradients,
-        initialisations, variational_autoencoder, sequences.recurrent_network,
-        sequences.deep_recurrent_network, sequences.character_models, sequences.recursive_network,
+        initialisations, variational_autoencoder, convolutional_network, residual_network,
+        sequences.recurrent_network, sequences.deep_recurrent_network, sequences.character_models,
+        sequences.recursive_network,
     )
 }  # fmt: skip
 
