@@ -5,7 +5,7 @@ deep networks can be trained. Batch normalisation keeps the signal at mean 0 and
 moments of the batch while training, by their running averages in evaluation. Source: K. He et al.,
 Deep residual learning for image recognition, arXiv:1512.03385.
 
-Data: 1,437 handwritten digits of 8 x 8 pixels to train on, 360 held out; 20 convolutions. The same
+Data: 1,437 handwritten digits of 8 x 8 pixels to train on, 360 held out; 19 convolutions. The same
 network without the shortcuts is trained beside it and drawn. Peer: the same network in PyTorch.
 The bar is 0.97: seeds 0 to 2 give 0.983 to 0.992; the peer's value:
 `python -m benchmarks.zoo_peers residual_network`.
