@@ -57,16 +57,19 @@ class Module:
         self.features = features
         self._parts: dict[str, str] = {ZEROS: _ZEROS}
         self._tables: dict[str, str] = {}
+        # how many lines the functions so far have, by which the time that LLVM takes grows
+        self.length = 0
 
     def add(self, name: str, text: str) -> None:
         """Add a global or a function under a name that is new."""
         self._parts[name] = text
+        self.length += text.count("\n")
 
     def require(self, name: str, write: Callable[[str], str]) -> str:
         """Return `name`, having added `write(name)` if the module does not hold it yet."""
         if name not in self._parts:
             self._parts[name] = ""
-            self._parts[name] = write(name)
+            self.add(name, write(name))
         return name
 
     def table(self, dtype: DType, entries: tuple[Any, ...]) -> str:
@@ -78,11 +81,6 @@ class Module:
             name = self._tables[contents] = f"@table.{len(self._parts)}"
             self.add(name, f"{name} = private unnamed_addr constant {contents}, align 64")
         return self._tables[contents]
-
-    @property
-    def length(self) -> int:
-        """How many lines the functions so far have, by which the time that LLVM takes grows."""
-        return sum(part.count("\n") for part in self._parts.values())
 
     def text(self) -> str:
         """Return the module as text."""
