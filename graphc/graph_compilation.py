@@ -74,7 +74,8 @@ class Settings:
 def get_ready(backend: BackendName) -> None:
     """Let a backend begin with what it can do before a graph is there to be compiled."""
     if backend == llvm.BACKEND.name:
-        llvm.BACKEND.get_ready()
+        with COMPILE_LOCK:
+            llvm.BACKEND.get_ready()
 
 
 def compile_graph(graph: Graph, settings: Settings) -> Program:
