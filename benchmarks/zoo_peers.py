@@ -284,7 +284,7 @@ def residual_network() -> float:
     def convolution(inputs: int) -> list[Any]:
         return [nn.Conv2d(inputs, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)]
 
-    class Block(nn.Module):  # type: ignore[misc, name-defined]
+    class Block(nn.Module):  # type: ignore[misc, name-defined]  # torch has no types here
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Sequential(*convolution(16), nn.ReLU(), *convolution(16))

@@ -317,9 +317,9 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
     """
     _check_choice("backend", backend, BACKENDS)
     _check_choice("precision", precision, PRECISIONS)
-    flags = {"optimise": optimise, "reassociate": reassociate, "check_numerics": check_numerics}
-    for what, flag in (flags | {"tune": tune}).items():
-        _check_flag(what, flag)
+    _check_flags(
+        optimise=optimise, reassociate=reassociate, check_numerics=check_numerics, tune=tune
+    )
     _check_tune(tune, backend)
     options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
     if isinstance(target, Tensor | list | tuple):
@@ -371,6 +371,11 @@ def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
                 hint="donate= takes tensors among inputs=",
             )
     return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
+
+
+def _check_flags(**flags: object) -> None:
+    for what, flag in flags.items():
+        _check_flag(what, flag)
 
 
 def _check_flag(what: str, flag: object) -> None:

@@ -22,6 +22,7 @@ _SPECIAL = {
     "shl",
     "shr",
     "pair",
+    "scale",
     "dot_bfloat16",
     "dot_int8",
     "dot_uint8",
@@ -92,6 +93,22 @@ def arguments(dtype: DType) -> dict[str, Array]:
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
 def test_every_primitive_has_the_interpreters_bits(dtype: DType) -> None:
     check(kernel_text(dtype), arguments(dtype))
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64], ids=str)
+def test_scale_rounds_once(dtype: DType) -> None:
+    """Powers from where all results are 0 to where all are infinite."""
+    limits = np.finfo(dtype.numpy)
+    exponents = np.arange(limits.minexp - limits.nmant - 4, limits.maxexp + 4, 3)
+    count = len(exponents)
+    numbers = np.random.default_rng(0).uniform(0.25, 4.0, count).astype(dtype.numpy)
+    numbers[::7] = -(2.0 - limits.eps)
+    text = f"""kernel scaled(a: {dtype}[{count}] in, b: {dtype}[{count}] in,
+                             y: {dtype}[{count}] out) {{
+      for i < {count} parallel {{
+        %a = load a[i] : {dtype}  %b = load b[i] : {dtype}
+        %y = scale(%a, %b) : {dtype}  store y[i] = %y }} }}"""
+    check(text, {"a": numbers, "b": exponents.astype(dtype.numpy)})
 
 
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
