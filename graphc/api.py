@@ -315,13 +315,8 @@ def compile(  # noqa: PLR0913  # here users say all that there is to say of comp
     >>> graphc.compile([x * 2], inputs=[x])([1, 2, 3])
     [array([2., 4., 6.], dtype=float32)]
     """
-    _check_choice("backend", backend, BACKENDS)
-    _check_choice("precision", precision, PRECISIONS)
-    _check_flags(
-        optimise=optimise, reassociate=reassociate, check_numerics=check_numerics, tune=tune
-    )
-    _check_tune(tune, backend)
     options = Options(optimise=optimise, reassociate=reassociate, precision=precision)
+    _check_options(options, backend, tune, check_numerics)
     if isinstance(target, Tensor | list | tuple):
         graph = _graph_of(target, inputs, name)
         donated = frozenset() if check_numerics else _donated_inputs(donate, graph)
@@ -373,9 +368,14 @@ def _donated_inputs(donate: Any, graph: Graph) -> frozenset[int]:
     return frozenset(graph.inputs.index(tensor.node) for tensor in tensors)
 
 
-def _check_flags(**flags: object) -> None:
-    for what, flag in flags.items():
-        _check_flag(what, flag)
+def _check_options(options: Options, backend: str, tune: bool, check_numerics: bool) -> None:
+    _check_choice("backend", backend, BACKENDS)
+    _check_choice("precision", options.precision, PRECISIONS)
+    _check_flag("optimise", options.optimise)
+    _check_flag("reassociate", options.reassociate)
+    _check_flag("check_numerics", check_numerics)
+    _check_flag("tune", tune)
+    _check_tune(tune, backend)
 
 
 def _check_flag(what: str, flag: object) -> None:
