@@ -20,7 +20,7 @@ import ml_dtypes
 import numpy as np
 
 from graphc.backends import llvm  # which loads LLVM's library when something is compiled
-from graphc.body import rewrite_nested
+from graphc.body import nested_bodies, rewrite_nested
 from graphc.collection import paused_collection
 from graphc.compiler_digest import compiler_digest
 from graphc.errors import BackendError
@@ -31,6 +31,7 @@ from graphc.graph_verifier import verify, verify_assignments
 from graphc.node import Node, given_name
 from graphc.observer import Observer
 from graphc.op import Scan, Switch, While
+from graphc.ops.loops import no_reverse_mode, while_pullback
 from graphc.passes import Compilation, Options, run_pipeline
 from graphc.passes.round_operands import round_operands
 from graphc.plan import Plan
@@ -83,6 +84,7 @@ def compile_graph(graph: Graph, settings: Settings) -> Program:
 
 
 def _compile_graph(graph: Graph, settings: Settings) -> Program:
+    _refuse_pullbacks(graph)
     observer = Observer(graph)
     verify(graph) if observer.verifies else verify_assignments(graph)
     if settings.backend == "reference":
@@ -116,6 +118,14 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
     observer.compiled(executable, backend.stages, time.perf_counter() - start)
     stages = Stages(graph, lambda: made, observer.seconds)
     return Program(executable, stages, settings.backend, backend.stages)
+
+
+def _refuse_pullbacks(graph: Graph) -> None:
+    """Raise GraphcTypeError where a gradient goes back through a loop of unknown length."""
+    graphs = [graph, *(body.graph for body in nested_bodies(graph.nodes))]
+    for node in (node for g in graphs for node in g.nodes):
+        if node.op is while_pullback:
+            raise no_reverse_mode(node.line)
 
 
 def _refuse_loops(graph: Graph, backend: str) -> None:

@@ -86,7 +86,7 @@ def _pull_back(
     dependent: set[Node],
 ) -> None:
     """Hand the cotangent of `node` on to those of its operands that depend on `wrt`."""
-    rule = RULES.get(type(node.op.lowering))
+    rule = RULES.get(node.op)
     if node.op.derivative is None and rule is None:
         raise GraphcTypeError(
             f"{node.op.name} has no derivative",
@@ -106,7 +106,7 @@ def _pull_back(
 def _pulled(
     node: Node, cotangent: Node | tuple[Node | None, ...], needed: Sequence[bool]
 ) -> Sequence[Node | None]:
-    rule = RULES.get(type(node.op.lowering))
+    rule = RULES.get(node.op)
     if rule is not None:
         assert isinstance(cotangent, tuple)  # loops have several results
         return rule(node, cotangent, needed, gradients)

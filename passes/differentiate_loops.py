@@ -15,7 +15,10 @@ of `length` small ones. A scan that says `recompute` keeps the carries alone, an
 *switch*. The cotangents come of a switch over the derivatives of the branches, which compute what
 they read of the forward branch again.
 
-*while_loop*. It has no derivative: how many steps it keeps is not known.
+*while_loop*. It has no derivative in reverse mode: how many steps to keep is not known. The node of
+`while_pullback` takes its place, since forward mode is the derivative of that by its cotangents,
+for which a loop does that carries values and tangents. A program in which the node is left asks
+for reverse mode, and is refused.
 
 `differentiate(outputs, cotangents, wrt)` is that of a graph; it calls this module for nested loops.
 """
@@ -30,14 +33,13 @@ from itertools import count
 from typing import TypeAlias
 
 from graphc import ops
-from graphc.arithmetic import zeros_like
+from graphc.arithmetic import filled, zeros_like
 from graphc.body import Body
 from graphc.capture import close, depending, invariant, new_parameter
-from graphc.errors import GraphcTypeError
 from graphc.graph import Graph, substitute, topological_order
 from graphc.node import Node, scalar_value
-from graphc.op import Contraction, Elementwise, FromIndex, Scan, Switch, View, While
-from graphc.ops.loops import items
+from graphc.op import Contraction, Elementwise, FromIndex, Op, View
+from graphc.ops.loops import items, no_reverse_mode
 from graphc.passes.operation_cost import MOST_REPEATED, weight
 
 Differentiate: TypeAlias = Callable[
@@ -338,16 +340,55 @@ def pull_back_switch(
 def pull_back_while(
     node: Node, cotangents: Cotangents, needed: Sequence[bool], differentiate: Differentiate
 ) -> Cotangents:
-    """Refuse: what a loop of an unknown number of steps would have to keep has no bound."""
-    raise GraphcTypeError(
-        "while_loop has no derivative in reverse mode: the number of its steps is not known",
-        line=str(node.line or ""),
-        hint="give it max_iterations=, or use scan, or fori_loop with Python integers as bounds",
-    )
+    """Return the cotangents of the operands as results of a node that nothing can compute.
+
+    They are linear in the cotangents given, and forward mode asks for that derivative alone.
+    """
+    floats = [i for i, operand in enumerate(node.inputs) if operand.type.dtype.is_float]
+    seeds = [cotangents[j] or filled(t, 0) for j, t in enumerate(node.results) if t.dtype.is_float]
+    pulled = items(ops.while_pullback(*node.inputs, *seeds, **node.attributes))
+    found = dict(zip(floats, pulled, strict=True))
+    return [found.get(i) if is_needed else None for i, is_needed in enumerate(needed)]
 
 
-RULES: Mapping[type, Callable[[Node, Cotangents, Sequence[bool], Differentiate], Cotangents]] = {
-    Scan: pull_back_scan,
-    Switch: pull_back_switch,
-    While: pull_back_while,
+def push_forward_while(
+    node: Node, cotangents: Cotangents, needed: Sequence[bool], differentiate: Differentiate
+) -> Cotangents:
+    """Return the cotangents of the cotangents that a `while_pullback` takes.
+
+    Its results' cotangents are tangents of the loop's operands. What comes out are those of its
+    carries: a loop that carries values and tangents side by side.
+    """
+    body, count = node.attributes["body"], node.attributes["carries"]
+    size = len(body.inputs)
+    if any(needed[:size]):
+        raise no_reverse_mode(node.line)
+    floats = [i for i, parameter in enumerate(body.inputs) if parameter.type.dtype.is_float]
+    tangents = {i: new_parameter(body.inputs[i].type, "tangent") for i in floats}
+    carried = [i for i in floats if i < count]
+    outputs = [body.outputs[j] for j in carried]
+    seeds = [new_parameter(output.type, "cotangent") for output in outputs]
+    pulled = differentiate(outputs, seeds, [body.inputs[i] for i in floats])
+    pushed = differentiate(pulled, list(tangents.values()), seeds)
+    starts = [c or zeros_like(body.inputs[i]) for i, c in zip(floats, cotangents, strict=True)]
+    given = dict(zip(floats, starts, strict=True))
+    carries = [*body.inputs[:count], *(tangents[i] for i in carried)]
+    constants = [*body.inputs[count:], *(tangents[i] for i in floats if i >= count)]
+    step = Body(Graph([*carries, *constants], [*body.outputs, *pushed]))
+    condition = Body(Graph([*carries, *constants], node.attributes["condition"].outputs))
+    operands = [
+        *node.inputs[:count],
+        *(given[i] for i in carried),
+        *node.inputs[count:size],
+        *(given[i] for i in floats if i >= count),
+    ]
+    loop = ops.while_loop(*operands, condition=condition, body=step, carries=len(carries))
+    return [*[None] * size, *items(loop)[count:]]
+
+
+RULES: Mapping[Op, Callable[[Node, Cotangents, Sequence[bool], Differentiate], Cotangents]] = {
+    ops.scan: pull_back_scan,
+    ops.switch: pull_back_switch,
+    ops.while_loop: pull_back_while,
+    ops.while_pullback: push_forward_while,
 }

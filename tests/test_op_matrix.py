@@ -29,7 +29,7 @@ from tests.test_random_graphs import TARGETS, run
 
 LARGE = 5000  # elements
 NOT_COMPUTED = ("input", "variable", "constant")
-LOOPS = ("item", "scan", "while_loop", "switch")
+LOOPS = ("item", "scan", "while_loop", "while_pullback", "switch")
 
 
 def computed_ops() -> list[Op]:

@@ -65,7 +65,7 @@ from graphc.ops.logic import (
     logical_or,
     logical_xor,
 )  # fmt: skip
-from graphc.ops.loops import item, scan, switch, while_loop
+from graphc.ops.loops import item, scan, switch, while_loop, while_pullback
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
 from graphc.ops.rounding import ceil, floor, nextafter, round_, trunc
 from graphc.ops.sorting import argsort
@@ -185,4 +185,5 @@ __all__ = [
     "variable",
     "where",
     "while_loop",
+    "while_pullback",
 ]  # fmt: skip

@@ -9,6 +9,9 @@
         condition  carries, constants  ->  bool[]
         body       carries, constants  ->  carries
         results    the last carries
+    while_pullback(*operands; condition, body, carries)
+        operands   those of a while_loop, then cotangents of its float carries
+        results    cotangents of its float operands, which nothing can compute
     switch(*operands; branches)
         operands   the number of the branch, moved into range; the parameters of every branch
         results    those of the branch
@@ -27,8 +30,9 @@ from graphc import dtypes
 from graphc.body import Body
 from graphc.errors import GraphcIndexError, GraphcTypeError
 from graphc.node import Node
-from graphc.op import Item, Op, Scan, Switch, While
+from graphc.op import Host, Item, Op, Scan, Switch, While
 from graphc.ops.declare import Array
+from graphc.source import SourceLine
 from graphc.tensor_type import TensorType
 
 Types = tuple[TensorType, ...]
@@ -148,6 +152,38 @@ while_loop = Op(
     reference=_while_reference,
     lowering=While(),
     summary="a body run on its carries as long as a condition of them holds",
+)
+
+
+def no_reverse_mode(line: SourceLine | None) -> GraphcTypeError:
+    """Return the error of asking for what `while_pullback` stands for."""
+    return GraphcTypeError(
+        "while_loop has no derivative in reverse mode: the number of its steps is not known",
+        line=str(line or ""),
+        hint="give it max_iterations=, or use scan, or fori_loop with Python integers as bounds",
+    )
+
+
+def _pullback_rule(*operands: TensorType, condition: Body, body: Body, carries: int) -> Types:
+    given = operands[: len(body.inputs)]
+    carried = _while_rule(*given, condition=condition, body=body, carries=carries)
+    cotangents = tuple(type_ for type_ in carried if type_.dtype.is_float)
+    check_types("the cotangents of while_loop", operands[len(given) :], cotangents)
+    return tuple(type_ for type_ in given if type_.dtype.is_float)
+
+
+def _pullback_reference(*operands: Array, result: Types, **attributes: object) -> tuple[Array, ...]:
+    raise no_reverse_mode(None)
+
+
+while_pullback = Op(
+    name="while_pullback",
+    operands=("*operands",),
+    attributes=("condition", "body", "carries"),
+    type_rule=_pullback_rule,
+    reference=_pullback_reference,
+    lowering=Host(),
+    summary="stands for cotangents of while_loop; forward mode differentiates it, nothing runs it",
 )
 
 

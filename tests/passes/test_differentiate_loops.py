@@ -207,7 +207,7 @@ def test_loops_of_unknown_length_are_refused_with_the_users_line() -> None:
         return graphc.while_loop(lambda x: x < 10, lambda x: x * 2, x)
 
     with pytest.raises(graphc.GraphcTypeError, match="no derivative in reverse mode") as caught:
-        graphc.trace(graphc.grad(loss), [np.float64(1.5)])
+        graphc.compile(graphc.grad(loss), backend="reference")(np.float64(1.5))
     assert "test_differentiate_loops.py" in str(caught.value)
     assert "max_iterations" in str(caught.value)
 
@@ -224,6 +224,46 @@ def test_what_needs_no_gradient_is_not_asked_for_one() -> None:
     gradient = graphc.grad(loss)
     graph = graphc.trace(gradient, [np.ones(3), np.float64(1.5)]).graph
     assert interpret(graph, [np.full(3, 2.0), np.asarray(1.5)])[0][0].tolist() == [4, 4, 4]
+
+
+def test_forward_mode_goes_through_loops_of_unknown_length() -> None:
+    def f(x: Tensor, k: Tensor) -> Any:
+        def step(s: Any) -> Any:
+            x, n, y = s
+            return x * k + 1, n + 1, y * graphc.sin(x)
+
+        return graphc.while_loop(lambda s: s[0].sum() < 30, step, (x, 0, x * 2))
+
+    def both(x: Tensor, k: Tensor, s: Tensor, t: Tensor) -> Any:
+        values, (by_x, _, by_y) = graphc.jvp(f, (x, k), (s, t))
+        return values, by_x, by_y
+
+    rng = np.random.default_rng(2)
+    x, k, s, t = rng.uniform(1, 2, (4, 3))
+    traced = graphc.trace(both, [x, k, s, t])
+    values, _ = interpret(optimised(traced.graph), [x, k, s, t])
+    h = 1e-6
+    graph = graphc.trace(f, [x, k]).graph
+    high, low = (interpret(graph, [x + e * s, k + e * t])[0] for e in (h, -h))
+    for got, number in ((values[3], 0), (values[4], 2)):
+        np.testing.assert_allclose(got, (high[number] - low[number]) / (2 * h), rtol=1e-6)
+
+
+def test_forward_mode_of_forward_mode_goes_through_them_too() -> None:
+    def f(x: Tensor) -> Any:
+        return graphc.while_loop(lambda x: x < 30, lambda x: x * x + 1, x)
+
+    def second(x: Tensor) -> Any:
+        def slope(x: Tensor) -> Any:
+            return graphc.jvp(f, (x,), (graphc.ones_like(x),))[1]
+
+        return graphc.jvp(slope, (x,), (graphc.ones_like(x),))[1]
+
+    x, h = np.float64(1.3), 1e-4
+    (got,), _ = interpret(optimised(graphc.trace(second, [x]).graph), [np.asarray(x)])
+    graph = graphc.trace(f, [x]).graph
+    high, at, low = (float(interpret(graph, [np.asarray(x + e)])[0][0]) for e in (h, 0, -h))
+    np.testing.assert_allclose(got, (high - 2 * at + low) / h**2, rtol=1e-4)
 
 
 def test_forward_mode_goes_through_scans() -> None:
