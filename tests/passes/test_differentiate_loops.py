@@ -166,6 +166,19 @@ def test_gradients_of_weights_are_one_contraction_after_the_loop() -> None:
     assert backward.attributes["carries"] == 1  # nothing adds up for the bias either
 
 
+def test_cotangents_of_slices_are_one_contraction_after_the_loop() -> None:
+    def loss(x: Tensor, u: Tensor, w: Tensor) -> Any:
+        def step(h: Tensor, x: Tensor) -> Any:
+            return graphc.tanh(x @ u + h @ w), None
+
+        return graphc.scan(step, graphc.zeros((8, 4)), x)[0].sum()
+
+    types = [graphc.tensor_type(s) for s in ((6, 8, 5), (5, 4), (4, 4))]
+    graph = optimised(graphc.trace(graphc.grad(loss, (0, 1, 2)), types).graph)
+    outside = [n.type.shape for n in graph.nodes if n.op.name == "contraction"]
+    assert sorted(outside) == [(4, 4), (5, 4), (6, 8, 5)]
+
+
 def test_the_size_of_a_graph_does_not_depend_on_the_number_of_steps() -> None:
     sizes = []
     for length in (10, 10_000):
