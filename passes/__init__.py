@@ -18,6 +18,7 @@ from graphc.body import Body, rewrite_nested
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
+from graphc.passes.distribute_scans import distribute_scans
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import Common, Lowered, lower
@@ -88,6 +89,7 @@ def _on_graph(function: Callable[[Graph], Graph], state: Compilation) -> Compila
 _fold = partial(_on_graph, fold_constants)
 _simplify = partial(_on_graph, simplify)
 _loops = partial(_on_graph, simplify_loops)
+_distribute = partial(_on_graph, distribute_scans)
 
 
 def _merge(state: Compilation) -> Compilation:
@@ -162,6 +164,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("round_operands", _round,       "rounding", "early, so that constants fold"),
     Pass("fold_constants", _fold,        "exact", "rules match the numbers it makes"),
     Pass("simplify_loops", _loops,       "exact", "what leaves a body is simplified outside"),
+    Pass("distribute_scans", _distribute, "exact", "loops hold what they need, and no more"),
     Pass("simplify",       _simplify,    "exact", "on the smallest graph, before fusion hides it"),
     Pass("reassociate",    _reassociate, "reassociating", "where allowed, on canonical forms"),
     Pass("fold_again",     _fold,        "exact", "simplification brings constants together"),

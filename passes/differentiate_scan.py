@@ -32,7 +32,7 @@ from graphc.graph import Graph, substitute, topological_order
 from graphc.node import Node, scalar_value
 from graphc.op import Contraction, Elementwise, FromIndex, View
 from graphc.ops.loops import items
-from graphc.passes.batch import batch
+from graphc.passes.loop_results import over_steps
 from graphc.passes.operation_cost import MOST_REPEATED, weight
 
 Differentiate: TypeAlias = Callable[
@@ -227,7 +227,9 @@ class _Steps:
         self.results |= dict(zip(now, outputs, strict=False))
         stacks |= dict(zip(made, outputs[len(now) :], strict=True))
         for parameter, source in late_slices.items():
-            self.results[parameter] = self._batched(self.of_slices[parameter], source, stacks)
+            stack, length = {source: stacks[source]}, self.scan.node.attributes["length"]
+            formed = over_steps([self.of_slices[parameter]], stack, self.scan.operands, length)
+            self.results[parameter] = formed[0]
         after = dict(zip(sums, results[before : len(first)], strict=True))
         for parameter, terms in self.terms.items():
             parts = [term.over_steps(stacks) for term in terms if term in late]
@@ -270,13 +272,6 @@ class _Steps:
             if is_contraction and not others and len(changing) == 1 and changing[0] in stacked:
                 found[parameter] = changing[0]
         return found
-
-    def _batched(self, node: Node, source: Node, stacks: Mapping[Node, Node]) -> Node:
-        """Return the values of `node` at all steps, where those of `source` are stacked."""
-        inner = new_parameter(source.type)
-        (outer,) = substitute(substitute([node], {source: inner}), self.scan.operands)
-        ((image, _),) = batch([outer], {inner: stacks[source]}, stacks[source].shape[0])
-        return image
 
     def _added(self, parameter: Node, late: Collection[_Term]) -> Node | None:
         """Return what a carry adds up at each step for a constant; None if all is done later."""

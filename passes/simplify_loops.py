@@ -15,7 +15,7 @@ brings them here before the graph that holds them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from graphc import ops
 from graphc.arithmetic import filled
@@ -28,35 +28,17 @@ from graphc.capture import (
     is_small_constant,
     new_parameter,
 )
-from graphc.graph import Graph, rebuild, substitute, topological_order
-from graphc.node import Node, at_line, constant_value, is_constant, scalar_value
-from graphc.op import Item, Scan, Switch, While
+from graphc.graph import Graph, substitute, topological_order
+from graphc.node import Node, constant_value, is_constant, scalar_value
+from graphc.op import Scan, Switch, While
 from graphc.ops.loops import items
 from graphc.ops.views import reshaped
-
-Results = Mapping[int, Node]
+from graphc.passes.loop_results import Results, Rule, rewrite_results
 
 
 def simplify_loops(graph: Graph) -> Graph:
     """Return `graph` with its loops and branches simplified, from operands to users."""
-    used: dict[Node, set[int]] = {}
-    for node in graph.nodes:
-        if isinstance(node.op.lowering, Item):
-            used.setdefault(node.inputs[0], set()).add(node.attributes["index"])
-    results: dict[Node, Results] = {}
-
-    def replace(node: Node, inputs: tuple[Node, ...]) -> Node:
-        rule = _RULES.get(type(node.op.lowering))
-        if rule is not None:
-            node_now = rebuild(node, inputs)
-            with at_line(node.line):
-                results[node] = rule(node_now, sorted(used[node]))
-            return node_now
-        if isinstance(node.op.lowering, Item) and node.inputs[0] in results:
-            return results[node.inputs[0]][node.attributes["index"]]
-        return rebuild(node, inputs)
-
-    return graph.rewrite(replace) if used else graph
+    return rewrite_results(graph, _RULES)
 
 
 class _Loop:
@@ -251,7 +233,7 @@ def _simplify_switch(node: Node, used: Sequence[int]) -> Results:
     return results | dict(zip(left, rebuilt, strict=True))
 
 
-_RULES: Mapping[type, Callable[[Node, Sequence[int]], Results]] = {
+_RULES: Mapping[type, Rule] = {
     Scan: _simplify_scan,
     While: _simplify_while,
     Switch: _simplify_switch,

@@ -16,6 +16,7 @@ from graphc.graph import Graph
 from graphc.graph_verifier import verify
 from graphc.interpreter import interpret
 from graphc.op import Scan
+from graphc.passes.distribute_scans import distribute_scans
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.merge_scans import merge_scans
 from graphc.passes.simplify import simplify
@@ -103,6 +104,14 @@ def test_values_are_those_of_python_loops(case: Case) -> None:
             assert_close(got, wanted)
         for left, right in zip(values(optimised(graph), case), got, strict=True):
             assert left.tobytes() == right.tobytes()
+
+
+@ids
+def test_contractions_outside_of_loops_give_the_same(case: Case) -> None:
+    for function in (case.make(Compiled()), first(case, Compiled())):
+        graph = optimised(graph_of(function, case))
+        moved = verify(rewrite_nested(graph, distribute_scans))
+        assert_close(values(moved, case), values(graph, case))
 
 
 @ids
