@@ -4,7 +4,8 @@ A `Body` takes parameters and gives results; it reads nothing else, assigns noth
 variables. Its parameters are made canonical: inputs without a name, numbered -1, -2, … by their
 place. So bodies that compute the same are one, as nodes are, and bodies of different loops have
 parameters in common: whoever puts the nodes of a body into another graph gives it operands first
-(`apply`). Nested bodies are found by a list, `nested_bodies`, innermost first; nothing recurses.
+(`apply`). Only ops with several results hold bodies. Nested bodies are found by a list,
+`nested_bodies`, innermost first; nothing recurses.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ def _parameter(place: int, type_: TensorType) -> Node:
 
 def bodies_of(node: Node) -> tuple[Body, ...]:
     """Return the bodies among the attributes of a node, in their order."""
+    if not node.is_tuple:
+        return ()
     found: list[Body] = []
     for value in node.attributes.values():
         parts = value if isinstance(value, tuple) else (value,)

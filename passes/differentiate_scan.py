@@ -41,6 +41,9 @@ Differentiate: TypeAlias = Callable[
 Cotangents: TypeAlias = Sequence[Node | None]
 
 
+MOST_TERMS = 64  # of one sum; a sum of sums that are shared may have very many
+
+
 class _Scan:
     """A scan node and its parts: `body`, the parameters of it by kind, the operands for them."""
 
@@ -155,10 +158,12 @@ def _contracted_over_steps(node: Node, a: Node, b: Node) -> Node:
 
 
 def _terms(node: Node) -> list[_Term]:
-    """Return summands of `node`, in the order in which they are added."""
+    """Return summands of `node`, in the order in which they are added; itself if there are many."""
     found: list[_Term] = []
     pending = [node]
     while pending:
+        if len(found) + len(pending) > MOST_TERMS:
+            return [_Term(node, (), node)]
         summand = core = pending.pop()
         if core.op is ops.add:
             pending += core.inputs[::-1]

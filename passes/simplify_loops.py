@@ -59,8 +59,8 @@ class _Loop:
         first: dict[Node, Node] = {}
         for parameter in parameters[carries : carries + constants]:
             operand = self.operands[parameter]
-            if first.setdefault(operand, parameter) is not parameter:
-                self.inner[parameter] = first[operand]
+            if (same := first.setdefault(operand, parameter)) is not parameter:
+                self.inner[parameter] = self.inner.get(same, same)
             else:
                 self.know(parameter)
 

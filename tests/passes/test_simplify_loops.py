@@ -108,6 +108,15 @@ def test_the_same_operand_is_passed_once() -> None:
     assert loop.inputs == (c, k)
 
 
+def test_the_same_constant_twice_moves_into_the_body() -> None:
+    def f(c: Tensor, p: Tensor) -> Any:
+        zero = graphc.zeros(3)
+        bodies = [lambda x, y: (x + y, x * y), lambda x, y: (x - y, x)]
+        return graphc.cond(p, *bodies, zero, zero), graphc.cond(p, *bodies, c, c)
+
+    assert [len(n.inputs) for n in loops(simplified(f, C, np.bool_(True)))] == [1, 2]
+
+
 @pytest.mark.parametrize("length", [0, 1])
 def test_loops_of_at_most_one_step_are_none(length: int) -> None:
     def f(c: Tensor, x: Tensor) -> Any:
