@@ -14,16 +14,13 @@ from graphc import dtypes, ops
 from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.interpreter import evaluate
 from graphc.node import ArrayData, Node, fresh_number
-from graphc.op import Contraction, Host, Item, Op, Reduction, Scan, Switch, While, all_ops, forget
+from graphc.op import Contraction, Host, Op, Reduction, forget
 from graphc.passes.batch import batch
 from graphc.tensor_type import TensorType
 from tests.samples import Array, Case, accepted_dtypes, as_graph, cases
+from tests.test_op_matrix import computed_ops
 
-OPS = [  # loops and branches have tests of their own
-    op
-    for op in all_ops()
-    if op.operands and not isinstance(op.lowering, Item | Scan | Switch | While)
-]
+OPS = [op for op in computed_ops() if op.operands]  # loops and branches have tests of their own
 MOST_CASES, MOST_ELEMENTS = 24, 2000
 
 
