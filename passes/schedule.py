@@ -71,7 +71,9 @@ def schedule(kernel: Kernel, target: Target, choices: ScheduleChoices = MODEL) -
     Requires the lowered form: independent loops are `parallel`, all others `serial`. Guarantees the
     same bits for every input and all choices.
     """
-    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel), choices)
+    nbytes = sum(buffer.type.nbytes for buffer in kernel.buffers)
+    is_cached = nbytes <= CACHED * target.cache_bytes[2]
+    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel), choices, is_cached)
     body: list[Statement] = []
     for statement in join_words(kernel.body, scheduler.shapes):
         if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
@@ -84,9 +86,15 @@ def schedule(kernel: Kernel, target: Target, choices: ScheduleChoices = MODEL) -
 
 class _Scheduler:
     def __init__(
-        self, target: Target, names: Names, shapes: Shapes, choices: ScheduleChoices
+        self,
+        target: Target,
+        names: Names,
+        shapes: Shapes,
+        choices: ScheduleChoices,
+        is_cached: bool,
     ) -> None:
         self.target, self.names, self.shapes, self.choices = target, names, shapes, choices
+        self.is_cached = is_cached
 
     # --- a top-level nest
 
@@ -102,7 +110,10 @@ class _Scheduler:
             if not variables:
                 return enclose(inside, self.names, always=True)
             *outer, rows = variables
-            together = rows_abreast(Loop(rows, LoopKind.PARALLEL, inside), self.target, self.names)
+            alone = Loop(rows, LoopKind.PARALLEL, inside)
+            together: Body = (alone,)
+            if self.is_cached:  # from memory, two rows at once are read more slowly than one
+                together = rows_abreast(alone, self.target, self.names)
             return self.spread(nest(outer, together), cost)
         body = _serial(body)
         others = [v for v in variables if v != lane]

@@ -46,3 +46,10 @@ def test_long_rows_stay() -> None:
     assert together(short) == 2
     assert together(short, replace(AVX512, cache_bytes=(8192, 2**20, 2**24))) == 1
     assert together(kernel_of(softmax(leaf(64, 4096), 1))) == 1
+
+
+def test_rows_from_memory_go_one_by_one() -> None:
+    """Two rows that are read from beyond the last cache are read more slowly than one."""
+    kernel = kernel_of(softmax(leaf(64, 70), 1))
+    small = replace(AVX512, cache_bytes=(*AVX512.cache_bytes[:2], 1024))
+    assert together(kernel) == 2 * together(kernel, small) > 0
