@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from graphc.arithmetic import zeros_like
+from graphc.capture import new_parameter
 from graphc.dtypes import int64
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend.hooks import hook
@@ -23,7 +24,8 @@ from graphc.frontend.symbolic import Subjects, as_tensors, compiled_on_arrays, s
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.transforms import grad
 from graphc.graph import substitute
-from graphc.node import Node, fresh_number
+from graphc.node import Node
+from graphc.ops.views import reshaped
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vjp"]
 
@@ -110,7 +112,7 @@ def pushforward(
     """Return the derivative of each output where the inputs move along the tangents."""
     moving = [(i, t) for i, t in zip(inputs, tangents, strict=True) if i.type.dtype.is_float]
     floats = [n for n in outputs if n.type.dtype.is_float]
-    seeds = [_fresh(node) for node in floats]
+    seeds = [new_parameter(node.type) for node in floats]
     pulled = hook("differentiator")(floats, seeds, [i for i, _ in moving])
     pushed = hook("differentiator")(pulled, [t for _, t in moving], seeds)
     # linear, so no seed is left in it; those that a rule spells anyhow are set to zero
@@ -162,18 +164,18 @@ def _jacobian(outputs: list[Node], inputs: list[Node], mode: Mode) -> list[list[
 def _reverse(outputs: list[Node], inputs: list[Node]) -> list[list[Node]]:
     rows = []
     for output in outputs:
-        seed = _fresh(output)
+        seed = new_parameter(output.type)
         pulled = hook("differentiator")([output], [seed], inputs)
         blocks = _over_units(pulled, seed)
         shapes = [(*output.shape, *node.shape) for node in inputs]
-        rows.append([_reshaped(b, s) for b, s in zip(blocks, shapes, strict=True)])
+        rows.append([reshaped(b, s) for b, s in zip(blocks, shapes, strict=True)])
     return rows
 
 
 def _forward(outputs: list[Node], inputs: list[Node]) -> list[list[Node]]:
     columns = []
     for node in inputs:
-        move = _fresh(node)
+        move = new_parameter(node.type)
         blocks = _over_units(pushforward(outputs, [node], [move]), move)
         columns.append(
             [_last(b, o.shape, node.shape) for b, o in zip(blocks, outputs, strict=True)]
@@ -186,7 +188,7 @@ def _over_units(nodes: Sequence[Node], seed: Node) -> list[Node]:
     size, dtype = seed.type.size, seed.type.dtype
     row, column = (apply("iota", shape=(size, size), axis=a, dtype=int64) for a in (0, 1))
     units = apply("cast", apply("equal", row, column), dtype=dtype)  # computed where it is read
-    found = hook("batcher")(nodes, {seed: _reshaped(units, (size, *seed.shape))}, size)
+    found = hook("batcher")(nodes, {seed: reshaped(units, (size, *seed.shape))}, size)
     return [
         node if is_wide else apply("broadcast_to", node, shape=(size, *node.shape))
         for node, is_wide in found
@@ -196,11 +198,7 @@ def _over_units(nodes: Sequence[Node], seed: Node) -> list[Node]:
 def _last(block: Node, output: tuple[int, ...], argument: tuple[int, ...]) -> Node:
     """Return a block of the shape (size of the argument, *output) as (*output, *argument)."""
     turned = apply("permute_dims", block, axes=(*range(1, len(output) + 1), 0))
-    return _reshaped(turned, (*output, *argument))
-
-
-def _reshaped(node: Node, shape: tuple[int, ...]) -> Node:
-    return node if node.shape == shape else apply("reshape", node, shape=shape)
+    return reshaped(turned, (*output, *argument))
 
 
 def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -261,8 +259,3 @@ def _float(node: Node, asked: str) -> Node:
             "convert it first: tensor.astype(graphc.float32)",
         )
     return node
-
-
-def _fresh(node: Node) -> Node:
-    shape, dtype = node.type.shape, node.type.dtype
-    return apply("input", number=fresh_number(), name="", shape=shape, dtype=dtype)

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from graphc.capture import new_parameter
 from graphc.errors import GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.frontend.hooks import hook
 from graphc.frontend.operands import apply, as_node, broadcast_to, fail
@@ -19,7 +20,7 @@ from graphc.frontend.structures import Structure, flatten_result, unflatten
 from graphc.frontend.symbolic import as_tensors, compiled_on_arrays
 from graphc.frontend.tensor import Tensor
 from graphc.graph import substitute
-from graphc.node import Node, fresh_number
+from graphc.node import Node
 
 __all__ = ["vmap"]
 
@@ -119,9 +120,7 @@ class _Examples:
         for leaf, axis in zip(leaves, axes, strict=True):
             place = None if axis is None else _inside(axis, len(leaf.shape), leaf)
             extents = leaf.shape if place is None else leaf.shape[:place] + leaf.shape[place + 1 :]
-            single = apply(
-                "input", number=fresh_number(), name="", shape=extents, dtype=leaf.type.dtype
-            )
+            single = new_parameter(leaf.type.with_shape(extents))
             self.single.append(single)
             if place is None:
                 self._others[single] = leaf

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from graphc import ops
 from graphc.arithmetic import filled
 from graphc.body import Body
+from graphc.capture import new_parameter
 from graphc.graph import Graph
-from graphc.node import Node, fresh_number
+from graphc.node import Node
 from graphc.op import Scan, Switch, While
 from graphc.ops.loops import items
 from graphc.ops.views import reshaped
-from graphc.tensor_type import TensorType
 
 if TYPE_CHECKING:
     from graphc.passes.batch import Image, Operands
@@ -92,7 +92,7 @@ class WidenedBody:
 def widened_body(body: Body, flags: Flags, forced: Flags, size: int, batch: Batch) -> WidenedBody:
     """Return a body with the flagged parameters batched, and the `forced` results in any case."""
     fresh = {
-        node: _input(node.type.with_shape((size, *node.shape)))
+        node: new_parameter(node.type.with_shape((size, *node.shape)))
         for node, is_wide in zip(body.inputs, flags, strict=True)
         if is_wide
     }
@@ -150,8 +150,3 @@ def _column(flags: Node, like: Node) -> Node:
     """Return one bool an example as a tensor of the shape of `like`."""
     column = reshaped(flags, (flags.shape[0], *(1 for _ in like.shape[1:])))
     return column if column.shape == like.shape else ops.broadcast_to(column, shape=like.shape)
-
-
-def _input(type_: TensorType) -> Node:
-    number, shape, dtype = fresh_number(), type_.shape, type_.dtype
-    return ops.input_(number=number, name="", shape=shape, dtype=dtype)
