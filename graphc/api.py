@@ -40,6 +40,7 @@ from graphc.passes.batch import batch
 from graphc.passes.differentiate import gradients
 from graphc.passes.round_operands import PRECISIONS
 from graphc.program import Program
+from graphc.source import user_line
 from graphc.turns import Turns
 
 MANY_PROGRAMS = 32  # of one function: more are likely a mistake
@@ -121,6 +122,11 @@ class CompiledFunction(Generic[Parameters, Result]):
         return self._assemble(structure, program(*leaves))
 
     def _call_into(self, out: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Result:
+        plain = None if keywords or is_tracing() else _plain_key(arguments)
+        if plain is not None:
+            program, structure = self._find_plain(plain, arguments)
+            given = flatten_as(structure, out)
+            return self._assemble(structure, program(*arguments, out=given))
         key, leaves = signature(arguments, keywords)
         if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
             raise GraphcTypeError("out= takes the results of a call on arrays, not on tensors")
@@ -128,14 +134,17 @@ class CompiledFunction(Generic[Parameters, Result]):
         return self._assemble(structure, program(*leaves, out=flatten_as(structure, out)))
 
     def _call_plain(self, plain: Hashable, arguments: tuple[Any, ...]) -> Result:
+        program, structure = self._find_plain(plain, arguments)
+        return self._assemble(structure, program(*arguments))
+
+    def _find_plain(self, plain: Hashable, arguments: tuple[Any, ...]) -> tuple[Program, Structure]:
         epoch = current_mode_epoch()
         found = self._plain.get(plain)
         if found is None or found[2] != epoch:
             found = (*self._find(signature(arguments)[0], arguments, {}), epoch)
             self._plain[plain] = found
         self._latest = found
-        program, structure, _ = found
-        return self._assemble(structure, program(*arguments))
+        return found[0], found[1]
 
     def _assemble(self, structure: Structure, outputs: list[np.ndarray[Any, Any]]) -> Result:
         is_one = structure.kind == "leaf"
@@ -187,12 +196,14 @@ class CompiledFunction(Generic[Parameters, Result]):
 
     def _warn_of_many_programs(self) -> None:
         if len(self.programs) == MANY_PROGRAMS:
-            warnings.warn(
+            line = user_line()
+            warnings.warn_explicit(
                 f"{self._function.__name__} was compiled for {MANY_PROGRAMS} combinations of "
                 "arguments. Python numbers and other objects that are no arrays are compiled in; "
                 "pass numpy.float32(x) to make a number an input",
                 RuntimeWarning,
-                stacklevel=5,  # the user's call
+                line.file if line else __file__,
+                line.number if line else 1,
             )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:

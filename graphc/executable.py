@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -72,6 +72,10 @@ class Profilable(Protocol):
         """Return the same plan compiled anew, with its launches timed."""
 
 
+# Stands between the arguments of a native call and the arrays that take its outputs. No caller of a
+# program has this object, so that one argument too many is never taken for such an array.
+INTO: Final = object()
+
 # Takes the arguments of a program one by one. Returns None, with nothing done, where it refuses.
 NativeCall: TypeAlias = "Callable[..., list[np.ndarray[Any, Any]] | None]"
 
@@ -84,7 +88,8 @@ class HasNativeCall(Protocol):
         """Return a function that takes plain arrays of exactly the plan's input types one by one.
 
         It does what `run` does with them, or returns None where `run` has to decide: for all other
-        arguments, and for what `run` raises. None instead of a function where there is none.
+        arguments, and for what `run` raises. The arguments may be followed by `INTO` and an array
+        for each output, as `RunsInto` takes them. None instead of a function where there is none.
         """
 
 

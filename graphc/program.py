@@ -17,7 +17,7 @@ import numpy as np
 
 from graphc.dtypes import as_dtype
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
-from graphc.executable import Executable, HasNativeCall, NativeCall
+from graphc.executable import INTO, Executable, HasNativeCall, NativeCall
 from graphc.graph import Graph
 from graphc.group import Grouping
 from graphc.kernel import Kernel
@@ -154,10 +154,18 @@ class Program:
         return results
 
     def _call_into(self, out: Any, arguments: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
-        from graphc.call_into import checked_outputs, run_into  # rarely needed
+        given = (out,) if type(out) is np.ndarray else out
+        if type(given) in (list, tuple):
+            outputs = self._native(*arguments, INTO, *given)
+            if outputs is not None:
+                return outputs
+        from graphc.call_into import checked_outputs, run_into  # many programs never need it
 
         given = checked_outputs(out, [node.type for node in self.graph.outputs])
-        return run_into(self._executable, self._checked(arguments), given)
+        results = run_into(self._executable, self._checked(arguments), given)
+        if self._calls_until_native > 0:
+            self._count_call(arguments)
+        return results
 
     def _checked(self, arguments: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
         if len(arguments) != len(self._types):

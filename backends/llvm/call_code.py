@@ -10,13 +10,18 @@ one program. The code reads arrays as every C extension does, through NumPy's pu
     11 the team: address, members asked for      12 what is returned to refuse     13 scratch
     14 the context variable of `graphc.threads`
     15 memory that the program writes besides its outputs: starts and ends       16 their number
+    17 the mark `INTO`
     then for each input its dtype, its rank, the address of its extents and its bytes,
     then for each output the first three, its bytes plus 64, and a maker of arrays or 0
 
+After the inputs, the mark and an array for each output may follow: these are then written and
+returned, in place of fresh arrays.
+
 `call` refuses, with nothing done, whatever it does not know: another number of arguments, another
 type than exactly `ndarray` of exactly this dtype object and shape, dense and aligned; an array in
-memory that the program writes; a record that another call works in; more threads than there is
-memory for; a check that failed. The caller then goes the way of Python. Memory errors are raised,
+memory that the program writes; an array for an output that is read-only, not aligned to 64 bytes or
+not apart from all others; a record that another call works in; more threads than there is memory
+for; a check that failed. The caller then goes the way of Python. Memory errors are raised,
 and what handlers of signals raise. Everything is done under the lock of the interpreter but the
 program itself.
 """
@@ -27,12 +32,12 @@ from graphc.backends.llvm.polling import STOP
 
 BUSY, ENTRY, TABLE, CONTROL, INPUTS, OUTPUTS, THREADS, MOST_THREADS = range(8)
 RELEASE, ARRAY_TYPE, BYTE_TYPE, TEAM, REFUSAL, SCRATCH, LIMIT = range(8, 15)
-SPANS, SPAN_COUNT, HEADER = range(15, 18)
+SPANS, SPAN_COUNT, MARK, HEADER = range(15, 19)
 INPUT_WORDS, OUTPUT_WORDS = 4, 5
 
 # Byte offsets of PyArrayObject_fields, and the flags C_CONTIGUOUS, ALIGNED and WRITEABLE.
 TYPE, DATA, RANK, EXTENTS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64
-DENSE, FRESH = 0x101, 0x501
+DENSE, FRESH, WRITEABLE = 0x101, 0x501, 0x400
 
 FUNCTIONS = (  # of Python
     "PyList_New",
@@ -223,6 +228,68 @@ done:
 }}
 """
 
+# An array that was given for output %o, if it can be one; its address is compared with those of all
+# inputs and of the outputs before it, which are in the table.
+_TAKE = f"""
+define internal i1 @takes(ptr %d, ptr %record, ptr %array, i64 %o) nounwind {{
+entry:
+  %fits = call i1 @fits(ptr %d, ptr %record, ptr %array)
+  br i1 %fits, label %fitting, label %no
+fitting:
+{_field("flags", "%array", FLAGS, "i32")}
+{_field("address", "%array", DATA, "ptr")}
+{_field("room", "%record", 24, "i64")}
+  %start = ptrtoint ptr %address to i64
+  %bytes = sub i64 %room, 64
+  %end = add i64 %start, %bytes
+  %may.write = and i32 %flags, {WRITEABLE}
+  %is.writeable = icmp ne i32 %may.write, 0
+  %odd = and i64 %start, 63
+  %is.aligned = icmp eq i64 %odd, 0
+  %is.good = and i1 %is.writeable, %is.aligned
+  br i1 %is.good, label %look, label %no
+look:
+  %is.apart = call i1 @is_apart(ptr %d, ptr %address, i64 %bytes)
+  br i1 %is.apart, label %others, label %no
+others:
+{_word("inputs", INPUTS)}
+{_pointer("table", TABLE)}
+  %before = add i64 %inputs, %o
+  %all.inputs = mul i64 %inputs, {INPUT_WORDS}
+  br label %other
+other:
+  %i = phi i64 [ 0, %others ], [ %i.next, %next ]
+  %more = icmp slt i64 %i, %before
+  br i1 %more, label %compare, label %yes
+compare:
+  %is.input = icmp slt i64 %i, %inputs
+  %as.output = sub i64 %i, %inputs
+  %input.word = mul i64 %i, {INPUT_WORDS}
+  %output.words = mul i64 %as.output, {OUTPUT_WORDS}
+  %output.word = add i64 %output.words, %all.inputs
+  %word = select i1 %is.input, i64 %input.word, i64 %output.word
+  %bytes.word = add i64 %word, {HEADER + 3}
+  %bytes.at = getelementptr i64, ptr %d, i64 %bytes.word
+  %words = load i64, ptr %bytes.at
+  %more.room = select i1 %is.input, i64 0, i64 64
+  %other.bytes = sub i64 %words, %more.room
+  %low.at = getelementptr i64, ptr %table, i64 %i
+  %low = load i64, ptr %low.at
+  %high = add i64 %low, %other.bytes
+  %is.before = icmp ule i64 %end, %low
+  %is.behind = icmp uge i64 %start, %high
+  %is.disjoint = or i1 %is.before, %is.behind
+  br i1 %is.disjoint, label %next, label %no
+next:
+  %i.next = add i64 %i, 1
+  br label %other
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}}
+"""
+
 # How many threads: what `graphc.threads` says in this context, else as many as there is memory for.
 _WANTED = f"""
 define internal i64 @wanted(ptr %d, i64 %threads, i64 %most) nounwind {{
@@ -264,10 +331,22 @@ entry:
 {_word("release", RELEASE)}
 {_pointer("refusal", REFUSAL)}
   %idle = icmp eq i64 %busy, 0
-  %as.many = icmp eq i64 %given, %inputs
 {_field("members", "%team.record", 8, "i64")}
-  %start = and i1 %idle, %as.many
-  br i1 %start, label %measure, label %refuse
+  br i1 %idle, label %count.arguments, label %refuse
+count.arguments:
+  %as.many = icmp eq i64 %given, %inputs
+  br i1 %as.many, label %measure, label %count.outputs
+count.outputs:
+  %marked = add i64 %inputs, 1
+  %with.outputs = add i64 %marked, %outputs
+  %with.all = icmp eq i64 %given, %with.outputs
+  br i1 %with.all, label %read.mark, label %refuse
+read.mark:
+{_pointer("mark", MARK)}
+  %marking.at = getelementptr ptr, ptr %arguments, i64 %inputs
+  %marking = load ptr, ptr %marking.at
+  %is.marked = icmp eq ptr %marking, %mark
+  br i1 %is.marked, label %measure, label %refuse
 measure:
   %wanted = call i64 @wanted(ptr %d, i64 %threads, i64 %most)
   %need.team = icmp sgt i64 %wanted, 1
@@ -281,7 +360,7 @@ arguments.first:
 argument:
   %i = phi i64 [ 0, %arguments.first ], [ %i.next, %pass ]
   %more.arguments = icmp slt i64 %i, %inputs
-  br i1 %more.arguments, label %check, label %take
+  br i1 %more.arguments, label %check, label %check.outputs
 check:
   %array.at = getelementptr ptr, ptr %arguments, i64 %i
   %array = load ptr, ptr %array.at
@@ -300,16 +379,48 @@ pass:
   store ptr %address, ptr %slot.at
   %i.next = add i64 %i, 1
   br label %argument
+check.outputs:
+  %all.input.words = mul i64 %inputs, {INPUT_WORDS}
+  %first.output = add i64 %all.input.words, {HEADER}
+  %first.given = add i64 %inputs, 1
+  br label %given.output
+given.output:
+  %g = phi i64 [ 0, %check.outputs ], [ %g.next, %taken ]
+  %more.given = icmp slt i64 %g, %outputs
+  %another = select i1 %as.many, i1 false, i1 %more.given
+  br i1 %another, label %check.output, label %take
+check.output:
+  %g.place = add i64 %first.given, %g
+  %g.at = getelementptr ptr, ptr %arguments, i64 %g.place
+  %candidate = load ptr, ptr %g.at
+  %g.words = mul i64 %g, {OUTPUT_WORDS}
+  %g.word = add i64 %g.words, %first.output
+  %g.record = getelementptr i64, ptr %d, i64 %g.word
+  %takes = call i1 @takes(ptr %d, ptr %g.record, ptr %candidate, i64 %g)
+  br i1 %takes, label %taken, label %refuse
+taken:
+{_field("g.address", "%candidate", DATA, "ptr")}
+  %g.slot = add i64 %inputs, %g
+  %g.slot.at = getelementptr ptr, ptr %table, i64 %g.slot
+  store ptr %g.address, ptr %g.slot.at
+  %g.next = add i64 %g, 1
+  br label %given.output
 take:
   %thread = call i64 @PyThread_get_thread_ident()
   store i64 %thread, ptr %busy.at
-  %all.input.words = mul i64 %inputs, {INPUT_WORDS}
-  %first.output = add i64 %all.input.words, {HEADER}
   br label %output
 output:
   %o = phi i64 [ 0, %take ], [ %o.next, %made ]
   %more.outputs = icmp slt i64 %o, %outputs
-  br i1 %more.outputs, label %make, label %begin
+  br i1 %more.outputs, label %have, label %begin
+have:
+  br i1 %as.many, label %make, label %hold
+hold:
+  %held.place = add i64 %first.given, %o
+  %held.at = getelementptr ptr, ptr %arguments, i64 %held.place
+  %held = load ptr, ptr %held.at
+  call void @Py_IncRef(ptr %held)
+  br label %made
 make:
   %output.words = mul i64 %o, {OUTPUT_WORDS}
   %output.word = add i64 %output.words, %first.output
@@ -318,9 +429,10 @@ make:
   %none = icmp eq ptr %new, null
   br i1 %none, label %fail, label %made
 made:
+  %result = phi ptr [ %held, %hold ], [ %new, %make ]
   %kept.at = getelementptr ptr, ptr %scratch, i64 %o
-  store ptr %new, ptr %kept.at
-{_field("place", "%new", DATA, "ptr")}
+  store ptr %result, ptr %kept.at
+{_field("place", "%result", DATA, "ptr")}
   %slot = add i64 %inputs, %o
   %output.at = getelementptr ptr, ptr %table, i64 %slot
   store ptr %place, ptr %output.at
@@ -359,9 +471,9 @@ fill:
   %more.results = icmp slt i64 %f, %outputs
   br i1 %more.results, label %put, label %finish
 put:
-  %result.at = getelementptr ptr, ptr %scratch, i64 %f
-  %result = load ptr, ptr %result.at
-  %was.put = call i32 @PyList_SetItem(ptr %list, i64 %f, ptr %result)
+  %filling.at = getelementptr ptr, ptr %scratch, i64 %f
+  %filling = load ptr, ptr %filling.at
+  %was.put = call i32 @PyList_SetItem(ptr %list, i64 %f, ptr %filling)
   %f.next = add i64 %f, 1
   br label %fill
 finish:
@@ -383,4 +495,4 @@ fail:
 
 def text() -> str:
     """Return the module of `call`."""
-    return _DECLARATIONS + _FITS + _IS_APART + _MAKE + _WANTED + _CALL
+    return _DECLARATIONS + _FITS + _IS_APART + _MAKE + _TAKE + _WANTED + _CALL

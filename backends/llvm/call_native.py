@@ -26,7 +26,7 @@ from graphc.backends.llvm.call_outputs import OutputMaker, address_of, counts_re
 from graphc.backends.llvm.compilation import compile_module
 from graphc.backends.llvm.machine import machine
 from graphc.backends.llvm.team import python_function
-from graphc.executable import NativeCall
+from graphc.executable import INTO, NativeCall
 from graphc.tensor_type import TensorType
 from graphc.thread_limit import LIMIT
 
@@ -123,6 +123,7 @@ def _record(program: NativeProgram) -> tuple[np.ndarray[Any, np.dtype[np.int64]]
     words[layout.RELEASE] = int(program.releases)
     words[layout.ARRAY_TYPE], words[layout.BYTE_TYPE] = id(np.ndarray), id(_BYTE)
     words[layout.TEAM], words[layout.REFUSAL] = ctypes.addressof(_team), id(None)
+    words[layout.MARK] = id(INTO)
     spans = np.array(program.written, np.int64).reshape(-1, 2)
     kept.append(spans)
     words[layout.SPANS], words[layout.SPAN_COUNT] = address_of(spans), len(spans)
