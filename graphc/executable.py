@@ -99,7 +99,6 @@ class Backend(Protocol):
     name: str
     stages: tuple[str, ...]
     takes_donations: bool  # whether its executables heed `Plan.donated`
-    runs_loops: bool  # whether they run loops and branches
 
     def target(self) -> Target:
         """Return the limits of the device; raises BackendError where there is none."""

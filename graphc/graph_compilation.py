@@ -23,14 +23,12 @@ from graphc.backends import llvm  # which loads LLVM's library when something is
 from graphc.body import nested_bodies, rewrite_nested
 from graphc.collection import paused_collection
 from graphc.compiler_digest import compiler_digest
-from graphc.errors import BackendError
 from graphc.executable import Backend, Executable, Remembers, Tunable
 from graphc.graph import Graph
 from graphc.graph_digest import digest
 from graphc.graph_verifier import verify, verify_assignments
 from graphc.node import Node, given_name
 from graphc.observer import Observer
-from graphc.op import Scan, Switch, While
 from graphc.ops.loops import no_reverse_mode, while_pullback
 from graphc.passes import Compilation, Options, run_graph_passes, run_pipeline
 from graphc.passes.expand_compositions import expand_compositions
@@ -102,8 +100,6 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
         made = Made(meant)
         return Program(ReferenceExecutable(meant), Stages(graph, lambda: made), settings.backend)
     backend = _backend(settings.backend)
-    if not backend.runs_loops:
-        _refuse_loops(graph, settings.backend)
     if not backend.takes_donations:
         options = replace(settings.options, donated=frozenset())
         settings = replace(settings, options=options)
@@ -139,17 +135,6 @@ def _refuse_pullbacks(graph: Graph) -> None:
     for node in (node for g in graphs for node in g.nodes):
         if node.op is while_pullback:
             raise no_reverse_mode(node.line)
-
-
-def _refuse_loops(graph: Graph, backend: str) -> None:
-    kinds = Scan | While | Switch
-    found = next((node for node in graph.nodes if isinstance(node.op.lowering, kinds)), None)
-    if found is not None:
-        raise BackendError(
-            f"the {backend} backend does not run {found.op.name} yet",
-            line=str(found.line or ""),
-            hint='compile with backend="reference"',
-        )
 
 
 def _meant(graph: Graph, precision: str) -> Graph:

@@ -29,7 +29,6 @@ class LlvmBackend:
     name = "llvm"
     stages: tuple[str, ...] = ("llvm", "asm")
     takes_donations = True
-    runs_loops = True
 
     def target(self, cpu: str | None = None) -> Target:
         """Return the limits of the host, or of a lesser CPU: `cpu`, else what GRAPHC_CPU names.

@@ -19,7 +19,6 @@ class OpenCLBackend:
     name = "opencl"
     stages = ("opencl",)
     takes_donations = False
-    runs_loops = False
 
     def target(self) -> Target:
         """Return the limits of the device; raises BackendError where none is usable."""

@@ -126,6 +126,17 @@ class Device:
         if array.nbytes:
             cl.enqueue_copy(self.queue, _bytes(array), buffer, src_offset=skip)
 
+    def copy(
+        self, target: tuple[pyopencl.Buffer, int], source: tuple[pyopencl.Buffer, int], size: int
+    ) -> None:
+        """Copy `size` bytes between buffers, each behind some bytes; nothing where they are one."""
+        import pyopencl as cl
+
+        (to, to_skip), (memory, skip) = target, source
+        if size and (to is not memory or to_skip != skip):
+            queue = self.queue
+            cl.enqueue_copy(queue, to, memory, byte_count=size, src_offset=skip, dst_offset=to_skip)
+
 
 def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return the memory of a dense array as bytes: extension types have no buffer protocol."""

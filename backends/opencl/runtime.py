@@ -2,9 +2,8 @@
 
 Constants are uploaded once; variables live on the device, where all programs share one copy, and go
 back to the host only when somebody asks for their value; inputs are uploaded and outputs downloaded
-at each call. Host functions run on the host, on copies of their operands. The arena is one block. A
-call holds the locks of its variables, then that of the device: calls on one device run one after
-the other.
+at each call. The arena is one block. A call holds the locks of its variables, then that of the
+device: calls on one device run one after the other.
 """
 
 from __future__ import annotations
@@ -21,10 +20,11 @@ import numpy as np
 from graphc.backends.opencl.device import Device
 from graphc.backends.opencl.emit import Part, emit_kernel
 from graphc.backends.opencl.functions import Library
+from graphc.backends.opencl.steps import Parts, Steps
+from graphc.backends.opencl.table import Table
 from graphc.errors import BackendError, GraphcIndexError, GraphcValueError
-from graphc.interpreter import values_of
-from graphc.kernel import Access, Kernel
-from graphc.plan import STATUS, HostFunction, Place, Plan, Space, Step
+from graphc.kernel import Kernel
+from graphc.plan import Plan, Space
 from graphc.state import (
     STATE_LOCK,
     VariableState,
@@ -47,37 +47,6 @@ class _Copy:
 
     buffer: pyopencl.Buffer
     version: int = -1
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A kernel with its arguments, its number of work-items and of those in a group."""
-
-    kernel: pyopencl.Kernel
-    items: tuple[int, ...]
-    group: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class _HostRun:
-    """A host function, with the memory of each of its buffers and the bytes to skip in it."""
-
-    routine: HostFunction
-    places: tuple[tuple[pyopencl.Buffer, int], ...]
-
-    def run(self, device: Device) -> None:
-        """Call it on the host; raises what it raises."""
-        operands, results = [], []
-        for buffer, place in zip(self.routine.buffers, self.places, strict=True):
-            array = aligned_empty(buffer.type)
-            if buffer.access is Access.IN:
-                device.download(array, *place)
-                operands.append(array)
-            elif buffer.name != STATUS:
-                results.append(place)
-        values = values_of(self.routine.node, operands)
-        for (memory, skip), value in zip(results, values, strict=True):
-            device.upload(memory, np.ascontiguousarray(value), skip)
 
 
 _COPIES: weakref.WeakKeyDictionary[VariableState, dict[Device, _Copy]] = weakref.WeakKeyDictionary()
@@ -103,52 +72,24 @@ class OpenCLExecutable:
         _check_memory(plan, device)
         with device.working(f"hold program {plan.name}"):
             program = device.build(self.source)
-            self._allocate(plan, device)
-            self._runs: list[_Run | _HostRun] = []
-            self._commit = 0
-            for number, step in enumerate(plan.steps):
-                if number == plan.commit:
-                    self._commit = len(self._runs)
-                self._runs += self._runs_of(step, program, parts)
+            self._table = self._allocate(plan, device)
+            self._steps = Steps(plan, program, parts)
+            self._steps.bind(self._table)
 
-    def _allocate(self, plan: Plan, device: Device) -> None:
+    def _allocate(self, plan: Plan, device: Device) -> Table:
+        """Return where everything lies, for as long as this executable."""
         self._inputs = [device.allocate(t.nbytes) for t in plan.inputs]
         self._outputs = [device.allocate(t.nbytes) for t in plan.outputs]
         self._copies = [_copy_of(state, device) for state in plan.variables]
-        self._status = device.allocate(4)
-        self._memory: dict[Space, list[pyopencl.Buffer]] = {
-            Space.ARGUMENT: self._inputs,
-            Space.OUTPUT: self._outputs,
-            Space.VARIABLE: [copy.buffer for copy in self._copies],
-            Space.CONSTANT: [_uploaded(array, device) for array in plan.constants],
-            Space.ARENA: [device.allocate(plan.arena_bytes)],
-            Space.STATUS: [self._status],
-        }
-
-    def _runs_of(
-        self, step: Step, program: pyopencl.Program, parts: dict[Kernel, tuple[Part, ...]]
-    ) -> list[_Run] | list[_HostRun]:
-        if isinstance(step.routine, Kernel):
-            return [self._bound(program, step, part) for part in parts[step.routine]]
-        assert isinstance(step.routine, HostFunction)  # loops are refused before
-        return [_HostRun(step.routine, tuple(map(self._memory_at, step.places)))]
-
-    def _memory_at(self, place: Place) -> tuple[pyopencl.Buffer, int]:
-        """Return the buffer that holds a place, and the bytes in front of it."""
-        is_arena = place.space is Space.ARENA
-        return self._memory[place.space][0 if is_arena else place.at], place.at * is_arena
-
-    def _bound(self, program: pyopencl.Program, step: Step, part: Part) -> _Run:
-        """Return a kernel with its arguments set: they are the same for every call."""
-        import pyopencl as cl
-
-        kernel = cl.Kernel(program, part.function)
-        for position, number in enumerate(part.buffers):
-            memory, skip = self._memory_at(step.places[number])
-            itemsize = step.routine.buffers[number].type.dtype.itemsize
-            kernel.set_arg(2 * position, memory)
-            kernel.set_arg(2 * position + 1, np.uint64(skip // itemsize))
-        return _Run(kernel, (part.groups * part.items,), (part.items,))
+        self._status = _uploaded(np.zeros(1, np.int32), device)  # for good where nothing is checked
+        return Table(
+            arguments=[(buffer, 0) for buffer in self._inputs],
+            outputs=[(buffer, 0) for buffer in self._outputs],
+            variables=[(copy.buffer, 0) for copy in self._copies],
+            constants=[(_uploaded(array, device), 0) for array in plan.constants],
+            arena=(device.allocate(plan.arena_bytes), 0),
+            status=(self._status, 0),
+        )
 
     def run(self, arguments: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
         """Run once; see the protocol. Raises GraphcIndexError where a check fails."""
@@ -188,21 +129,16 @@ class OpenCLExecutable:
         return failed
 
     def _enqueue(self) -> int:
-        """Run all kernels and return the status."""
-        import pyopencl as cl
-
-        queue, status = self.device.queue, np.zeros(1, np.int32)
+        """Run all steps and return the status."""
+        status = np.zeros(1, np.int32)
         if self.plan.checks:
             self.device.upload(self._status, status)
-        for number, run in enumerate(self._runs):
-            if 0 < number == self._commit:
+        for number, run in enumerate(self._steps.runs):
+            if 0 < number == self._steps.commit:
                 self.device.download(status, self._status)
                 if status[0]:
                     return int(status[0])
-            if isinstance(run, _HostRun):
-                run.run(self.device)
-            else:
-                cl.enqueue_nd_range_kernel(queue, run.kernel, run.items, run.group)
+            run.run(self.device, self._table)
         if self.plan.checks:
             self.device.download(status, self._status)
         return int(status[0])
@@ -235,14 +171,14 @@ def _uploaded(array: np.ndarray[Any, Any], device: Device) -> pyopencl.Buffer:
     return buffer
 
 
-def emit_plan(plan: Plan, device: Device) -> tuple[str, dict[Kernel, tuple[Part, ...]]]:
+def emit_plan(plan: Plan, device: Device) -> tuple[str, Parts]:
     """Return the source of a whole program and the parts of each of its kernels.
 
     Raises BackendError where a kernel needs what the device has not.
     """
     library = Library(device.features)
     texts: list[str] = []
-    parts: dict[Kernel, tuple[Part, ...]] = {}
+    parts: Parts = {}
     for number, kernel in enumerate(plan.kernels):
         text, parts[kernel] = emit_kernel(
             kernel,
@@ -286,7 +222,7 @@ def _check_limits(kernel: Kernel, part: Part, device: Device) -> None:
 def _status_buffers(plan: Plan, kernel: Kernel) -> frozenset[str]:
     return frozenset(
         buffer.name
-        for step in plan.steps
+        for _, step in plan.all_steps
         if step.routine == kernel
         for buffer, place in zip(kernel.buffers, step.places, strict=True)
         if place.space is Space.STATUS
