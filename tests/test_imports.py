@@ -21,6 +21,7 @@ FACADE = (
     "graphc.api",
     "graphc.array_file",
     "graphc.cli",
+    "graphc.compiled_function",
     "graphc.draw",
     "graphc.explain",
     "graphc.gradient_check",

@@ -1,19 +1,7 @@
 """The native code of a call: arguments checked, outputs made, the program run, without Python.
 
 `call` is a function that Python calls (METH_FASTCALL) and `self` an int64 array, the *record* of
-one program. The code reads arrays as every C extension does, through NumPy's public structure
-`PyArrayObject_fields`, and makes them by the functions of its public table. Words of a record:
-
-    0 busy: the thread in it   1 entry    2 table of addresses   3 control   4 inputs    5 outputs
-    6 threads that there is memory for           7 threads that the work is worth
-    8 whether the lock of the interpreter is released        9 type `ndarray`      10 dtype uint8
-    11 the team: address, members asked for      12 what is returned to refuse     13 scratch
-    14 the context variable of `graphc.threads`
-    15 memory that the program writes besides its outputs: starts and ends       16 their number
-    17 the mark `INTO`
-    then for each input its dtype, its rank, the address of its extents and its bytes,
-    then for each output the first three, its bytes plus 64, and a maker of arrays or 0
-
+one program (`call_checks`). The code makes arrays by the functions of NumPy's public table.
 After the inputs, the mark and an array for each output may follow: these are then written and
 returned, in place of fresh arrays.
 
@@ -28,16 +16,36 @@ program itself.
 
 from __future__ import annotations
 
+from graphc.backends.llvm.call_checks import (
+    ARRAY_TYPE,
+    BUSY,
+    BYTE_TYPE,
+    CONTROL,
+    DATA,
+    ENTRY,
+    FITS,
+    FRESH,
+    HEADER,
+    INPUT_WORDS,
+    INPUTS,
+    IS_APART,
+    LIMIT,
+    MARK,
+    MOST_THREADS,
+    OUTPUT_WORDS,
+    OUTPUTS,
+    REFUSAL,
+    RELEASE,
+    SCRATCH,
+    TABLE,
+    TAKE,
+    TEAM,
+    THREADS,
+    field,
+    pointer,
+    word,
+)
 from graphc.backends.llvm.polling import STOP
-
-BUSY, ENTRY, TABLE, CONTROL, INPUTS, OUTPUTS, THREADS, MOST_THREADS = range(8)
-RELEASE, ARRAY_TYPE, BYTE_TYPE, TEAM, REFUSAL, SCRATCH, LIMIT = range(8, 15)
-SPANS, SPAN_COUNT, MARK, HEADER = range(15, 19)
-INPUT_WORDS, OUTPUT_WORDS = 4, 5
-
-# Byte offsets of PyArrayObject_fields, and the flags C_CONTIGUOUS, ALIGNED and WRITEABLE.
-TYPE, DATA, RANK, EXTENTS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64
-DENSE, FRESH, WRITEABLE = 0x101, 0x501, 0x400
 
 FUNCTIONS = (  # of Python
     "PyList_New",
@@ -52,22 +60,6 @@ FUNCTIONS = (  # of Python
     "Py_DecRef",
 )
 ARRAY_FUNCTIONS = {"PyArray_NewFromDescr": 94, "PyArray_SetBaseObject": 282}  # of NumPy's table
-
-
-def _word(name: str, number: int) -> str:
-    return f"""\
-  %{name}.at = getelementptr i64, ptr %d, i64 {number}
-  %{name} = load i64, ptr %{name}.at"""
-
-
-def _pointer(name: str, number: int) -> str:
-    return _word(name, number).replace("= load i64", "= load ptr")
-
-
-def _field(name: str, base: str, offset: int, type_: str) -> str:
-    return f"""\
-  %{name}.at = getelementptr i8, ptr {base}, i64 {offset}
-  %{name} = load {type_}, ptr %{name}.at"""
 
 
 _DECLARATIONS = """\
@@ -85,96 +77,19 @@ declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 declare i32 @PyArray_SetBaseObject(ptr, ptr)
 """
 
-_FITS = f"""
-define internal i1 @fits(ptr %d, ptr %record, ptr %array) nounwind {{
-entry:
-{_pointer("array.type", ARRAY_TYPE)}
-{_field("type", "%array", TYPE, "ptr")}
-  %is.array = icmp eq ptr %type, %array.type
-  br i1 %is.array, label %look, label %no
-look:
-{_field("dtype", "%array", DTYPE, "ptr")}
-  %wanted.dtype = load ptr, ptr %record
-  %same.dtype = icmp eq ptr %dtype, %wanted.dtype
-{_field("flags", "%array", FLAGS, "i32")}
-  %dense = and i32 %flags, {DENSE}
-  %is.dense = icmp eq i32 %dense, {DENSE}
-{_field("rank", "%array", RANK, "i32")}
-{_field("wanted.rank", "%record", 8, "i64")}
-  %rank.wide = sext i32 %rank to i64
-  %same.rank = icmp eq i64 %rank.wide, %wanted.rank
-  %both = and i1 %same.dtype, %is.dense
-  %all = and i1 %both, %same.rank
-  br i1 %all, label %measure, label %no
-measure:
-{_field("extents", "%array", EXTENTS, "ptr")}
-{_field("wanted.extents", "%record", 16, "ptr")}
-  br label %axis
-axis:
-  %i = phi i64 [ 0, %measure ], [ %i.next, %equal ]
-  %more = icmp slt i64 %i, %rank.wide
-  br i1 %more, label %compare, label %yes
-compare:
-  %extent.at = getelementptr i64, ptr %extents, i64 %i
-  %extent = load i64, ptr %extent.at
-  %wanted.at = getelementptr i64, ptr %wanted.extents, i64 %i
-  %wanted = load i64, ptr %wanted.at
-  %same = icmp eq i64 %extent, %wanted
-  br i1 %same, label %equal, label %no
-equal:
-  %i.next = add i64 %i, 1
-  br label %axis
-yes:
-  ret i1 true
-no:
-  ret i1 false
-}}
-"""
-
-_IS_APART = f"""
-define internal i1 @is_apart(ptr %d, ptr %address, i64 %bytes) nounwind {{
-entry:
-{_pointer("spans", SPANS)}
-{_word("count", SPAN_COUNT)}
-  %start = ptrtoint ptr %address to i64
-  %end = add i64 %start, %bytes
-  br label %span
-span:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
-  %more = icmp slt i64 %i, %count
-  br i1 %more, label %compare, label %yes
-compare:
-  %low.at = getelementptr [2 x i64], ptr %spans, i64 %i
-  %low = load i64, ptr %low.at
-  %high.at = getelementptr i64, ptr %low.at, i64 1
-  %high = load i64, ptr %high.at
-  %before = icmp ule i64 %end, %low
-  %behind = icmp uge i64 %start, %high
-  %apart = or i1 %before, %behind
-  br i1 %apart, label %next, label %no
-next:
-  %i.next = add i64 %i, 1
-  br label %span
-yes:
-  ret i1 true
-no:
-  ret i1 false
-}}
-"""
-
 # A small output is a view, aligned to 64 bytes, of an array of bytes that it keeps alive.
 _MAKE = f"""
 define internal ptr @make(ptr %d, ptr %record) nounwind {{
 entry:
-{_field("maker", "%record", 32, "ptr")}
+{field("maker", "%record", 32, "ptr")}
   %small = icmp eq ptr %maker, null
   br i1 %small, label %bytes, label %pooled
 pooled:
   %given = call ptr @PyObject_CallNoArgs(ptr %maker)
   ret ptr %given
 bytes:
-{_pointer("type", ARRAY_TYPE)}
-{_pointer("byte", BYTE_TYPE)}
+{pointer("type", ARRAY_TYPE)}
+{pointer("byte", BYTE_TYPE)}
   %size.at = getelementptr i64, ptr %record, i64 3
   call void @Py_IncRef(ptr %byte)
   %raw = call ptr @PyArray_NewFromDescr(ptr %type, ptr %byte, i32 1, ptr %size.at,
@@ -182,13 +97,13 @@ bytes:
   %no.raw = icmp eq ptr %raw, null
   br i1 %no.raw, label %fail, label %view
 view:
-{_field("start", "%raw", DATA, "i64")}
+{field("start", "%raw", DATA, "i64")}
   %past = add i64 %start, 63
   %aligned = and i64 %past, -64
   %data = inttoptr i64 %aligned to ptr
   %dtype = load ptr, ptr %record
-{_field("rank", "%record", 8, "i32")}
-{_field("extents", "%record", 16, "ptr")}
+{field("rank", "%record", 8, "i32")}
+{field("extents", "%record", 16, "ptr")}
   call void @Py_IncRef(ptr %dtype)
   %array = call ptr @PyArray_NewFromDescr(ptr %type, ptr %dtype, i32 %rank, ptr %extents,
                                          ptr null, ptr %data, i32 {FRESH}, ptr null)
@@ -228,68 +143,6 @@ done:
 }}
 """
 
-# An array that was given for output %o, if it can be one; its address is compared with those of all
-# inputs and of the outputs before it, which are in the table.
-_TAKE = f"""
-define internal i1 @takes(ptr %d, ptr %record, ptr %array, i64 %o) nounwind {{
-entry:
-  %fits = call i1 @fits(ptr %d, ptr %record, ptr %array)
-  br i1 %fits, label %fitting, label %no
-fitting:
-{_field("flags", "%array", FLAGS, "i32")}
-{_field("address", "%array", DATA, "ptr")}
-{_field("room", "%record", 24, "i64")}
-  %start = ptrtoint ptr %address to i64
-  %bytes = sub i64 %room, 64
-  %end = add i64 %start, %bytes
-  %may.write = and i32 %flags, {WRITEABLE}
-  %is.writeable = icmp ne i32 %may.write, 0
-  %odd = and i64 %start, 63
-  %is.aligned = icmp eq i64 %odd, 0
-  %is.good = and i1 %is.writeable, %is.aligned
-  br i1 %is.good, label %look, label %no
-look:
-  %is.apart = call i1 @is_apart(ptr %d, ptr %address, i64 %bytes)
-  br i1 %is.apart, label %others, label %no
-others:
-{_word("inputs", INPUTS)}
-{_pointer("table", TABLE)}
-  %before = add i64 %inputs, %o
-  %all.inputs = mul i64 %inputs, {INPUT_WORDS}
-  br label %other
-other:
-  %i = phi i64 [ 0, %others ], [ %i.next, %next ]
-  %more = icmp slt i64 %i, %before
-  br i1 %more, label %compare, label %yes
-compare:
-  %is.input = icmp slt i64 %i, %inputs
-  %as.output = sub i64 %i, %inputs
-  %input.word = mul i64 %i, {INPUT_WORDS}
-  %output.words = mul i64 %as.output, {OUTPUT_WORDS}
-  %output.word = add i64 %output.words, %all.inputs
-  %word = select i1 %is.input, i64 %input.word, i64 %output.word
-  %bytes.word = add i64 %word, {HEADER + 3}
-  %bytes.at = getelementptr i64, ptr %d, i64 %bytes.word
-  %words = load i64, ptr %bytes.at
-  %more.room = select i1 %is.input, i64 0, i64 64
-  %other.bytes = sub i64 %words, %more.room
-  %low.at = getelementptr i64, ptr %table, i64 %i
-  %low = load i64, ptr %low.at
-  %high = add i64 %low, %other.bytes
-  %is.before = icmp ule i64 %end, %low
-  %is.behind = icmp uge i64 %start, %high
-  %is.disjoint = or i1 %is.before, %is.behind
-  br i1 %is.disjoint, label %next, label %no
-next:
-  %i.next = add i64 %i, 1
-  br label %other
-yes:
-  ret i1 true
-no:
-  ret i1 false
-}}
-"""
-
 # How many threads: what `graphc.threads` says in this context, else as many as there is memory for.
 _WANTED = f"""
 define internal i64 @wanted(ptr %d, i64 %threads, i64 %most) nounwind {{
@@ -298,7 +151,7 @@ entry:
   %shared = icmp sgt i64 %most, 1
   br i1 %shared, label %ask, label %default
 ask:
-{_pointer("variable", LIMIT)}
+{pointer("variable", LIMIT)}
   %r = call i32 @PyContextVar_Get(ptr %variable, ptr null, ptr %place)
   %value = load ptr, ptr %place
   %limit = call i64 @PyLong_AsLong(ptr %value)
@@ -317,21 +170,21 @@ default:
 _CALL = f"""
 define ptr @call(ptr %self, ptr %arguments, i64 %given) nounwind {{
 entry:
-{_field("d", "%self", DATA, "ptr")}
-{_word("busy", BUSY)}
-{_word("inputs", INPUTS)}
-{_word("outputs", OUTPUTS)}
-{_word("threads", THREADS)}
-{_word("most", MOST_THREADS)}
-{_pointer("team.record", TEAM)}
-{_pointer("table", TABLE)}
-{_pointer("scratch", SCRATCH)}
-{_pointer("control", CONTROL)}
-{_pointer("run", ENTRY)}
-{_word("release", RELEASE)}
-{_pointer("refusal", REFUSAL)}
+{field("d", "%self", DATA, "ptr")}
+{word("busy", BUSY)}
+{word("inputs", INPUTS)}
+{word("outputs", OUTPUTS)}
+{word("threads", THREADS)}
+{word("most", MOST_THREADS)}
+{pointer("team.record", TEAM)}
+{pointer("table", TABLE)}
+{pointer("scratch", SCRATCH)}
+{pointer("control", CONTROL)}
+{pointer("run", ENTRY)}
+{word("release", RELEASE)}
+{pointer("refusal", REFUSAL)}
   %idle = icmp eq i64 %busy, 0
-{_field("members", "%team.record", 8, "i64")}
+{field("members", "%team.record", 8, "i64")}
   br i1 %idle, label %count.arguments, label %refuse
 count.arguments:
   %as.many = icmp eq i64 %given, %inputs
@@ -342,7 +195,7 @@ count.outputs:
   %with.all = icmp eq i64 %given, %with.outputs
   br i1 %with.all, label %read.mark, label %refuse
 read.mark:
-{_pointer("mark", MARK)}
+{pointer("mark", MARK)}
   %marking.at = getelementptr ptr, ptr %arguments, i64 %inputs
   %marking = load ptr, ptr %marking.at
   %is.marked = icmp eq ptr %marking, %mark
@@ -370,8 +223,8 @@ check:
   %fits = call i1 @fits(ptr %d, ptr %input, ptr %array)
   br i1 %fits, label %fitting, label %refuse
 fitting:
-{_field("address", "%array", DATA, "ptr")}
-{_field("bytes", "%input", 24, "i64")}
+{field("address", "%array", DATA, "ptr")}
+{field("bytes", "%input", 24, "i64")}
   %is.apart = call i1 @is_apart(ptr %d, ptr %address, i64 %bytes)
   br i1 %is.apart, label %pass, label %refuse
 pass:
@@ -399,7 +252,7 @@ check.output:
   %takes = call i1 @takes(ptr %d, ptr %g.record, ptr %candidate, i64 %g)
   br i1 %takes, label %taken, label %refuse
 taken:
-{_field("g.address", "%candidate", DATA, "ptr")}
+{field("g.address", "%candidate", DATA, "ptr")}
   %g.slot = add i64 %inputs, %g
   %g.slot.at = getelementptr ptr, ptr %table, i64 %g.slot
   store ptr %g.address, ptr %g.slot.at
@@ -432,7 +285,7 @@ made:
   %result = phi ptr [ %held, %hold ], [ %new, %make ]
   %kept.at = getelementptr ptr, ptr %scratch, i64 %o
   store ptr %result, ptr %kept.at
-{_field("place", "%result", DATA, "ptr")}
+{field("place", "%result", DATA, "ptr")}
   %slot = add i64 %inputs, %o
   %output.at = getelementptr ptr, ptr %table, i64 %slot
   store ptr %place, ptr %output.at
@@ -455,7 +308,7 @@ ran:
   %good = icmp eq i64 %code, 0
   br i1 %good, label %collect, label %look
 look:
-{_field("stopped", "%control", STOP, "i32")}
+{field("stopped", "%control", STOP, "i32")}
   %checked = icmp eq i32 %stopped, 0
   br i1 %checked, label %undo, label %fail.all
 undo:
@@ -495,4 +348,4 @@ fail:
 
 def text() -> str:
     """Return the module of `call`."""
-    return _DECLARATIONS + _FITS + _IS_APART + _MAKE + _TAKE + _WANTED + _CALL
+    return _DECLARATIONS + FITS + IS_APART + _MAKE + TAKE + _WANTED + _CALL

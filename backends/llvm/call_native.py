@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.backends.llvm import call_code as layout
+from graphc.backends.llvm import call_checks as layout
+from graphc.backends.llvm import call_code
 from graphc.backends.llvm.call_outputs import OutputMaker, address_of, counts_references
 from graphc.backends.llvm.compilation import compile_module
 from graphc.backends.llvm.machine import machine
@@ -31,7 +32,7 @@ from graphc.tensor_type import TensorType
 from graphc.thread_limit import LIMIT
 
 _ABI = (0x01000009, 0x02000000)  # NumPy 1 and 2: their tables agree in what is used here
-_TABLE_SIZE = 1 + max(layout.ARRAY_FUNCTIONS.values())
+_TABLE_SIZE = 1 + max(call_code.ARRAY_FUNCTIONS.values())
 _FASTCALL = 0x0080  # METH_FASTCALL
 
 # The team's address and the members that were asked for. A forked process has no team yet.
@@ -149,8 +150,8 @@ def _definition() -> _Definition | None:
     """Return the method that all native functions are, compiled once in a process."""
     if not is_supported():
         return None
-    imports = {name: python_function(name) for name in layout.FUNCTIONS} | _array_functions()
-    code = compile_module(layout.text(), machine(), ("call",), imports)
+    imports = {name: python_function(name) for name in call_code.FUNCTIONS} | _array_functions()
+    code = compile_module(call_code.text(), machine(), ("call",), imports)
     code.keep_forever()
     definition = _Definition(b"graphc_call", code.address("call"), _FASTCALL, None)
     for needed in (definition, _team, LIMIT):  # functions may outlive this module when Python ends
@@ -202,4 +203,4 @@ def _table() -> Any:
 
 
 def _array_functions() -> dict[str, int]:
-    return {name: int(_table()[slot]) for name, slot in layout.ARRAY_FUNCTIONS.items()}
+    return {name: int(_table()[slot]) for name, slot in call_code.ARRAY_FUNCTIONS.items()}

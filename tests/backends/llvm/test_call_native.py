@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import call_code, call_native, executable, team_code, work
+from graphc.backends.llvm import call_checks, call_native, executable, team_code, work
 from graphc.backends.llvm.call_native import is_supported
 from graphc.errors import GraphcError, GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.program import _FIRST_NATIVE_CALL, Program
@@ -243,10 +243,10 @@ def test_a_failed_check_raises_and_is_forgotten() -> None:
 def test_a_record_in_use_is_left_alone(eight: Array) -> None:
     program = double()
     record = record_of(program)
-    record[call_code.BUSY] = 1
+    record[call_checks.BUSY] = 1
     assert program.call_natively(eight) is None
     assert (program(eight)[0] == eight + eight).all()
-    record[call_code.BUSY] = 0
+    record[call_checks.BUSY] = 0
     assert program.call_natively(eight) is not None
 
 
@@ -283,7 +283,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Program:
 
 def test_programs_of_several_threads_are_called_natively(shared: Program) -> None:
     record = record_of(shared)
-    assert record[call_code.THREADS] == 2 and record[call_code.RELEASE] == 1
+    assert record[call_checks.THREADS] == 2 and record[call_checks.RELEASE] == 1
     x = np.ones((64, 1024), np.float32)
     outputs = shared.call_natively(x)
     assert outputs is not None
@@ -353,7 +353,7 @@ def test_a_forked_process_has_the_calls_of_threads_that_are_not_there(eight: Arr
     program = double()
     record = record_of(program)
     for thread, is_native in ((threading.get_ident() + 1, True), (threading.get_ident(), False)):
-        record[call_code.BUSY] = thread  # the second is a handler's, within the call
+        record[call_checks.BUSY] = thread  # the second is a handler's, within the call
         child = os.fork()
         if child == 0:
             os._exit(0 if (program.call_natively(eight) is not None) is is_native else 1)
@@ -367,7 +367,7 @@ def test_a_call_says_which_thread_it_is_in(shared: Program) -> None:
     thread = threading.Thread(target=lambda: [shared.call_natively(x) for _ in range(2000)])
     thread.start()
     while thread.is_alive():
-        seen.add(int(record[call_code.BUSY]))
+        seen.add(int(record[call_checks.BUSY]))
     assert {0, thread.ident} >= seen and thread.ident in seen
 
 
