@@ -8,6 +8,7 @@ an operand too; variables that it assigns become results.
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -191,8 +192,10 @@ class CustomVjp:
         self._rules = forward, backward
         return backward
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Run on arrays, or become a part of the graph."""
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run on arrays, or become a part of the graph. Keywords stand for positional arguments."""
+        if keywords:
+            arguments = _positional(self._function, self._name, arguments, keywords)
         return self._on_arrays(*arguments)
 
     def _symbolic(self, *arguments: Any) -> Any:
@@ -208,7 +211,7 @@ class CustomVjp:
         body = Body(Graph(called.parameters, called.results, name="body"))
         given = tuple(as_tensors(a) for a in arguments)
         structure = flatten_result(given)[1]
-        rule = _Rule(self._name, *self._rules, structure, called)
+        rule = _Rule(self._name, *self._rules, structure, called, _visible(called.results))
         return called.finish(items(apply("custom_vjp", *called.operands, body=body, rule=rule)))
 
     @property
@@ -220,8 +223,9 @@ def custom_vjp(function: Callable[..., Any]) -> CustomVjp:
     """Return `function` with a reverse-mode derivative of its own; a decorator.
 
     Its `defvjp(forward, backward)` says how that is computed; named as in JAX. Forward mode and
-    higher orders differentiate `backward`. What the function reads besides its arguments is a
-    constant to derivatives. `check_grads` holds the rule against the function.
+    higher orders differentiate `backward`. A derivative by what the function reads besides its
+    arguments raises GraphcTypeError, since the rule says nothing of it. `check_grads` holds the
+    rule against the function.
 
     >>> import numpy as np
     >>> import graphc
@@ -239,6 +243,15 @@ def custom_vjp(function: Callable[..., Any]) -> CustomVjp:
     return CustomVjp(function)
 
 
+def _visible(results: Sequence[Node]) -> frozenset[Node]:
+    """Return the nodes on which `results` depend other than through `stop_gradient`."""
+    visible = set(results)
+    for node in reversed(topological_order(results)):
+        if node in visible and node.op.name != "stop_gradient":
+            visible.update(node.inputs)
+    return frozenset(visible)
+
+
 @dataclass(frozen=True, eq=False)
 class _Rule:
     """The user's rule, over nodes; see `graphc.ops.calls.PullbackRule`."""
@@ -248,24 +261,52 @@ class _Rule:
     backward: Callable[[Any, Any], Any]
     structure: Structure  # of the arguments
     called: _Called
+    visible: frozenset[Node]  # what the results depend on, but for what stop_gradient hides
 
     def pull_back(
-        self, operands: Sequence[Node], cotangents: Sequence[Node]
+        self, operands: Sequence[Node], cotangents: Sequence[Node], needed: Sequence[bool]
     ) -> Sequence[Node | None]:
         """Return the cotangents of the operands; None for those read besides the arguments."""
         count = self.called.given
+        self._check_captured(operands[count:], needed[count:])
         given = unflatten(self.structure, tensors(operands[:count]))
-        pair = self.forward(*given)
+        pair = _asked(self.forward, f"{self.name}: forward", given)
         if not isinstance(pair, tuple) or len(pair) != 2:
             fail(GraphcTypeError, f"{self.name}: forward gives a pair, the result and residuals")
+        self._check_result(pair[0], cotangents)
         cotangent = unflatten(self.called.structure, tensors(cotangents))
-        pulled = self.backward(pair[1], cotangent)
+        pulled = _asked(self.backward, f"{self.name}: backward", (pair[1], cotangent))
         found = self._leaves(pulled)
         pairs = zip(operands[:count], found, strict=True)
         return [
             *(self._checked(operand, value) for operand, value in pairs),
             *(None for _ in operands[count:]),
         ]
+
+    def _check_captured(self, operands: Sequence[Node], needed: Sequence[bool]) -> None:
+        inner = self.called.parameters[self.called.given :]
+        for operand, parameter, is_needed in zip(operands, inner, needed, strict=True):
+            if is_needed and parameter in self.visible:
+                fail(
+                    GraphcTypeError,
+                    f"{self.name} reads a {operand.type} that is none of its arguments, "
+                    "and its derivative says nothing of it",
+                    [operand],
+                    hint="pass it as an argument, or hold it constant with graphc.stop_gradient",
+                )
+
+    def _check_result(self, result: Any, cotangents: Sequence[Node]) -> None:
+        """Raise where what `forward` gives is not of the types of the function's own result."""
+        leaves, structure = flatten_result(result)
+        given, wanted = [as_node(leaf) for leaf in leaves], [c.type for c in cotangents]
+        if structure != self.called.structure or [node.type for node in given] != wanted:
+            found = ", ".join(str(node.type) for node in given)
+            fail(
+                GraphcTypeError,
+                f"{self.name}: forward gives {found or 'nothing'} as the result, "
+                f"and the function {', '.join(map(str, wanted))}",
+                given,
+            )
 
     def _leaves(self, pulled: Any) -> list[Any]:
         """Return what `backward` gives for each leaf of the arguments."""
@@ -298,3 +339,30 @@ class _Rule:
 
     def __repr__(self) -> str:
         return f"<rule of {self.name}>"
+
+
+def _asked(function: Callable[..., Any], what: str, arguments: Sequence[Any]) -> Any:
+    """Call a part of a rule; raises GraphcTypeError where it takes other arguments."""
+    _bound(function, what, arguments, {})
+    return function(*arguments)
+
+
+def _positional(
+    function: Callable[..., Any], name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
+) -> tuple[Any, ...]:
+    """Return the arguments of a call with keywords as positional ones."""
+    bound = _bound(function, name, arguments, keywords)
+    bound.apply_defaults()
+    if bound.kwargs:
+        named = ", ".join(bound.kwargs)
+        fail(GraphcTypeError, f"{name}: custom_vjp takes positional arguments, and no {named}")
+    return tuple(bound.args)
+
+
+def _bound(
+    function: Callable[..., Any], what: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    try:
+        return inspect.signature(function).bind(*arguments, **keywords)
+    except TypeError as error:
+        fail(GraphcTypeError, f"{what} cannot be called on {len(arguments)} arguments: {error}")

@@ -213,6 +213,11 @@ def _differentiate(
     subjects = Subjects(argnums, arguments)
     with Trace() as recorded:
         result = function(*subjects.arguments, **keywords)
+    if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+        fail(
+            GraphcTypeError,
+            f"with has_aux the function returns a pair (loss, others), not {_described(result)}",
+        )
     value = result[0] if has_aux else result
     if not isinstance(value, Tensor):
         fail(
@@ -223,3 +228,11 @@ def _differentiate(
     found = gradients(value, subjects.fresh)
     result, found = substituted((result, found), subjects.mapping(), recorded)
     return result, subjects.nested(found)
+
+
+def _described(result: object) -> str:
+    if isinstance(result, Tensor):
+        return "a tensor"
+    if isinstance(result, tuple):
+        return f"a tuple of {len(result)}"
+    return f"an object of type {type(result).__name__}"

@@ -37,8 +37,7 @@ def _custom_vjp(node: Node, operands: Operands, batch: Batch) -> list[Image]:
     body: Body = node.attributes["body"]
     forced = (True,) * len(body.outputs)
     wide = widened_body(body, operands.flags, forced, operands.size, batch)
-    inner, types = node.attributes["rule"], (body.parameter_types, body.result_types)
-    rule = _BatchedRule(inner, operands.flags, *types, operands.size, batch)
+    rule = _BatchedRule(node.attributes["rule"], operands.flags, operands.size, batch)
     results = items(node.op(*operands.all_plain(), body=wide.body, rule=rule))
     return [(result, True) for result in results]
 
@@ -49,18 +48,20 @@ class _BatchedRule:
 
     rule: PullbackRule
     flags: Flags
-    operand_types: tuple[TensorType, ...]
-    result_types: tuple[TensorType, ...]
     size: int
     batch: Batch
 
     def pull_back(
-        self, operands: Sequence[Node], cotangents: Sequence[Node]
+        self, operands: Sequence[Node], cotangents: Sequence[Node], needed: Sequence[bool]
     ) -> Sequence[Node | None]:
         """Return the cotangents of operands with examples where `flags` says so."""
-        single = [new_parameter(type_) for type_ in self.operand_types]
-        seeds = [new_parameter(type_) for type_ in self.result_types]
-        pulled = self.rule.pull_back(single, seeds)
+        types = [
+            _example(operand) if is_batched else operand.type
+            for operand, is_batched in zip(operands, self.flags, strict=True)
+        ]
+        single = [new_parameter(type_) for type_ in types]
+        seeds = [new_parameter(_example(cotangent)) for cotangent in cotangents]
+        pulled = self.rule.pull_back(single, seeds, needed)
         pairs = list(zip(single, operands, self.flags, strict=True))
         images = {s: o for s, o, is_batched in pairs if is_batched}
         images |= dict(zip(seeds, cotangents, strict=True))
@@ -79,6 +80,11 @@ class _BatchedRule:
         if not has_examples:
             cotangent = ops.broadcast_to(cotangent, shape=(self.size, *cotangent.shape))
         return cotangent if wants_examples else ops.sum_(cotangent, axes=(0,))
+
+
+def _example(node: Node) -> TensorType:
+    """Return the type of one of the examples along the first axis."""
+    return TensorType(node.shape[1:], node.type.dtype)
 
 
 RULES: Mapping[Op, Rule] = {ops.checkpoint: _checkpoint, ops.custom_vjp: _custom_vjp}

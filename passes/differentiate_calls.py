@@ -51,7 +51,7 @@ def _custom_vjp(
         zeros_like(result) if cotangent is None else cotangent
         for result, cotangent in zip(items(node), cotangents, strict=True)
     ]
-    found: Cotangents = node.attributes["rule"].pull_back(node.inputs, given)
+    found: Cotangents = node.attributes["rule"].pull_back(node.inputs, given, needed)
     return found
 
 

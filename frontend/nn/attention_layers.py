@@ -125,7 +125,9 @@ class MultiHeadAttention(Module):
             dropout=self.dropout,
         )
         together = shapes.swapaxes(taken, -3, -2)
-        return self.output.forward(shapes.reshape(together, (*together.shape[:-2], -1)))
+        return self.output.forward(
+            shapes.reshape(together, (*together.shape[:-2], self.heads * taken.shape[-1]))
+        )
 
     def extra_repr(self) -> str:
         """Return width and heads."""
@@ -135,7 +137,8 @@ class MultiHeadAttention(Module):
 
 def _in_heads(x: Tensor, heads: int) -> Tensor:
     """Return (…, length, width) as (…, heads, length, width of a head)."""
-    return shapes.swapaxes(shapes.reshape(x, (*x.shape[:-1], heads, -1)), -3, -2)
+    split = (*x.shape[:-1], heads, x.shape[-1] // heads)
+    return shapes.swapaxes(shapes.reshape(x, split), -3, -2)
 
 
 class _TransformerLayer(Module):

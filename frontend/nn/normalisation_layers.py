@@ -84,6 +84,8 @@ class BatchNorm(_Norm):
             return self.running_mean, self.running_variance
         mean, variance = normalisation.moments(x, channels_first=self.channels_first)
         count = x.size // max(self.features, 1)
+        if count == 0:  # an empty batch says nothing of the moments
+            return mean, variance
         unbiased = variance * (count / max(count - 1, 1))
         for running, new in ((self.running_mean, mean), (self.running_variance, unbiased)):
             moved = running + self.momentum * (new.astype(running.dtype) - running)

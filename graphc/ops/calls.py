@@ -30,9 +30,13 @@ class PullbackRule(Protocol):
     """How the user pulls cotangents back; compared by identity."""
 
     def pull_back(
-        self, operands: Sequence[Node], cotangents: Sequence[Node]
+        self, operands: Sequence[Node], cotangents: Sequence[Node], needed: Sequence[bool]
     ) -> Sequence[Node | None]:
-        """Return a cotangent, or None for none, for each operand; one is given for each result."""
+        """Return a cotangent, or None for none, for each operand; one is given for each result.
+
+        `needed` says of which operands the derivative asks one. Raises GraphcTypeError where that
+        is an operand of which the rule knows nothing.
+        """
 
 
 def _expand(node: Node) -> tuple[Node, ...]:

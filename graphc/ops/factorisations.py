@@ -29,7 +29,7 @@ from graphc.ops.linear_algebra import (
     transposed,
     triangle,
 )
-from graphc.ops.linear_systems import refusing
+from graphc.ops.linear_systems import of_finite, refusing
 from graphc.ops.loops import items
 from graphc.ops.type_rules import FLOAT, check_kind
 from graphc.ops.views import broadcast_to, cut, reshaped, total
@@ -207,7 +207,7 @@ def _diagonal_matrices(values: Node) -> Node:
 svd = host_op(
     "svd",
     ("a",),
-    refusing("svd: LAPACK found no singular values", _NOT_FINITE, _svd),
+    refusing("svd: LAPACK found no singular values", _NOT_FINITE, of_finite(_svd, np.asarray)),
     type_rule=_svd_rule,
     kinds=FLOAT,
     derivative=_svd_derivative,
@@ -240,7 +240,7 @@ def _eigh_derivative(node: Node, cotangents: Cotangents) -> tuple[Node]:
 eigh = host_op(
     "eigh",
     ("a",),
-    refusing("eigh: LAPACK found no eigenvalues", _NOT_FINITE, np.linalg.eigh),
+    refusing("eigh: LAPACK found no eigenvalues", _NOT_FINITE, of_finite(np.linalg.eigh, np.tril)),
     type_rule=_eigh_rule,
     kinds=FLOAT,
     derivative=_eigh_derivative,

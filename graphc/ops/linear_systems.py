@@ -35,6 +35,20 @@ def refusing(message: str, hint: str, function: Callable[..., Any]) -> Callable[
     return computed
 
 
+def of_finite(function: Callable[..., Any], read: Callable[[Array], Array]) -> Any:
+    """Return `function`, which raises where what it reads of its operand is not all finite.
+
+    LAPACK finds no values then, but for matrices of one or two rows gives some.
+    """
+
+    def computed(a: Array, **attributes: Any) -> Any:
+        if not np.isfinite(read(a)).all():
+            raise np.linalg.LinAlgError
+        return function(a, **attributes)
+
+    return computed
+
+
 _SINGULAR = "add a small multiple of the identity, or use linalg.pinv"
 
 # --- solve and inv -------------------------------------------------------------------------------
@@ -202,7 +216,11 @@ def _pinv_derivative(node: Node, cotangent: Node) -> tuple[Node]:
 pinv = host_op(
     "pinv",
     ("a",),
-    refusing("pinv: LAPACK found no singular values", "look for NaN in the operand", _pinv),
+    refusing(
+        "pinv: LAPACK found no singular values",
+        "look for NaN or infinity in the operand",
+        of_finite(_pinv, np.asarray),
+    ),
     attributes=("rtol",),
     type_rule=_pinv_rule,
     kinds=FLOAT,

@@ -156,3 +156,9 @@ def test_embedding() -> None:
         nn.Embedding(0, 4, seed=0)
     with pytest.raises(GraphcValueError, match="3 heads divide"):
         nn.MultiHeadAttention(8, 3, seed=0)
+
+
+def test_an_empty_batch() -> None:
+    layer = nn.MultiHeadAttention(8, heads=2, seed=0)
+    empty = np.zeros((0, 5, 8), np.float32)
+    assert graphc.compile(layer.forward)(empty).shape == (0, 5, 8)

@@ -178,6 +178,28 @@ WRONG: dict[str, tuple[Callable[[], Any], type[GraphcError], str]] = {
     "no tuple": (lambda: rule(lambda x, u: u)(X), GraphcTypeError, "tuple of 1"),
     "shape": (lambda: rule(lambda x, u: (u.sum(),))(X), ShapeError, "cotangent"),
     "no pair": (lambda: rule(lambda x, u: (u,), gc.sin)(X), GraphcTypeError, "a pair"),
+    "backward": (lambda: rule(lambda u: (u,))(X), GraphcTypeError, "backward cannot be called"),
+    "forward": (
+        lambda: rule(lambda x, u: (u,), lambda: None)(X),
+        GraphcTypeError,
+        "forward cannot be called",
+    ),
+    "another result": (
+        lambda: rule(lambda x, u: (u,), lambda x: (x.sum(), x))(X),
+        GraphcTypeError,
+        "forward gives",
+    ),
+    "another structure": (
+        lambda: rule(lambda x, u: (u,), lambda x: ([x], x))(X),
+        GraphcTypeError,
+        "forward gives",
+    ),
+    "keywords": (
+        lambda: gc.custom_vjp(lambda x, *, k: x * k)(X, k=2.0),
+        GraphcTypeError,
+        "positional",
+    ),
+    "unknown keyword": (lambda: clipping()(X, k=2.0), GraphcTypeError, "unexpected keyword"),
 }
 
 
@@ -186,3 +208,40 @@ def test_wrong_rules_are_refused(name: str) -> None:
     call, kind, message = WRONG[name]
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_keywords_and_defaults_stand_for_positional_arguments() -> None:
+    scaled = gc.custom_vjp(lambda x, k=2.0: x * k)
+    scaled.defvjp(lambda x, k: (x * k, k), lambda k, u: (10 * u * k, None))
+    for call, factor in ((lambda x: scaled(x, k=3.0), 3), (lambda x: scaled(x=x), 2)):
+        same(run(call, X), X * factor)
+        same(run(gc.grad(lambda x, call=call: call(x).sum()), X), np.full_like(X, 10 * factor))
+
+
+@pytest.mark.parametrize("wrap", ["alone", "vmap", "scan", "checkpoint"])
+def test_a_derivative_by_what_a_rule_knows_nothing_of_is_refused(wrap: str) -> None:
+    weight = gc.Variable(np.float64(3), name="weight")
+
+    def scaled_by(factor: Callable[[], Any]) -> Callable[..., Any]:
+        function = gc.custom_vjp(lambda x: x * factor())
+        function.defvjp(lambda x: (x * factor(), None), lambda _, u: (u * factor(),))
+        wrapped: dict[str, Callable[..., Any]] = {
+            "alone": function,
+            "vmap": gc.vmap(function),
+            "scan": lambda x: gc.scan(lambda c, v: (c, function(v)), 0.0, x)[1],
+            "checkpoint": gc.checkpoint(function),
+        }
+        return wrapped[wrap]
+
+    open_, held = scaled_by(lambda: weight), scaled_by(lambda: gc.stop_gradient(weight))
+    same(run(gc.grad(lambda x: open_(x).sum()), X), np.full_like(X, 3))
+    with pytest.raises(GraphcTypeError, match="none of its arguments") as caught:
+        run(lambda x: gc.gradients(open_(x).sum(), weight), X)
+    assert "test_function_calls.py" in str(caught.value)
+    same(run(lambda x: gc.gradients(held(x).sum(), weight), X), np.zeros(()))
+
+
+def test_float32_functions_with_rules_are_checked_under_vmap() -> None:
+    sine = gc.custom_vjp(gc.sin)
+    sine.defvjp(lambda x: (gc.sin(x), x), lambda x, u: (u * gc.cos(x),))
+    assert check_grads(lambda x: gc.vmap(sine)(x).sum(), X.astype(np.float32)).is_right

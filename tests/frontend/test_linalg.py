@@ -9,6 +9,7 @@ import pytest
 
 import graphc
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
+from graphc.ops.loops import items
 
 Array = np.ndarray[Any, Any]
 
@@ -54,3 +55,23 @@ def test_what_has_no_factor() -> None:
         graphc.linalg.cholesky(graphc.input((3,)))
     with pytest.raises(GraphcTypeError, match="floats"):
         graphc.ops.cholesky(graphc.input((3, 3), "int64").node)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["svd", "eigh", "pinv"])
+def test_values_that_are_not_finite_are_refused_at_every_size(
+    name: str, value: float, size: int
+) -> None:
+    a = np.eye(size)
+    a[-1, 0] = value  # in the lower triangle
+    function = graphc.compile(getattr(graphc.linalg, name))
+    with pytest.raises(GraphcValueError, match=r"test_linalg\.py"):
+        function(a)
+
+
+def test_eigenvalues_do_not_look_at_the_upper_triangle() -> None:
+    a = graphc.input((2, 2), "float64", name="a")
+    values = graphc.Tensor(items(graphc.ops.eigh(a.node))[0])
+    given = graphc.compile([values], inputs=[a])(np.array([[2.0, np.nan], [0.0, 3.0]]))
+    assert given[0].tolist() == [2, 3]

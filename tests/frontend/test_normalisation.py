@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphc
 import graphc.frontend as gc
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import nn
@@ -123,3 +124,12 @@ def test_running_moments_are_kept_with_the_model_and_are_no_parameters() -> None
     layer = nn.BatchNorm(8)
     assert list(layer.state_dict()) == ["scale", "bias", "running_mean", "running_variance"]
     assert [name for name, _ in layer.named_parameters()] == ["scale", "bias"]
+
+
+def test_an_empty_batch_leaves_the_running_moments_alone() -> None:
+    layer = nn.BatchNorm(8)
+    step = graphc.compile(layer.forward)
+    assert step(np.zeros((0, 8), np.float32)).shape == (0, 8)
+    assert (layer.running_mean.value == 0).all() and (layer.running_variance.value == 1).all()
+    step(np.ones((4, 8), np.float32))
+    assert np.isfinite(layer.running_mean.value).all() and (layer.running_mean.value > 0).all()

@@ -226,3 +226,16 @@ def test_gradients_at_singular_points(
 ) -> None:
     got = run(lambda x: gc.gradients(function(x).sum(), x), np.array(point, float))
     np.testing.assert_array_equal(got, np.array(expected, float))
+
+
+def test_with_has_aux_a_function_gives_a_pair() -> None:
+    for wrong, what in (
+        (lambda x: gc.stack([(x * x).sum(), x.sum()]), "a tensor"),
+        (lambda x: (x.sum(), x, x), "a tuple of 3"),
+        (lambda x: [x.sum(), x], "list"),
+    ):
+        with pytest.raises(GraphcTypeError, match=f"returns a pair .*{what}"):
+            run(gc.grad(wrong, has_aux=True), X)
+    (slope, others) = run(gc.grad(lambda x: ((x * x).sum(), x + 1), has_aux=True), X)
+    same(slope, 2 * X)
+    same(others, X + 1)

@@ -134,3 +134,26 @@ def test_what_has_no_derivatives_is_refused() -> None:
         check_grads(graphc.log, -X)
     with pytest.raises(GraphcValueError, match="order"):
         check_grads(graphc.sin, X, order=3)
+
+
+INSIDE: dict[str, Callable[..., Any]] = {
+    "scan": lambda f, x: graphc.scan(lambda c, v: (c + f(v), f(c)), x[0, 0], x[:, 0]),
+    "scan in scan": lambda f, x: graphc.map(lambda r: graphc.map(f, r), x),
+    "reversed": lambda f, x: graphc.scan(lambda c, v: (c, f(v)), 0.0, x, reverse=True)[1],
+    "cond": lambda f, x: graphc.cond(x[0, 0] > 9, lambda x: x, f, x),
+    "while_loop": lambda f, x: graphc.while_loop(
+        lambda c: c.sum() < 99, lambda c: f(c) + c + 1, abs(x), max_iterations=2
+    ),
+    "checkpoint": lambda f, x: graphc.checkpoint(f)(x),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_the_line_in_a_body_is_blamed(name: str) -> None:
+    def wrong(x: Any) -> Any:
+        return graphc.sin(x)  # the line to blame
+
+    assert check_grads(lambda x: INSIDE[name](wrong, x), X).is_right
+    with planted(graphc.ops.sin, 0), pytest.raises(GradientError, match="the line to blame") as e:
+        check_grads(lambda x: INSIDE[name](wrong, x), X, order=1)
+    assert {fault.op for fault in e.value.report.faults} == {"sin"}
