@@ -31,6 +31,7 @@ FACADE = (
     "graphc.program_profile",
     "graphc.progress",
     "graphc.saving",
+    "graphc.shown_function",
     "graphc.training",
     "graphc.tune",
     "graphc.zoo",
