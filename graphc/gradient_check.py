@@ -134,7 +134,6 @@ def check_grads(
     >>> print(graphc.check_grads(lambda x: graphc.tanh(x) ** 2, np.float32([0.5, 1.5])))
     order 1: ...
     """
-    function = getattr(function, "__wrapped__", function)
     given = [np.float64(a) if type(a) is float else a for a in arguments]  # moved too
     graph = trace(function, given).graph
     arrays = [np.asarray(leaf) for leaf in flatten((given, {}))[0]]

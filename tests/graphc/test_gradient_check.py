@@ -110,6 +110,20 @@ def test_the_line_is_blamed() -> None:
         check_grads(function, X)
 
 
+def test_a_wrong_rule_of_ones_own_is_found_however_the_function_is_wrapped() -> None:
+    @graphc.custom_vjp
+    def doubled_square(x: Any) -> Any:
+        return 2 * x * x
+
+    def half(x: Any, cotangent: Any) -> Any:
+        return (2 * x * cotangent,)
+
+    doubled_square.defvjp(lambda x: (doubled_square(x), x), half)
+    for function in (doubled_square, graphc.compile(doubled_square), lambda x: doubled_square(+x)):
+        with pytest.raises(GradientError, match="custom_vjp"):
+            check_grads(function, X)
+
+
 def test_a_wrong_derivative_of_a_derivative_is_found_in_the_second_order() -> None:
     cos = graphc.ops.cos
     with planted(cos, 0):
