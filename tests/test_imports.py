@@ -22,6 +22,7 @@ FACADE = (
     "graphc.array_file",
     "graphc.cli",
     "graphc.draw",
+    "graphc.evaluation",
     "graphc.explain",
     "graphc.gradient_check",
     "graphc.graph_compilation",

@@ -22,26 +22,6 @@ BACKENDS: tuple[Any, ...] = ("llvm", "reference")
 ONES = np.ones((2, 3), np.float32)
 
 
-def test_a_function_shows_the_program_that_was_compiled_last(tmp_path: Path) -> None:
-    dropout = nn.Dropout(0.5, seed=0)
-    drop = graphc.compile(lambda x: dropout(x) + 1)
-    with pytest.raises(graphc.GraphcValueError, match="is not compiled yet"):
-        drop.draw(tmp_path / "none.svg")
-    drop(ONES)
-    trained = drop.text()
-    assert trained == drop.programs[0].text() and "float32[2, 3]" in drop.explain()
-    drop(np.ones(7, np.float32))
-    assert "float32[7]" in drop.text() and "kernel" in drop.text("kernels")
-    dropout.eval()
-    drop(ONES)  # the types of the first program, in another mode
-    assert drop.text() == drop.programs[2].text() != trained
-    drop.draw(tmp_path / "drop.svg", groups=False)
-    assert "float32[2, 3]" in (tmp_path / "drop.svg").read_text()
-    scale = graphc.compile(lambda pair, factor: pair["x"] * factor)
-    profile = scale.profile({"x": ONES}, factor=3, repeat=1)
-    assert [row.bytes for row in profile.rows] == [48] and len(scale.programs) == 1
-
-
 def test_a_function_is_compiled_once_for_each_type() -> None:
     traced: list[graphc.TensorType] = []
 
@@ -245,14 +225,6 @@ def test_gradients_of_functions_run_on_arrays() -> None:
     assert gradient(ONES).tolist() == (2 * ONES).tolist()
     value, found = graphc.value_and_grad(lambda x: (x * x * x).sum())(ONES)
     assert value == 6 and found.tolist() == (3 * ONES).tolist()
-
-
-def test_evaluate_gives_values_of_tensors_without_inputs() -> None:
-    assert graphc.evaluate(graphc.arange(3) * 2).tolist() == [0, 2, 4]
-    first, second = graphc.evaluate(graphc.arange(2), graphc.eye(2))
-    assert first.tolist() == [0, 1] and second.tolist() == [[1, 0], [0, 1]]
-    with pytest.raises(graphc.GraphcValueError, match=r"x \(float32\[3\]\)"):
-        graphc.evaluate(graphc.input((3,), name="x"))
 
 
 def test_the_only_input_may_stand_without_a_list() -> None:
