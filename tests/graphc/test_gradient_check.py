@@ -126,7 +126,7 @@ def test_a_wrong_rule_of_ones_own_is_found_however_the_function_is_wrapped() -> 
 
 
 def test_a_rule_need_not_speak_of_constants_that_the_function_reads() -> None:
-    weights = graphc.constant(X + 1)
+    weights = graphc.constant(X) + 1
 
     @graphc.custom_vjp
     def weighted(x: Any) -> Any:
