@@ -106,7 +106,7 @@ class _Likelihood:
         if ignore_index is not None:
             self.counts = chosen != ignore_index
             chosen = elementwise.where(self.counts, chosen, 0)
-        self.mask = label_mask(_checked(chosen.node, self.classes), self.classes, axis)
+        self.mask = label_mask(in_range(chosen.node, self.classes), self.classes, axis)
 
     def reduced(self, reduction: str, weights: TensorLike | None, smoothing: float) -> Tensor:
         """Return the losses as `reduction` says; the mean is over the weights that count."""
@@ -156,7 +156,7 @@ def multiclass_hinge(
     name = "multiclass_hinge"
     wide, result, place = _scores(name, scores, axis, labels)
     classes = wide.shape[place]
-    mask = label_mask(_checked(_integers(name, labels), classes), classes, place)
+    mask = label_mask(in_range(_integers(name, labels), classes), classes, place)
     own = reductions.sum(elementwise.where(mask, wide, 0), place, keepdims=True)
     apart = elementwise.maximum(positive(name, "the margin", margin) - own + wide, 0)
     losses = reductions.mean(elementwise.where(mask, 0, apart), place)
@@ -249,7 +249,7 @@ def _class_weights(name: str, weights: TensorLike, scores: Tensor, axis: int) ->
     return shapes.reshape(Tensor(node), extents)
 
 
-def _checked(labels: Node, classes: int) -> Tensor:
+def in_range(labels: Node, classes: int) -> Tensor:
     """Return integer labels through a gather from 0 … classes - 1, which raises out of range."""
     if not labels.type.size:
         return Tensor(cast(labels, int64))

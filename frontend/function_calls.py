@@ -263,6 +263,11 @@ class _Rule:
     called: _Called
     visible: frozenset[Node]  # what the results depend on, but for what stop_gradient hides
 
+    @property
+    def arguments(self) -> int:
+        """See `PullbackRule`."""
+        return self.called.given
+
     def pull_back(
         self, operands: Sequence[Node], cotangents: Sequence[Node], needed: Sequence[bool]
     ) -> Sequence[Node | None]:

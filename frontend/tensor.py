@@ -86,6 +86,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_node")
     __array_priority__ = 1000.0  # ndarray's own operators give way to the reflected ones here
+    _way_to_values = "compile the program and call it, or graphc.evaluate(tensor), to get values"
 
     def __init__(self, node: Node) -> None:
         if not isinstance(node, Node):
@@ -247,7 +248,7 @@ class Tensor:
         self._refuse(
             TracingError,
             f"{asked} needs the value of a tensor, which is not known while the graph is built",
-            "compile the program and call it to get values; tensor.astype(dtype) converts, "
+            f"{self._way_to_values}; tensor.astype(dtype) converts, "
             "graphc.stack([...]) joins tensors",
         )
 

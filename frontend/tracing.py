@@ -94,10 +94,7 @@ def takes_keyword(function: Callable[..., Any], name: str, *, or_any: bool = Tru
 
     What has no signature is said to have none.
     """
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
+    parameters = _parameters(function)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     named = (p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
     return name in named or (or_any and takes_any)
@@ -112,13 +109,19 @@ def type_of(leaf: Tensor | np.ndarray[Any, Any] | np.generic | TensorType) -> Te
     return TensorType(leaf.shape, as_dtype(leaf.dtype))
 
 
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters of a function, of a module those of its `forward`."""
+    try:
+        found = inspect.signature(getattr(function, "forward", function))
+    except (TypeError, ValueError):
+        return []
+    return list(found.parameters.values())
+
+
 def _input_names(function: Callable[..., Any], structure: Structure) -> list[str]:
     """Name each leaf after its parameter and its place inside it: `batch.0`, `params.weights`."""
     positional, named = structure.children
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
+    parameters = _parameters(function)
     simple = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names: list[str] = []
     for place, child in enumerate(positional.children):

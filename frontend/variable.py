@@ -38,6 +38,7 @@ class Variable(Tensor):
     """
 
     __slots__ = ("state", "trainable")
+    _way_to_values = "variable.value is an array of what it holds now"
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from graphc import compiler_digest, frontend, training  # the first notes when the sources were read
-from graphc.api import CompiledFunction, compile, evaluate
+from graphc.api import CompiledFunction, compile
 from graphc.dtypes import (
     DType,
     bfloat16,
@@ -44,6 +44,7 @@ from graphc.errors import (
     VariableError,
     VerificationError,
 )
+from graphc.evaluation import evaluate
 from graphc.frontend import (
     Tensor,
     Trace,

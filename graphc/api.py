@@ -229,15 +229,6 @@ def _graph_of(
     return Graph([i.node for i in inputs], outputs, name=name)
 
 
-def evaluate(*tensors: Tensor) -> Any:
-    """Return the values of tensors that depend on no input, computed by the reference backend.
-
-    One tensor gives an array, several give a list of arrays.
-    """
-    arrays = compile(list(tensors), inputs=[], backend="reference")()
-    return arrays[0] if len(arrays) == 1 else arrays
-
-
 hooks.set_compiler(compile)
 
 __all__ = [
@@ -247,5 +238,4 @@ __all__ = [
     "Settings",
     "compile",
     "compile_graph",
-    "evaluate",
 ]

@@ -24,6 +24,7 @@ from graphc.frontend.tracing import signature, takes_keyword, trace
 from graphc.graph_compilation import Settings, compile_graph, get_ready
 from graphc.lazy import LazyProperty
 from graphc.program import Program
+from graphc.shown_function import ShownFunction
 from graphc.source import user_line
 from graphc.turns import Turns
 
@@ -46,12 +47,13 @@ class _Known:
         return all(moded.training_mode is mode for moded, mode in self.modes)
 
 
-class CompiledFunction(Generic[Parameters, Result]):
+class CompiledFunction(ShownFunction, Generic[Parameters, Result]):
     """A function that is traced and compiled when it is called with new types of arguments.
 
-    `programs` lists what was compiled so far. Called on tensors, or while another function is
-    traced, it becomes a part of that graph. A program holds for the modes that were asked for when
-    it was traced (`nn.Module.training`); under other modes the function is compiled anew.
+    `programs` lists what was compiled so far; `explain`, `draw`, `text` and `profile` show it.
+    Called on tensors, or while another function is traced, it becomes a part of that graph. A
+    program holds for the modes that were asked for when it was traced (`nn.Module.training`); under
+    other modes the function is compiled anew.
     """
 
     def __init__(self, function: Callable[Parameters, Result], settings: Settings) -> None:
@@ -59,6 +61,7 @@ class CompiledFunction(Generic[Parameters, Result]):
         self._function, self._settings = function, settings
         self._turns = Turns()
         self._known: dict[Hashable, list[_Known]] = {}
+        self._made: list[Program] = []
         # the same by the types of plain arrays, without names: all that many calls consist of; each
         # with the epoch of modes in which it was found
         self._plain: dict[Hashable, tuple[Program, Structure, int]] = {}
@@ -147,8 +150,7 @@ class CompiledFunction(Generic[Parameters, Result]):
     @property
     def programs(self) -> tuple[Program, ...]:
         """The programs compiled so far, oldest first."""
-        known = [*self._known.values()]  # others may add some
-        return tuple(entry.program for entries in known for entry in [*entries])
+        return tuple(self._made)
 
     def _find(self, key: Hashable, arguments: Any, keywords: Any) -> tuple[Program, Structure]:
         found = self._look_up(key)
@@ -169,6 +171,7 @@ class CompiledFunction(Generic[Parameters, Result]):
             program = compile_graph(traced.graph, settings)
         found = _Known(program, traced.structure, traced.modes)
         self._known.setdefault(key, []).append(found)
+        self._made.append(program)
         self._warn_of_many_programs()
         return found
 

@@ -25,6 +25,9 @@ class Digits:
     test_images: NDArray[np.float32]
     test_labels: NDArray[np.int64]
 
+    def __repr__(self) -> str:
+        return f"<digits: {len(self.train_labels)} to train on, {len(self.test_labels)} held out>"
+
 
 def load_digits() -> Digits:
     """Return the 1,797 handwritten digits: 1,437 to train on and 360 held out.

@@ -133,7 +133,6 @@ def check_grads(
     >>> print(graphc.check_grads(lambda x: graphc.tanh(x) ** 2, np.float32([0.5, 1.5])))
     order 1: ...
     """
-    function = getattr(function, "__wrapped__", function)
     given = [np.float64(a) if type(a) is float else a for a in arguments]  # moved too
     graph = trace(function, given).graph
     arrays = [np.asarray(leaf) for leaf in flatten((given, {}))[0]]
@@ -294,13 +293,14 @@ class _Check:
             results = items(again) if again.is_tuple else (again,)
             weights = [_constant(self._random(r)) if _is_float(r) else None for r in results]
             cotangent: Any = tuple(weights) if again.is_tuple else weights[0]
+            needed = _needed(again)
             try:
-                pulled = pulled_back(again, cotangent, [_is_float(operand) for operand in alone])
+                pulled = pulled_back(again, cotangent, needed)
             except GraphcTypeError:
                 return  # it has no derivative, and the differentiator had no need of one
         scalar = _sum([r * w for r, w in zip(results, weights, strict=True) if w is not None])
         for number, (operand, gradient) in enumerate(zip(alone, pulled, strict=True)):
-            if not operand.type.dtype.is_float or not operand.type.size:
+            if not needed[number] or not operand.type.size:
                 continue
             direction = {operand: self._random(operand)}
             measured, noise, is_smooth = _difference(scalar, place, direction)
@@ -340,6 +340,14 @@ class _Check:
 
 def _differentiable(nodes: Iterable[Node]) -> list[Node]:
     return [n for n in nodes if n.inputs and _is_float(n) and n.op not in _SKIPPED]
+
+
+def _needed(node: Node) -> list[bool]:
+    """Return which operands have a derivative; a rule of the user speaks of arguments alone."""
+    known = len(node.inputs)
+    if node.op is ops.custom_vjp:
+        known = node.attributes["rule"].arguments
+    return [operand.type.dtype.is_float and n < known for n, operand in enumerate(node.inputs)]
 
 
 def _values_of_operands(nodes: Sequence[Node], leaves: Values) -> Values:

@@ -39,7 +39,7 @@ class Graph:
                 "the outputs depend on inputs that are not listed: "
                 + ", ".join(f"{n.attributes['name']} ({n.type})" for n in missing),
                 line=str(missing[0].line or ""),
-                hint="add them to inputs=[…]",
+                hint="add them to inputs=[…]; that of another function is an argument of this one",
             )
 
     @property

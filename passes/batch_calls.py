@@ -51,6 +51,10 @@ class _BatchedRule:
     size: int
     batch: Batch
 
+    @property
+    def arguments(self) -> int:
+        return self.rule.arguments
+
     def pull_back(
         self, operands: Sequence[Node], cotangents: Sequence[Node], needed: Sequence[bool]
     ) -> Sequence[Node | None]:

@@ -16,7 +16,7 @@ compute shapes.
 
     rule    ::= pattern '->' pattern ('for' kind+)?      kind ::= a key of KINDS
     pattern ::= NAME          any node; equal names, equal nodes; `k…` matches constants only
-              | number        that number everywhere, the sign of a zero included
+              | number        that number or truth value everywhere, the sign of a zero included
               | op '(' pattern,* ')'
 """
 
@@ -62,6 +62,8 @@ EXACT = """
     minimum(x, minimum(x, y)) -> minimum(x, y)                  for float integer
     add(add(x, k1), k2) -> add(x, add(k1, k2))                  for integer
     multiply(multiply(x, k1), k2) -> multiply(x, multiply(k1, k2))  for integer
+    where(True, x, y) -> x                                      for float integer bool
+    where(False, x, y) -> y                                     for float integer bool
     where(c, x, x) -> x                                         for float integer bool
     where(logical_not(c), x, y) -> where(c, y, x)               for float integer bool
     logical_not(equal(x, y)) -> not_equal(x, y)                 for bool

@@ -77,6 +77,7 @@ from graphc.frontend.nn.pooling_layers import (
     MaxPool,
 )
 from graphc.frontend.nn.recurrent_layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from graphc.frontend.sequence_losses import ctc_loss
 
 __all__ = [
     "ELU",
@@ -129,6 +130,7 @@ __all__ = [
     "cosine_embedding",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "elu",
     "gelu",

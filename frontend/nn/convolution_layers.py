@@ -86,8 +86,19 @@ class _Convolution(Module):
                 f"{self._title} wants (batch, {', '.join(axes)}) with {self.rank} spatial axes and "
                 f"{inputs} channels, not {node.shape}",
                 [node, self.weight.node],
+                self._hint(node.shape, inputs),
             )
         return Tensor(node)
+
+    def _hint(self, shape: tuple[int, ...], inputs: int) -> str:
+        axis = 1 if self.channels_first else -1
+        if len(shape) == self.rank + 1 and inputs == 1:
+            return f"an axis of one channel is missing: graphc.expand_dims(x, {axis})"
+        if len(shape) == self.rank + 2 and shape[-1 if self.channels_first else 1] == inputs:
+            there = "last" if self.channels_first else "first"
+            here = not self.channels_first
+            return f"the channels come {there}: say channels_first={here}, or move the axis"
+        return ""
 
     def _with_bias(self, result: Tensor) -> Tensor:
         if self.bias is None:

@@ -29,6 +29,10 @@ Types = tuple[TensorType, ...]
 class PullbackRule(Protocol):
     """How the user pulls cotangents back; compared by identity."""
 
+    @property
+    def arguments(self) -> int:
+        """The first operands, of which the rule gives cotangents; the others are only read."""
+
     def pull_back(
         self, operands: Sequence[Node], cotangents: Sequence[Node], needed: Sequence[bool]
     ) -> Sequence[Node | None]:

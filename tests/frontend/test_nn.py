@@ -14,6 +14,7 @@ import graphc.frontend as gc
 from graphc import dtypes
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import initialisers, nn
+from graphc.node import given_name
 from tests.frontend.evaluation import close, run, same, tensor
 
 
@@ -296,3 +297,12 @@ def test_a_function_may_change_the_mode_for_itself() -> None:
     for _ in range(3):
         same(f(x), 3 * x)
     assert len(f.programs) == 1
+
+
+def test_a_compiled_model_has_the_parameters_of_its_forward() -> None:
+    model, x = nn.Linear(3, 2, seed=0), np.ones((4, 3), np.float32)
+    predict = graphc.compile(model)
+    y = np.empty((4, 2), np.float32)
+    assert predict(x, out=y) is y
+    assert [given_name(node) for node in predict.programs[0].inputs] == ["x"]
+    assert (graphc.compile(model, donate="x")(x.copy()) == y).all()

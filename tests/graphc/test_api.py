@@ -227,14 +227,6 @@ def test_gradients_of_functions_run_on_arrays() -> None:
     assert value == 6 and found.tolist() == (3 * ONES).tolist()
 
 
-def test_evaluate_gives_values_of_tensors_without_inputs() -> None:
-    assert graphc.evaluate(graphc.arange(3) * 2).tolist() == [0, 2, 4]
-    first, second = graphc.evaluate(graphc.arange(2), graphc.eye(2))
-    assert first.tolist() == [0, 1] and second.tolist() == [[1, 0], [0, 1]]
-    with pytest.raises(graphc.GraphcValueError, match=r"x \(float32\[3\]\)"):
-        graphc.evaluate(graphc.input((3,), name="x"))
-
-
 def test_the_only_input_may_stand_without_a_list() -> None:
     x = graphc.input((3,), name="x")
     assert graphc.compile(x * 2, inputs=x)([1, 2, 3])[0].tolist() == [2, 4, 6]

@@ -59,3 +59,7 @@ def test_each_call_returns_arrays_of_its_own() -> None:
     first = load_digits()
     first.train_images[:] = -1
     assert load_digits().train_images.min() == 0.0
+
+
+def test_they_print_in_a_line() -> None:
+    assert repr(load_digits()) == "<digits: 1437 to train on, 360 held out>"

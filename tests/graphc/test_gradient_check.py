@@ -110,6 +110,32 @@ def test_the_line_is_blamed() -> None:
         check_grads(function, X)
 
 
+def test_a_wrong_rule_of_ones_own_is_found_however_the_function_is_wrapped() -> None:
+    @graphc.custom_vjp
+    def doubled_square(x: Any) -> Any:
+        return 2 * x * x
+
+    def half(x: Any, cotangent: Any) -> Any:
+        return (2 * x * cotangent,)
+
+    doubled_square.defvjp(lambda x: (doubled_square(x), x), half)
+    for function in (doubled_square, graphc.compile(doubled_square), lambda x: doubled_square(+x)):
+        with pytest.raises(GradientError, match="custom_vjp") as caught:
+            check_grads(function, X, order=1)
+        assert [fault.operand for fault in caught.value.report.faults] == [0]
+
+
+def test_a_rule_need_not_speak_of_constants_that_the_function_reads() -> None:
+    weights = graphc.constant(X) + 1
+
+    @graphc.custom_vjp
+    def weighted(x: Any) -> Any:
+        return weights * x
+
+    weighted.defvjp(lambda x: (weighted(x), None), lambda _, cotangent: (weights * cotangent,))
+    assert check_grads(weighted, X).is_right
+
+
 def test_a_wrong_derivative_of_a_derivative_is_found_in_the_second_order() -> None:
     cos = graphc.ops.cos
     with planted(cos, 0):

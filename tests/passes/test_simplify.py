@@ -52,7 +52,9 @@ def build(pattern: ast.expr, named: dict[str, Node], type_: TensorType) -> Node:
     if isinstance(pattern, ast.Call):
         op = next(o for o in all_ops() if o.name == ast.unparse(pattern.func))
         return op(*(build(a, named, type_) for a in pattern.args))
-    return number(ast.literal_eval(pattern), type_)
+    value = ast.literal_eval(pattern)
+    is_truth = isinstance(value, bool)
+    return number(value, TensorType(type_.shape, dtypes.bool_) if is_truth else type_)
 
 
 def all_values(dtype: DType) -> np.ndarray[Any, Any]:
@@ -122,6 +124,7 @@ def test_rule_is_exact_for_every_value(rule: Rule) -> None:
         "subtract(x, x) -> 0 for float",
         "negative(subtract(x, y)) -> subtract(y, x) for float",
         "abs(x) -> x for integer",
+        "where(True, x, y) -> y for float",
     ],
 )
 def test_the_check_finds_wrong_rules(wrong: str) -> None:
