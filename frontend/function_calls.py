@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,14 +18,16 @@ from graphc.body import Body
 from graphc.capture import captured, made_before, new_parameter
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend.body_tracing import assign, tensors
+from graphc.frontend.checkpoint_segments import candidates, cut
 from graphc.frontend.operands import apply, as_node, fail
 from graphc.frontend.recording import BodyTrace, outer_value
 from graphc.frontend.structures import Structure, flatten_result, unflatten
 from graphc.frontend.symbolic import as_tensors, compiled_on_arrays
 from graphc.graph import Graph, substitute, topological_order
 from graphc.node import Node, next_serial
-from graphc.op import Contraction, Elementwise, Gather, Reduction, Scatter
+from graphc.op import Contraction
 from graphc.ops.loops import items
+from graphc.source import user_line
 
 __all__ = ["CustomVjp", "checkpoint", "custom_vjp"]
 
@@ -94,9 +96,10 @@ def checkpoint(
 
     policy      what is kept nevertheless: "nothing", "contractions" (the dearest to compute again),
                 "everything", or a function from the name of an op to whether its results are kept
-    max_memory  bytes in which to keep inner values: those that save the most operations for each
-                byte are kept, as long as they fit. The values that fusion would never store count
-                too, so that less than that is taken, and never more
+    max_memory  bytes that the inner values of the derivative may take: the function is cut into
+                segments that are computed again one after another, so that one call is enough for a
+                whole network, and what is dear to compute again is kept as far as there is room.
+                Warns where even the best cut may need more
 
     >>> import graphc
     >>> x = graphc.input((64, 64), name="x")
@@ -109,11 +112,10 @@ def checkpoint(
     @functools.wraps(function)
     def block(*arguments: Any, **keywords: Any) -> Any:
         called = _called(function, arguments, keywords)
-        candidates = _inner_nodes(called)
-        if max_memory is None:
-            kept = [node for node in candidates if is_kept(node)]
-        else:
-            kept = _within(candidates, max_memory)
+        if max_memory is not None:
+            return called.finish(_in_segments(called, max_memory))
+        inner = candidates(called.parameters, called.results)
+        kept = [node for node in inner if is_kept(node)]
         body = Body(Graph(called.parameters, [*called.results, *kept], name="body"))
         count = len(called.results)
         found = items(apply("checkpoint", *called.operands, body=body, results=count))
@@ -137,34 +139,27 @@ def _policy(policy: Policy, max_memory: int | None) -> Callable[[Node], bool]:
     return POLICIES[name]
 
 
-def _inner_nodes(called: _Called) -> list[Node]:
-    """Return what can be kept: values that the function computes and does not return."""
-    given = {*called.parameters, *called.results}
-    kinds = (Elementwise, Contraction, Reduction, Gather, Scatter)
-    order = topological_order(called.results)
-    return [n for n in order if n not in given and n.inputs and isinstance(n.op.lowering, kinds)]
+def _in_segments(called: _Called, budget: int) -> list[Node]:
+    """Return the results of a function that is computed in segments; see `checkpoint_segments`."""
+    found = cut(called.parameters, called.results, budget)
+    if found.needed > budget:
+        _warn(f"checkpoint: max_memory={budget} cannot be kept, {found.needed} bytes may be needed")
+    images = dict(zip(called.parameters, called.operands, strict=True))
+    for segment in found.segments:
+        given = [new_parameter(node.type) for node in segment.inputs]
+        inner = dict(zip(segment.inputs, given, strict=True))
+        outputs = substitute([*segment.results, *segment.kept], inner)
+        body, operands = Body(Graph(given, outputs, name="body")), [images[n] for n in inner]
+        count = len(segment.results)
+        results = items(apply("checkpoint", *operands, body=body, results=count))[:count]
+        images |= zip(segment.results, results, strict=True)
+    return list(substitute(called.results, images))
 
 
-def _within(candidates: Sequence[Node], budget: int) -> list[Node]:
-    """Return the nodes that save the most operations for each byte and fit the budget."""
-    kept: list[Node] = []
-    for node in sorted(candidates, key=_worth, reverse=True):
-        if node.type.nbytes <= budget:
-            budget -= node.type.nbytes
-            kept.append(node)
-    return kept
-
-
-def _worth(node: Node) -> float:
-    """Return the operations that computing a node takes, for each byte that keeping it does."""
-    work = node.type.size
-    if isinstance(node.op.lowering, Reduction):
-        work = node.inputs[0].type.size
-    elif isinstance(node.op.lowering, Contraction):
-        pairs = zip(node.attributes["lhs"], node.inputs[0].shape, strict=True)
-        summed = [extent for label, extent in pairs if label not in node.attributes["out"]]
-        work *= 2 * math.prod(summed)
-    return work / max(1, node.type.nbytes)
+def _warn(message: str) -> None:
+    line = user_line()
+    file, number = (line.file, line.number) if line else (__file__, 1)
+    warnings.warn_explicit(message, RuntimeWarning, file, number)
 
 
 # --- custom_vjp ----------------------------------------------------------------------------------

@@ -39,7 +39,9 @@ def _checkpoint(
     wrt = [operand for operand, is_needed in zip(again, needed, strict=True) if is_needed]
     pulled = differentiate([o for o, _ in pairs], [c for _, c in pairs], wrt)
     results = node.attributes["results"]
-    kept = dict(zip(outputs[results:], items(node)[results:], strict=True))
+    # later than the cotangents too: what is computed of them again is not kept with them
+    later = [ops.after(value, *tokens) for value in items(node)[results:]]
+    kept = dict(zip(outputs[results:], later, strict=True))
     found = iter(substitute(pulled, kept))
     return [next(found) if is_needed else None for is_needed in needed]
 

@@ -59,7 +59,7 @@ def test_a_segmented_scan_keeps_the_carries_of_one_segment() -> None:
     for every, least in ((None, 2_560_000), (100, 52_224)):
         x, w, h = graphc.input((10_000, 64)), graphc.input((64, 64)), graphc.input((64,))
         last, _ = graphc.scan(
-            lambda h, x, w=w: (graphc.tanh(h @ w + x), None),  # type: ignore[misc]  # a default
+            lambda h, x, w=w: (graphc.tanh(h @ w + x), None),  # type: ignore[misc]  # mypy wants no default there
             h,
             x,
             checkpoint_every=every,
