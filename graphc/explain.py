@@ -55,7 +55,7 @@ def _explain_groups(grouping: Grouping, steps: Sequence[Step]) -> list[str]:
     for index, group in enumerate(grouping.groups):
         inside = [d for node in group.members for d in into.get(node, ())]
         lines += ["", *_explain_group(index, group, inside, names)]
-        if index not in routines:
+        if steps and index not in routines:
             lines.append("    takes no step: what reads its result reads the operand in its place")
         lines += [f"    {line}".rstrip() for line in _explain_bodies(routines.get(index))]
     return lines

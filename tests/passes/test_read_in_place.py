@@ -126,7 +126,7 @@ def test_steps_are_told_by_their_groups_whatever_runs_first(where: str) -> None:
         return parts if where == "last" else parts[::-1]
 
     program = program_of(function, X, np.array([3, 1]))
-    groups = program.stages.grouping.groups  # type: ignore[union-attr]
+    groups = program.stages.grouping.groups  # type: ignore[union-attr]  # this backend has it
     numbered = [step for step in steps_of(program) if step.group is not None]
     assert [step.group for step in numbered] != sorted(step.group or 0 for step in numbered) or (
         where == "first"
