@@ -9,13 +9,19 @@ from tests.peers import (
     convolutions,
     indexing,
     layers,
-    losses,
     linear_algebra,
+    loops,
+    losses,
     normalisation,
     operations,
+    optimisers,
     pooling,
+    recurrent,
     reductions,
     shapes,
+    ties,
+    transformers,
+    transforms,
 )
 from tests.peers.compare import Found, compare
 from tests.peers.row import Row
@@ -32,6 +38,12 @@ AREAS: dict[str, Callable[[], Iterator[Row]]] = {
     "linear_algebra": linear_algebra.rows,
     "losses": losses.rows,
     "layers": layers.rows,
+    "recurrent": recurrent.rows,
+    "transformers": transformers.rows,
+    "optimisers": optimisers.rows,
+    "loops": loops.rows,
+    "transforms": transforms.rows,
+    "ties": ties.rows,
 }
 
 

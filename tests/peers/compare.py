@@ -26,27 +26,36 @@ LEAST = 0.1  # what errors are relative to at least
 
 @dataclass
 class Found:
-    """What a comparison found: for each kind how many arrays, and the greatest error."""
+    """What a comparison found: for each kind how many arrays, the greatest error, and where.
+
+    Errors of rows with a slack are divided by it.
+    """
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     worst: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+    places: dict[str, str] = field(default_factory=lambda: dict.fromkeys(KINDS, ""))
     failures: list[str] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
         """Take in what another comparison found."""
         for kind in KINDS:
             self.counts[kind] += other.counts[kind]
-            self.worst[kind] = max(self.worst[kind], other.worst[kind])
+            self._note(kind, other.worst[kind], other.places[kind])
         self.failures += other.failures
 
+    def _note(self, kind: str, error: float, place: str) -> None:
+        if error > self.worst[kind]:
+            self.worst[kind], self.places[kind] = error, place
+
     def hold(
-        self, kind: str, got: Any, want: Array, bound: float, what: str, elementwise: bool = False
+        self, kind: str, got: Any, want: Array, what: str, slack: float, elementwise: bool
     ) -> None:
-        """Count one array, and note a failure unless its error is within `bound` epsilons."""
+        """Count one array, and note a failure unless its error is within the bound."""
         error = distance(np.asarray(got), want, elementwise)
+        bound = BOUNDS[kind] * slack
         self.counts[kind] += 1
         if error <= bound:
-            self.worst[kind] = max(self.worst[kind], error)
+            self._note(kind, error / slack, what)
         else:
             self.failures.append(f"{what}: {kind}, {error:.3g} epsilons apart, not {bound:g}")
 
@@ -83,7 +92,6 @@ def _compare(row: Row, dtype: str, found: Found) -> None:
     arrays = row.arrays(dtype)
     layer, peer = _made_layers(row, dtype)
     theirs, ours = _Peer(row, arrays, peer), _Subject(row, arrays, layer)
-    bounds = {kind: row.slack * bound for kind, bound in BOUNDS.items()}
     wanted = theirs.outputs()
     directions = _Directions(row, wanted)
     got: dict[str, Sequence[Any]] = {"value": ours.values()}
@@ -96,7 +104,7 @@ def _compare(row: Row, dtype: str, found: Found) -> None:
         for number, (left, right) in enumerate(zip(arrays_got, want[kind], strict=True)):
             what = f"{row.name}, {dtype}, {'result' if kind == 'value' else 'operand'} {number}"
             array = right.detach().numpy()
-            found.hold(kind, left, array, bounds[kind], what, row.elementwise)
+            found.hold(kind, left, array, what, row.slack, row.elementwise)
 
 
 class _Directions:
@@ -229,8 +237,8 @@ class _Peer:
         return _total((o**power * torch.from_numpy(c)).sum() for o, c in pairs if c is not None)
 
     def _gradients(self, scalar: Any, again: bool) -> list[Any]:
-        """Return the gradients of a scalar, of parameters as ours has them; zeros if there are none."""
-        found = [None] * len(self.leaves)
+        """Return the gradients of a scalar, 0 where there is none, parameters laid out as ours."""
+        found: Sequence[Any] = [None] * len(self.leaves)
         if getattr(scalar, "requires_grad", False):
             found = torch.autograd.grad(scalar, self.leaves, create_graph=again, allow_unused=True)
         pairs = zip(self.leaves, found, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import graphc
-from tests.peers.row import Row, Shape, torch
+from tests.peers.row import Row, torch
 
 KINDS = {"set": "", "add": "sum", "max": "amax", "min": "amin", "multiply": "prod"}
 

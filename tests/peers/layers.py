@@ -12,7 +12,7 @@ import graphc
 from graphc import nn
 from tests.peers.row import Layers, Row, Shape, first, last, torch, weight_last
 
-Shared = Mapping[str, Callable[[Mapping[str, Any]], Any]]
+Shared = Mapping[str, Callable[..., Any]]
 AFFINE: Shared = {"scale": lambda p: p["weight"], "bias": lambda p: p["bias"]}
 
 

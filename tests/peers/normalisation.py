@@ -47,6 +47,12 @@ def _normalisation() -> Iterator[Row]:
             lambda x, w: functional.rms_norm(x, (8,), w, eps=1e-5),
             shapes[:2],
         )
+        yield Row(
+            f"moments, {space}",
+            graphc.moments,
+            lambda x: tuple(reversed(torch.var_mean(x, tuple(range(x.ndim - 1)), correction=0))),
+            shapes[:1],
+        )
     for space in spaces[1:]:
         yield Row(
             f"instance_norm, {space}",

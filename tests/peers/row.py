@@ -44,11 +44,11 @@ class Layers:
     are no parameters, said in the same way.
     """
 
-    ours: Callable[[str], Any]
-    theirs: Callable[[], Any]
-    shared: Mapping[str, Callable[[Mapping[str, Any]], Any]]
+    ours: Callable[..., Any]
+    theirs: Callable[..., Any]
+    shared: Mapping[str, Callable[..., Any]]
     settle: Callable[[Any], None] = lambda module: None
-    buffers: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+    buffers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,5 +127,5 @@ def weight_first(w: Any) -> Any:
 
 
 def weight_last(w: Any) -> Any:
-    """Return weights (outputs, inputs, spatial…) as graphc has them: (spatial…, inputs, outputs)."""
+    """Return weights (outputs, inputs, spatial…) as graphc has them, the converse."""
     return w.movedim((0, 1), (-1, -2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ Case = tuple[str, Callable[..., Any], Callable[..., Any], list[Shape]]
 
 def rows() -> Iterator[Row]:
     """Yield the rows: moved elements, new ones, and sums of products."""
-    for name, ours, theirs, shapes in (*_moved(), *_joined(), *_products()):
+    for name, ours, theirs, shapes in (*_moved(), *_triangles(), *_joined(), *_products()):
         yield Row(name, ours, theirs, shapes)
     yield from _einsums()
     for name, ours, theirs in _made():
@@ -50,10 +51,17 @@ def _moved() -> list[Case]:
          lambda x: x.broadcast_to(5, 3, 4), [(3, 1)]),
         ("pad", lambda x: graphc.pad(x, ((1, 0), (0, 2), (1, 1))),
          lambda x: functional.pad(x, (1, 1, 0, 2, 1, 0)), three),
-        *((f"{name}, {k}", lambda x, f=name, k=k: getattr(graphc, f)(x, k),
-           lambda x, f=name, k=k: getattr(torch, f)(x, k), [(2, 4, 5)])
-          for name in ("tril", "triu") for k in (-1, 0, 2)),
     ]  # fmt: skip
+
+
+def _triangles() -> Iterator[Case]:
+    for name, k in itertools.product(("tril", "triu"), (-1, 0, 2)):
+        yield (
+            f"{name}, {k}",
+            lambda x, f=name, k=k: getattr(graphc, f)(x, k),
+            lambda x, f=name, k=k: getattr(torch, f)(x, k),
+            [(2, 4, 5)],
+        )
 
 
 def _joined() -> list[Case]:
