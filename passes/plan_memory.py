@@ -3,6 +3,7 @@
 Results lie in the caller's outputs, assigned values in their variables where no reader of the old
 value is left, everything else in one arena, by lifetime. A result takes over the memory of an
 operand that it is the last to read, where the kernel reads every element before it writes it.
+A view in the order of its operand lies in its memory (`share_views`).
 An output may also lie in an argument that the user donated, if nothing reads that afterwards.
 Outputs that are no kernel's own (an input, a variable, a constant, a second copy) are copied; every
 assignment sees the old value of every variable.
@@ -10,7 +11,7 @@ assignment sees the old value of every variable.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from graphc.passes.arena import Lifetime, place_blocks
 from graphc.passes.barriers import set_barriers
 from graphc.passes.in_place import replaceable_inputs
 from graphc.passes.lower import Lowered, copy_kernel
+from graphc.passes.share_views import Numbered, share_views
 from graphc.plan import STATUS, Call, Operand, Place, Plan, PlanLoop, Space, Step, Temporary
 from graphc.plan_loops import parts_of_loop
 from graphc.target import Target
@@ -42,7 +44,8 @@ def plan_memory(
     `donated` are the numbers of the inputs that may be written over; in the body of a loop each
     of the first `carries` outputs may lie in the input of its number.
     """
-    planner = _Planner(_checks_first(lowered.calls), graph, donated, carries)
+    numbered = _checks_first(share_views(lowered.calls, graph))
+    planner = _Planner(numbered, graph, donated, carries)
     steps = planner.steps()
     return Plan(
         name=name,
@@ -60,8 +63,9 @@ def plan_memory(
     )
 
 
-def _checks_first(calls: tuple[Call, ...]) -> tuple[Call, ...]:
-    """Return `calls` with those that test values, and what they depend on, before all others."""
+def _checks_first(numbered: Sequence[Numbered]) -> list[Numbered]:
+    """Return calls with those that test values, and what they depend on, before all others."""
+    calls = [call for _, call in numbered]
     makers: dict[Operand, int] = {}
     for number, call in enumerate(calls):
         for buffer, node in zip(call.routine.buffers, call.operands, strict=True):
@@ -72,8 +76,8 @@ def _checks_first(calls: tuple[Call, ...]) -> tuple[Call, ...]:
         if number in early or STATUS in calls[number].operands:
             early.add(number)
             early.update(makers[node] for node in calls[number].operands if node in makers)
-    rest = [call for number, call in enumerate(calls) if number not in early]
-    return (*(calls[number] for number in sorted(early)), *rest)
+    rest = [pair for number, pair in enumerate(numbered) if number not in early]
+    return [*(numbered[number] for number in sorted(early)), *rest]
 
 
 def _fit(source: TensorType, result: TensorType) -> bool:
@@ -136,9 +140,11 @@ class _Copy:
 
 class _Planner:
     def __init__(
-        self, calls: tuple[Call, ...], graph: Graph, donated: Collection[int], carries: int
+        self, numbered: Sequence[Numbered], graph: Graph, donated: Collection[int], carries: int
     ) -> None:
-        self.calls, self.graph, self.carries = calls, graph, carries
+        self.groups = [group for group, _ in numbered]
+        self.calls = calls = [call for _, call in numbered]
+        self.graph, self.carries = graph, carries
         self.donated: dict[int, int] = {}  # the input in whose memory an output lies
         self._kept_carries = _kept_carries(graph, carries)
         self._free_inputs = [graph.inputs[number] for number in sorted(donated)]
@@ -311,7 +317,7 @@ class _Planner:
 
     def _step(self, number: int, call: Call) -> Step:
         places = tuple(self._place_of(operand) for operand in call.operands)
-        return Step(call.routine, places, group=number)  # calls stand in the order of the groups
+        return Step(call.routine, places, group=self.groups[number])
 
     def _copy(self, copy: _Copy) -> Step:
         source = self._place_of(copy.source) if isinstance(copy.source, Node) else None
