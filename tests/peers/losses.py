@@ -44,8 +44,6 @@ def rows() -> Iterator[Row]:
                 operands=[scores, *others],
                 skipped=frozenset(range(1, 1 + len(others))),
                 orders=1 if name.startswith("multiclass_hinge") else 2,  # PyTorch has no more
-                # PyTorch adds 1e-12 to squared lengths
-                slack=30.0 if name.startswith("cosine_embedding") else 1.0,
             )
     yield Row(
         "nn.cosine_similarity",
@@ -73,6 +71,13 @@ def _divergence(x: Any, y: Any, reduction: str, log_target: bool = False) -> Any
 
 def _hinge(x: Any, y: Any, reduction: str) -> Any:
     terms = torch.relu(1 - x * y)
+    return terms if reduction == "none" else getattr(terms, reduction)()
+
+
+def _embedding(x: Any, y: Any, targets: Any, reduction: str) -> Any:
+    """Return PyTorch's loss by its definition: its own adds 1e-12 to the squared lengths."""
+    cosine = functional.cosine_similarity(x, y, dim=-1)
+    terms = torch.where(targets > 0, 1 - cosine, torch.relu(cosine - 0.1))
     return terms if reduction == "none" else getattr(terms, reduction)()
 
 
@@ -111,6 +116,6 @@ def _of_constants() -> list[Case]:
         ("kl_divergence, of logarithms", partial(nn.kl_divergence, log_targets=True),
          partial(_divergence, log_target=True), [np.log(SHARES)]),
         ("cosine_embedding,", lambda x, y, t, **k: nn.cosine_embedding(x, y, t, margin=0.1, **k),
-         lambda x, y, t, **k: functional.cosine_embedding_loss(x, y, t, margin=0.1, **k),
+         _embedding,
          [CHANCES - 0.5, SIGNS[:, 0]]),
     ]  # fmt: skip
