@@ -298,7 +298,6 @@ PEERS: dict[str, Callable[..., Any]] = {
     "reciprocal_gaps": _reciprocal_gaps,
 }
 SIGN_FREE = frozenset({"qr", "svd", "eigh"})
-SLACK: dict[str, float] = {}
 LEFT_OUT: dict[str, Callable[[Case], bool]] = {  # what PyTorch leaves undefined, or refuses
     "cast": _may_overflow,
     "convolution": _crops_all,

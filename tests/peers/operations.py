@@ -18,7 +18,7 @@ from graphc import dtypes, ops
 from graphc.frontend.tensor import Tensor
 from graphc.op import Op, all_ops
 from graphc.ops.loops import items
-from tests.peers.operation_peers import LEFT_OUT, PEERS, SIGN_FREE, SLACK
+from tests.peers.operation_peers import LEFT_OUT, PEERS, SIGN_FREE
 from tests.peers.row import Row
 from tests.samples import Case, cases
 
@@ -57,9 +57,8 @@ def unpaired_ops() -> list[str]:
 def _rows_of(op: Op) -> Iterator[Row]:
     left_out = LEFT_OUT.get(op.name)
     for number, case in enumerate(cases(op, _dtype(op))):
-        if max((a.size for a in case.operands), default=0) <= LARGEST and not (
-            left_out and left_out(case)
-        ):
+        size = max((a.size for a in case.operands), default=0)
+        if size <= LARGEST and not (left_out and left_out(case)):
             yield _row(op, case, number)
 
 
@@ -89,7 +88,6 @@ def _row(op: Op, case: Case, number: int) -> Row:
         theirs,
         operands=case.operands,
         orders=_orders(op, case),
-        slack=SLACK.get(op.name, 1.0),
         elementwise=op.is_elementwise,
     )
 
