@@ -1,5 +1,5 @@
 # Everything needs only make and a Python of 3.11 or later; what else is needed goes into .venv.
-#   make demo   make test   make docs   make bench   make clean   make help
+#   make demo   make test   make docs   make bench   make check-peers   make clean   make help
 # PYTHON=python3.12 chooses the interpreter, VENV=path another environment, WORKERS=4 more test processes.
 
 VENV ?= .venv
@@ -18,10 +18,10 @@ BENCH_VENV ?= .venv-bench
 INSTALLED_PEERS := $(BENCH_VENV)/.installed-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test lint docs bench check-peers clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
 
 demo: $(INSTALLED) ## train a classifier of handwritten digits in native code, and draw it
 	@$(BIN)/graphc demo
@@ -40,6 +40,9 @@ docs: $(INSTALLED_DEV) ## write the generated pages and pictures of docs/
 
 bench: $(INSTALLED_PEERS) ## measure graphc beside its peers; tables go to build/benchmarks
 	@$(BENCH_VENV)/bin/python -m benchmarks --warm
+
+check-peers: $(INSTALLED_PEERS) ## hold every op, layer, loss and optimiser to PyTorch's, with derivatives
+	@$(BENCH_VENV)/bin/python -m tests.peers $(AREAS)
 
 $(INSTALLED_PEERS): pyproject.toml benchmarks/requirements.txt
 	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) $(BENCH_VENV)/.installed

@@ -74,12 +74,14 @@ def _in_segments(
     rest = steps.length - whole
     if not rest:
         return _whole_segments(steps, size, run, recompute=recompute)
-    bounds = [(0, whole), (whole, steps.length)]
-    if steps.reverse:
-        bounds = [(rest, steps.length), (0, rest)]
-    first = _whole_segments(steps.part(*bounds[0], steps.carries), size, run, recompute=recompute)
+    runs: list[tuple[tuple[int, int], Callable[[Steps], tuple[Node, ...]]]] = [
+        ((0, whole), lambda part: _whole_segments(part, size, run, recompute=recompute)),
+        ((whole, steps.length), run),
+    ]  # the segments are the first rows, in either direction: these need no copy
+    (first_rows, first_run), (second_rows, second_run) = runs[:: -1 if steps.reverse else 1]
+    first = first_run(steps.part(*first_rows, steps.carries))
     count = len(steps.carries)
-    second = run(steps.part(*bounds[1], first[:count]))
+    second = second_run(steps.part(*second_rows, first[:count]))
     pairs = zip(first[count:], second[count:], strict=True)
     ordered = [(b, a) if steps.reverse else (a, b) for a, b in pairs]
     return (*second[:count], *(ops.concat(*pair, axis=0) for pair in ordered))

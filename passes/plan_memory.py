@@ -3,6 +3,7 @@
 Results lie in the caller's outputs, assigned values in their variables where no reader of the old
 value is left, everything else in one arena, by lifetime. A result takes over the memory of an
 operand that it is the last to read, where the kernel reads every element before it writes it.
+A view in the order of its operand lies in its memory (`share_views`).
 An output may also lie in an argument that the user donated, if nothing reads that afterwards.
 Outputs that are no kernel's own (an input, a variable, a constant, a second copy) are copied; every
 assignment sees the old value of every variable.
@@ -23,7 +24,7 @@ from graphc.passes.arena import Lifetime, place_blocks
 from graphc.passes.barriers import set_barriers
 from graphc.passes.in_place import replaceable_inputs
 from graphc.passes.lower import Lowered, copy_kernel
-from graphc.passes.read_in_place import read_in_place
+from graphc.passes.share_views import Numbered, share_views
 from graphc.plan import STATUS, Call, Operand, Place, Plan, PlanLoop, Space, Step, Temporary
 from graphc.plan_loops import parts_of_loop
 from graphc.target import Target
@@ -43,10 +44,7 @@ def plan_memory(
     `donated` are the numbers of the inputs that may be written over; in the body of a loop each
     of the first `carries` outputs may lie in the input of its number.
     """
-    order = _checks_first(lowered.calls)
-    owned = {*graph.outputs, *(value for _, value in graph.assignments)}
-    found = read_in_place([lowered.calls[number] for number in order], owned)
-    numbered = [(n, call) for n, call in zip(order, found, strict=True) if call is not None]
+    numbered = _checks_first(share_views(lowered.calls, graph))
     planner = _Planner(numbered, graph, donated, carries)
     steps = planner.steps()
     return Plan(
@@ -65,8 +63,9 @@ def plan_memory(
     )
 
 
-def _checks_first(calls: tuple[Call, ...]) -> list[int]:
-    """Return the numbers of `calls`, of those that test values and what they depend on first."""
+def _checks_first(numbered: Sequence[Numbered]) -> list[Numbered]:
+    """Return calls with those that test values, and what they depend on, before all others."""
+    calls = [call for _, call in numbered]
     makers: dict[Operand, int] = {}
     for number, call in enumerate(calls):
         for buffer, node in zip(call.routine.buffers, call.operands, strict=True):
@@ -77,8 +76,8 @@ def _checks_first(calls: tuple[Call, ...]) -> list[int]:
         if number in early or STATUS in calls[number].operands:
             early.add(number)
             early.update(makers[node] for node in calls[number].operands if node in makers)
-    rest = [number for number in range(len(calls)) if number not in early]
-    return [*sorted(early), *rest]
+    rest = [pair for number, pair in enumerate(numbered) if number not in early]
+    return [*(numbered[number] for number in sorted(early)), *rest]
 
 
 def _fit(source: TensorType, result: TensorType) -> bool:
@@ -141,15 +140,10 @@ class _Copy:
 
 class _Planner:
     def __init__(
-        self,
-        numbered: Sequence[tuple[int, Call]],
-        graph: Graph,
-        donated: Collection[int],
-        carries: int,
+        self, numbered: Sequence[Numbered], graph: Graph, donated: Collection[int], carries: int
     ) -> None:
-        """`numbered` are the calls, with the numbers of their groups."""
-        self.calls = calls = [call for _, call in numbered]
         self.groups = [group for group, _ in numbered]
+        self.calls = calls = [call for _, call in numbered]
         self.graph, self.carries = graph, carries
         self.donated: dict[int, int] = {}  # the input in whose memory an output lies
         self._kept_carries = _kept_carries(graph, carries)

@@ -349,3 +349,14 @@ def test_random_plans_with_donated_inputs_give_the_same(seed: int) -> None:
     sample = random_graph(seed)
     every = range(len(sample.graph.inputs))
     run_as_planned(sample.graph, *every, arguments=list(sample.arguments))
+
+
+def test_a_step_has_the_number_of_its_group_where_checks_go_first() -> None:
+    x, places = placeholder((8, 4)), placeholder((3,), dtypes.int64)
+    total = ops.cumulative_sum(x, axis=0, reverse=False)
+    taken = ops.cumulative_max(ops.take(x, places, axis=0, mode="raise"), axis=0, reverse=False)
+    grouping = fuse(Graph([x, places], [total, taken]), TARGET)
+    plan = plan_memory(lower(grouping), grouping.graph, TARGET)
+    names = [(s.routine.name, grouping.groups[s.group or 0].name) for s in plan.steps]
+    assert [s.group for s in plan.steps] != [0, 1, 2][: len(plan.steps)]
+    assert all(kernel.startswith(group) for kernel, group in names)
