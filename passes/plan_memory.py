@@ -42,7 +42,7 @@ def plan_memory(
     `donated` are the numbers of the inputs that may be written over; in the body of a loop each
     of the first `carries` outputs may lie in the input of its number.
     """
-    planner = _Planner(_checks_first(lowered.calls), graph, donated, carries)
+    planner = _Planner(lowered.calls, graph, donated, carries)
     steps = planner.steps()
     return Plan(
         name=name,
@@ -60,8 +60,8 @@ def plan_memory(
     )
 
 
-def _checks_first(calls: tuple[Call, ...]) -> tuple[Call, ...]:
-    """Return `calls` with those that test values, and what they depend on, before all others."""
+def _checks_first(calls: tuple[Call, ...]) -> list[int]:
+    """Return the order of calls: those that test values, and what they depend on, before others."""
     makers: dict[Operand, int] = {}
     for number, call in enumerate(calls):
         for buffer, node in zip(call.routine.buffers, call.operands, strict=True):
@@ -72,8 +72,7 @@ def _checks_first(calls: tuple[Call, ...]) -> tuple[Call, ...]:
         if number in early or STATUS in calls[number].operands:
             early.add(number)
             early.update(makers[node] for node in calls[number].operands if node in makers)
-    rest = [call for number, call in enumerate(calls) if number not in early]
-    return (*(calls[number] for number in sorted(early)), *rest)
+    return [*sorted(early), *(number for number in range(len(calls)) if number not in early)]
 
 
 def _fit(source: TensorType, result: TensorType) -> bool:
@@ -138,7 +137,9 @@ class _Planner:
     def __init__(
         self, calls: tuple[Call, ...], graph: Graph, donated: Collection[int], carries: int
     ) -> None:
-        self.calls, self.graph, self.carries = calls, graph, carries
+        self.groups = _checks_first(calls)  # the group of each call, in the order of the calls
+        self.calls = [calls[group] for group in self.groups]
+        self.graph, self.carries = graph, carries
         self.donated: dict[int, int] = {}  # the input in whose memory an output lies
         self._kept_carries = _kept_carries(graph, carries)
         self._free_inputs = [graph.inputs[number] for number in sorted(donated)]
@@ -154,7 +155,7 @@ class _Planner:
         self.offsets: list[int] = []
         self.arena_bytes = 0
         self.last_reads: dict[Node | Temporary, int] = {}
-        self.last_check = max((n for n, c in enumerate(calls) if STATUS in c.operands), default=-1)
+        self.last_check = max((n for n, c in enumerate(self.calls) if STATUS in c.operands), default=-1)
         self.values: dict[Node | Temporary, _Value] = {}
         self._find_lifetimes()
 
@@ -311,7 +312,7 @@ class _Planner:
 
     def _step(self, number: int, call: Call) -> Step:
         places = tuple(self._place_of(operand) for operand in call.operands)
-        return Step(call.routine, places, group=number)  # calls stand in the order of the groups
+        return Step(call.routine, places, group=self.groups[number])
 
     def _copy(self, copy: _Copy) -> Step:
         source = self._place_of(copy.source) if isinstance(copy.source, Node) else None
