@@ -81,7 +81,9 @@ _EDGE = {"color": "#555555", "arrowsize": "0.6", "fontname": _FONT, "fontsize": 
     "fontcolor": "#777777",
     "labeldistance": "1.4",
     "labelangle": "35",
+    "weight": "3",  # what is computed stands in columns; leaves stand where there is room
 }
+_LEAF_EDGE = {"weight": "1"}
 _CLUSTER = {"style": "rounded,filled", "fillcolor": "#f4f4f4", "color": "#9a9a9a"} | {
     "fontsize": "10",
     "fontcolor": "#444444",
@@ -222,7 +224,8 @@ class _Drawing:
         several = len(shown) > 1 and not node.op.algebra.commutative
         for position, operand in shown:
             label = {"headlabel": str(position)} if several else {}
-            dot.edge(self.end(dot, operand, home), self.ids[node, home], **label)
+            look = label | (_LEAF_EDGE if is_leaf(operand) else {})
+            dot.edge(self.end(dot, operand, home), self.ids[node, home], **look)
 
     def add_unread(self, dot: Digraph) -> None:
         """Draw the inputs that nothing reads."""

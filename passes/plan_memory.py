@@ -155,7 +155,8 @@ class _Planner:
         self.offsets: list[int] = []
         self.arena_bytes = 0
         self.last_reads: dict[Node | Temporary, int] = {}
-        self.last_check = max((n for n, c in enumerate(self.calls) if STATUS in c.operands), default=-1)
+        checks = (number for number, call in enumerate(self.calls) if STATUS in call.operands)
+        self.last_check = max(checks, default=-1)
         self.values: dict[Node | Temporary, _Value] = {}
         self._find_lifetimes()
 

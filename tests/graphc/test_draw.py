@@ -110,6 +110,14 @@ def test_arrows_connect_drawn_nodes_only(dot: str) -> None:
     assert len(edges) > 20 and ends <= set(nodes_of(dot))
 
 
+def test_what_is_computed_draws_its_columns_straighter_than_leaves_do(dot: str) -> None:
+    assert re.search(r"^\tedge \[.*\bweight=3\b", dot, re.MULTILINE)
+    leaves = {name for name, label in nodes_of(dot).items() if "cylinder" in label}
+    edges = re.findall(r"^\s*(\w+) -> \w+(?: \[(.*)\])?$", dot, re.MULTILINE)
+    assert leaves and all("weight=1" in look for start, look in edges if start in leaves)
+    assert any("weight" not in look for start, look in edges if start not in leaves)
+
+
 def test_operands_are_numbered_where_their_order_matters() -> None:
     x, y = graphc.input((2,), name="x"), graphc.input((2,), name="y")
     total, difference = x + y, y - x
