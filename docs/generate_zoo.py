@@ -1,4 +1,4 @@
-"""Write docs/zoo.md and docs/zoo/*.png: what every network of the zoo shows and reaches.
+"""Write docs/zoo.md and docs/zoo/*: what every network of the zoo shows and reaches.
 
     for seed in 0 1 2 3 4; do
         graphc zoo --all --json --seed $seed --out build/zoo/$seed > build/zoo/$seed.json
@@ -6,8 +6,8 @@
     python -m benchmarks.zoo_peers --seeds 0 1 2 3 4 > build/zoo/peers.jsonl
     python -m docs.generate_zoo build/zoo
 
-Values, bars and seconds come from the reports, what the peers reach from `peers.jsonl`, the words
-from the docstrings of the networks, and pictures and tables from the run with seed 0.
+Values and seconds come from the reports, bars and words from the networks' files, what the peers
+reach from `peers.jsonl`, and pictures and tables from the run with seed 0.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def main(arguments: list[str]) -> None:
     runs = {p.stem: _by_name(json.loads(p.read_text())) for p in sorted(results.glob("*.json"))}
     peers = _peers(results / "peers.jsonl")
     PICTURES.mkdir(exist_ok=True)
-    for old in PICTURES.glob("*.png"):
+    for old in PICTURES.iterdir():
         old.unlink()
     total = sum(report["seconds"] for report in runs["0"].values())
     page = INTRODUCTION.format(seeds=", ".join(runs), total=total)
     page += "".join(_row(name, [run[name] for run in runs.values()], peers) for name in names())
     page += "".join(_section(name, results / "0" / name) for name in names())
     PAGE.write_text(page, "utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)} and {len(list(PICTURES.glob('*.png')))} pictures")
+    print(f"wrote {PAGE.relative_to(ROOT)} and {len(list(PICTURES.iterdir()))} pictures")
 
 
 def _by_name(reports: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -70,12 +70,12 @@ def _row(name: str, reports: list[dict[str, Any]], peers: dict[str, list[float]]
     network, first = find(name), reports[0]
     sign = "≤" if network.is_less_better else "≥"
     reached = _range((report["value"] for report in reports), network.is_less_better)
-    failed = sum(not report["passed"] for report in reports)
+    failed = sum(not network.passes(report["value"], network.bar) for report in reports)
     if failed:
         reached += f" ({failed} of {len(reports)} seeds fail)"
     peer = _range(peers.get(name, []), network.is_less_better) or f"{network.peer:.4g}"
     cells = (
-        f"[{name}](#{name})", first["metric"], f"{sign} {first['bar']:g}", reached, peer,
+        f"[{name}](#{name})", first["metric"], f"{sign} {network.bar:g}", reached, peer,
         f"{first['seconds']:.1f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |\n"
@@ -94,8 +94,7 @@ def _section(name: str, out: pathlib.Path) -> str:
     parts = [f'\n<a id="{name}"></a>\n## [{title.rstrip(".")}](../examples/zoo/{name}.py)\n']
     parts.append(text.strip() + "\n")
     parts += [_quoted(path) for path in sorted(out.glob("*.txt"))]
-    drawn = sorted(out.glob("*.png"))
-    parts += [_picture(name, path) for path in drawn]
+    parts += [_picture(name, path) for path in sorted(out.glob("*.png")) or [out / "curves.svg"]]
     return "\n".join(parts)
 
 
@@ -105,16 +104,23 @@ def _quoted(path: pathlib.Path) -> str:
 
 def _picture(name: str, path: pathlib.Path) -> str:
     """Write a small copy of a picture, and return what shows it."""
+    target = PICTURES / f"{name}-{path.name}"
+    if path.suffix == ".svg":
+        target.write_bytes(path.read_bytes())
+    else:
+        _reduce(path, target)
+    label = html.escape(f"{name}: {path.stem}")
+    return f"![{label}]({PICTURES.name}/{target.name})\n"
+
+
+def _reduce(path: pathlib.Path, target: pathlib.Path) -> None:
     from PIL import Image  # comes with Matplotlib
 
     with Image.open(path) as full:
         picture = full.convert("RGB")
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)))
-    target = PICTURES / f"{name}-{path.name}"
     picture.quantize(COLORS).save(target, optimize=True)
-    label = html.escape(f"{name}: {path.stem}")
-    return f"![{label}]({PICTURES.name}/{target.name})\n"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ standard errors of 360 samples, or more.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def first_steps(optimizer: optim.Optimiser, seed: int) -> tuple[list[float], lis
     return [float(loss) for loss, _ in found], [float(length) for _, length in found]
 
 
-def show_first_steps(lesson: Lesson, optimizers: dict[str, optim.Optimiser]) -> None:
+def show_first_steps(lesson: Lesson, optimizers: Mapping[str, optim.Optimiser]) -> None:
     """Draw and tell what happens in the first steps with each optimiser."""
     found = {name: first_steps(optimizer, lesson.seed) for name, optimizer in optimizers.items()}
     with lesson.figure("first-steps.png", 1, 2) as (left, right):

@@ -140,7 +140,7 @@ def test_ctrl_c_leaves_what_was_found(
     out = stand_in(monkeypatch, made, tmp_path)
     assert main(["zoo", "--all", *form, *out]) == 130
     printed = capsys.readouterr().out
-    assert json.loads(printed)[0]["name"] == "good" if form else "1 of 1 passed" in printed
+    assert json.loads(printed)[0]["value"] == 3 if form else "1 of 1 passed" in printed
 
 
 def test_what_is_compared_is_told_in_columns(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import importlib
 import pathlib
 import pkgutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -90,7 +90,7 @@ class Lesson:
         self,
         name: str,
         ylabel: str,
-        lines: Mapping[str, Sequence[float]],
+        lines: Mapping[str, Any],
         xlabel: str = "epoch",
         **settings: Any,
     ) -> None:
@@ -125,7 +125,7 @@ def _figure(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def draw_lines(axes: Any, lines: Mapping[str, Sequence[float]], **settings: Any) -> None:
+def draw_lines(axes: Any, lines: Mapping[str, Any], **settings: Any) -> None:
     """Draw lines over 1, 2, …, with their names and a grid."""
     for name, values in lines.items():
         mark = {"marker": "o", "markersize": 3} if len(values) <= 40 else {}
@@ -172,10 +172,13 @@ class Network:
         start = time.perf_counter()
         value = float(self.train(lesson))
         bar = lesson.choose(self.bar, self.quick_bar)
-        passed = value <= bar if self.is_less_better else value >= bar
         seconds = round(time.perf_counter() - start, 2)
-        files = tuple(lesson.files)
+        files, passed = tuple(lesson.files), self.passes(value, bar)
         return Report(self.name, self.metric, value, bar, passed, seconds, self.peer, files)
+
+    def passes(self, value: float, bar: float) -> bool:
+        """Return whether a value reaches a bar."""
+        return value <= bar if self.is_less_better else value >= bar
 
 
 def network(
