@@ -19,7 +19,7 @@ import numpy as np
 import graphc
 from graphc import nn, optim
 from graphc.zoo.shared import Lesson, network
-from graphc.zoo.shared.cart_pole import CartPoles, draw_returns, mean_return
+from graphc.zoo.shared.cart_pole import CartPoles, draw_returns, judge
 
 Array = np.ndarray[Any, Any]
 CARTS, STEPS, DISCOUNT = 8, 64, np.float32(0.99)
@@ -111,4 +111,4 @@ def train(lesson: Lesson) -> float:
     lesson.draw_step(agent.programs[0])
     draw_returns(lesson, poles.returns)
     likelier: Any = graphc.compile(lambda seen: graphc.argmax(model(seen)[0], axis=-1))
-    return mean_return(likelier, 32, 7 + lesson.seed)
+    return judge(lesson, likelier)

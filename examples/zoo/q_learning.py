@@ -21,7 +21,7 @@ import numpy as np
 import graphc
 from graphc import nn, optim
 from graphc.zoo.shared import Lesson, network
-from graphc.zoo.shared.cart_pole import CartPoles, draw_returns, mean_return
+from graphc.zoo.shared.cart_pole import CartPoles, draw_returns, judge
 
 CARTS, BATCH, MEMORY, DISCOUNT, SCALE, TRAINING = 8, 128, 100_000, 0.99, 50.0, 30_000
 
@@ -38,20 +38,20 @@ def make_network(seed: int) -> nn.Sequential:
     )
 
 
-def make_agent(judge: nn.Module, follower: nn.Module, decay: float) -> Any:
+def make_agent(learner: nn.Module, follower: nn.Module, decay: float) -> Any:
     """Return the program: actions for what is seen now, and a step of learning from memories."""
     rate = graphc.Variable(np.float32(1e-3), name="rate")
     optimizer = optim.Adam(rate)
 
     @graphc.compile
     def agent(now: Any, before: Any, action: Any, after: Any, is_fallen: Any) -> graphc.Tensor:
-        best = graphc.one_hot(graphc.argmax(judge(after), axis=-1), 2)
+        best = graphc.one_hot(graphc.argmax(learner(after), axis=-1), 2)
         future = graphc.sum(follower(after) * best, axis=-1) * (1 - is_fallen)
         wanted = graphc.stop_gradient(1 / SCALE + DISCOUNT * future)
-        worth = graphc.sum(judge(before) * graphc.one_hot(action, 2), axis=-1)
-        actions = graphc.argmax(judge(now), axis=-1)
-        optimizer.minimize(nn.mse(worth, wanted), judge.parameters())
-        for slow, fast in zip(follower.parameters(), judge.parameters(), strict=True):
+        worth = graphc.sum(learner(before) * graphc.one_hot(action, 2), axis=-1)
+        actions = graphc.argmax(learner(now), axis=-1)
+        optimizer.minimize(nn.mse(worth, wanted), learner.parameters())
+        for slow, fast in zip(follower.parameters(), learner.parameters(), strict=True):
             slow.assign(slow + 0.01 * (fast - slow))
         rate.assign(rate * decay)
         return actions
@@ -99,12 +99,12 @@ def play(
 @network("mean return of 32 episodes", at_least=195, quick=9, peer=500)
 def train(lesson: Lesson) -> float:
     """Let the agent play and learn, and return how long it balances the pole in the end."""
-    judge, follower = make_network(lesson.seed), make_network(lesson.seed)
+    learner, follower = make_network(lesson.seed), make_network(lesson.seed)
     poles, steps = CartPoles(CARTS, lesson.seed), lesson.choose(TRAINING, quick=300)
-    agent = make_agent(judge, follower, decay=0.02 ** (1 / steps))
+    agent = make_agent(learner, follower, decay=0.02 ** (1 / steps))
     play(poles, agent, Memory(), np.random.default_rng(lesson.seed), steps)
-    lesson.draw_forward(judge, poles.observations)
+    lesson.draw_forward(learner, poles.observations)
     lesson.draw_step(agent.programs[0])
     draw_returns(lesson, poles.returns)
-    act: Any = graphc.compile(lambda seen: graphc.argmax(follower(seen), axis=-1))
-    return mean_return(act, 32, 7 + lesson.seed)
+    better: Any = graphc.compile(lambda seen: graphc.argmax(follower(seen), axis=-1))
+    return judge(lesson, better)

@@ -101,4 +101,10 @@ def train(lesson: Lesson) -> float:
     filters = machine.weight.value.T[:48].reshape(4, 12, 8, 8)
     lesson.show_images("filters.png", [("weights", images) for images in filters])
     features = Split(up(data.train_x), data.train_y, up(data.test_x), data.test_y)
-    return judge(features, lesson.choose(30, quick=5), lesson.seed)
+    epochs = lesson.choose(30, quick=5)
+    found = {
+        name: judge(part, epochs, lesson.seed)
+        for name, part in {"pixels": data, "hidden units": features}.items()
+    }
+    lesson.compare({name: {"held-out accuracy": value} for name, value in found.items()})
+    return found["hidden units"]
