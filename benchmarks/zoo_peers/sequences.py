@@ -100,8 +100,14 @@ def bidirectional_recurrent_network(seed: int) -> float:
     def loss(found: Any, y: Any) -> Any:
         return torch.nn.functional.binary_cross_entropy_with_logits(found, torch.tensor(y))
 
-    batches = lambda epoch: tagger.batches(data[0], 10 * epoch + seed)  # noqa: E731
-    _train(forward, [vectors, gru, score], batches, 6, _cosine(6e-3, 700), loss)
+    _train(
+        forward,
+        [vectors, gru, score],
+        lambda epoch: tagger.batches(data[0], 10 * epoch + seed),
+        6,
+        _cosine(6e-3, 700),
+        loss,
+    )
     with torch.no_grad():
         right = [((forward(x) > 0).numpy() == y).mean() for x, y in tagger.batches(data[1], 0)]
     return float(np.mean(right))
@@ -116,8 +122,13 @@ def character_models(seed: int) -> float:
         vectors, recurrent = torch.nn.Embedding(CHARACTERS, 32), layer(32, 128, batch_first=True)
         scores = torch.nn.Linear(128, CHARACTERS)
         forward = _reader(vectors, recurrent, scores)
-        batches = lambda epoch: passages(known, 64, 32, 10 * epoch + seed)  # noqa: E731
-        _train(forward, [vectors, recurrent, scores], batches, 2, _cosine(6e-3, steps))
+        _train(
+            forward,
+            [vectors, recurrent, scores],
+            lambda epoch: passages(known, 64, 32, 10 * epoch + seed),
+            2,
+            _cosine(6e-3, steps),
+        )
         found.append(_bits(forward, passages(test, 64, 32, 0)))
     return max(found)
 
@@ -171,8 +182,13 @@ def long_dependency(seed: int) -> float:
     def forward(text: Any) -> Any:
         return scores(lstm(vectors(torch.tensor(text)))[0][:, -1])
 
-    batches = lambda epoch: task.batches(texts[0], 10 * epoch + seed)  # noqa: E731
-    _train(forward, [vectors, lstm, scores], batches, 4, 5e-3)
+    _train(
+        forward,
+        [vectors, lstm, scores],
+        lambda epoch: task.batches(texts[0], 10 * epoch + seed),
+        4,
+        5e-3,
+    )
     with torch.no_grad():
         right = [
             (forward(x).argmax(dim=-1).numpy() == y).mean()
@@ -209,10 +225,15 @@ def sequence_to_sequence(seed: int) -> float:
             letter = found[-1].argmax(dim=-1)
         return torch.stack(found, dim=1)
 
-    batches = lambda epoch: task.batches(known, 100 * epoch + seed)  # noqa: E731
     rate = _cosine(4e-3, 15 * (len(known) // task.BATCH))
     modules = [vectors, encoder, decoder, query, scores]
-    _train(lambda x: write(*x), modules, batches, 15, rate)
+    _train(
+        lambda x: write(*x),
+        modules,
+        lambda epoch: task.batches(known, 100 * epoch + seed),
+        15,
+        rate,
+    )
     with torch.no_grad():
         written = write(test, None).argmax(dim=-1).numpy()
     return float((written == task.backwards(test)).all(axis=1).mean())
@@ -249,6 +270,11 @@ def transformer(seed: int) -> float:
         return first + (4e-3 - first) * (1 - math.cos(math.pi * max(share, 0))) / 2
 
     steps = 4 * (len(known) // LENGTH // BATCH)
-    batches = lambda epoch: passages(known, LENGTH, BATCH, 10 * epoch + seed)  # noqa: E731
-    _train(forward, [vectors, places, blocks, scores], batches, 4, rate)
+    _train(
+        forward,
+        [vectors, places, blocks, scores],
+        lambda epoch: passages(known, LENGTH, BATCH, 10 * epoch + seed),
+        4,
+        rate,
+    )
     return _bits(forward, passages(test, LENGTH, BATCH, 0))
