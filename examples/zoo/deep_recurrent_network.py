@@ -56,7 +56,7 @@ def train_with(layers: int, lesson: Lesson, data: Any) -> training.History:
     return history
 
 
-@network("held-out accuracy of three layers", at_least=0.96, quick=0.4, peer=0.975)
+@network("held-out accuracy of three layers", at_least=0.94, quick=0.4, peer=0.975)
 def train(lesson: Lesson) -> float:
     """Train one layer and three, draw both curves, and return the accuracy of the latter."""
     data = digits()

@@ -23,7 +23,7 @@ from graphc import nn, optim
 from graphc.zoo.shared import Lesson, network
 from graphc.zoo.shared.cart_pole import CartPoles, draw_returns, judge
 
-CARTS, BATCH, MEMORY, DISCOUNT, SCALE, TRAINING = 8, 128, 100_000, 0.99, 50.0, 30_000
+CARTS, BATCH, MEMORY, DISCOUNT, SCALE, TRAINING = 8, 128, 100_000, 0.99, 50.0, 50_000
 
 
 def make_network(seed: int) -> nn.Sequential:

@@ -9,7 +9,7 @@ included. The picture shows the held-out accuracy, that of training, and how lar
 
 Data: 300 handwritten digits to train on, about 60 of their labels drawn at random; 360 held out,
 with the right labels. Peer: scikit-learn's MLPClassifier with an L2 penalty on the same labels, the
-best of alpha = 0.01 … 10. Bar: the peer's mean.
+best of alpha = 0.01 … 10. Bar: above the peer's mean.
 """
 
 from __future__ import annotations

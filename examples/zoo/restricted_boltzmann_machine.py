@@ -7,7 +7,7 @@ Training products of experts by minimizing contrastive divergence, 2002.
 
 Data: 1,437 handwritten digits to train on, 360 held out. Judged by logistic regression on the
 hidden units. Peer: scikit-learn's BernoulliRBM with as many units, followed by the same. Bar: above
-the peer's best seed.
+the peer's mean.
 """
 
 from __future__ import annotations
