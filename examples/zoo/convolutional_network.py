@@ -7,7 +7,7 @@ softmax turns into chances. Images are (batch, height, width, channels). Source:
 Gradient-based learning applied to document recognition, 1998.
 
 Data: 1,437 digits of 8 x 8 pixels to train on, 360 held out. Peer: the same network in PyTorch.
-Bar: the peer's worst seed less two standard errors of 360 samples, or more.
+Bar: the peer's worst seed less two standard errors of 360 samples (0.018), or more.
 """
 
 from __future__ import annotations

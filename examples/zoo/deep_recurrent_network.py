@@ -5,8 +5,8 @@ the pixels strokes, of the strokes shapes. Source: A. Graves, A. Mohamed and G. 
 recognition with deep recurrent neural networks, arXiv:1303.5778.
 
 Data: 1,437 handwritten digits to train on, read as 16 steps of four pixels, 360 held out. Peer:
-PyTorch's GRU of three layers. Bar: the peer's worst seed less two standard errors of 360 samples,
-or more.
+PyTorch's GRU of three layers. Bar: the peer's worst seed less two standard errors of 360 samples
+(0.018), or more.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def train_with(layers: int, lesson: Lesson, data: Any) -> training.History:
     return history
 
 
-@network("held-out accuracy of three layers", at_least=0.94, quick=0.4, peer=0.975)
+@network("held-out accuracy of three layers", at_least=0.943, quick=0.4, peer=0.975)
 def train(lesson: Lesson) -> float:
     """Train one layer and three, draw both curves, and return the accuracy of the latter."""
     data = digits()

@@ -8,7 +8,7 @@ arXiv:1211.5063.
 
 Data: 1,437 handwritten digits to train on, 360 held out. Without clipping the loss has to turn NaN,
 or the metric is 0. Peer: the same network in PyTorch, clipped. Bar: the peer's worst seed less two
-standard errors of 360 samples, or more.
+standard errors of 360 samples (0.018), or more.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ and Y. Teh, A fast learning algorithm for deep belief nets, 2006.
 
 Data: 1,437 handwritten digits without labels, 200 of them with, 360 held out. Peer: scikit-learn's
 MLPClassifier with sigmoids on the 200 alone. Bar: above the peer's best seed by two standard errors
-of 360 samples.
+of 360 samples (0.018).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ left the start; a good one is there after a few epochs; too high a one jumps ove
 places from which nothing is learned any more.
 
 Data: 1,437 handwritten digits to train on, 360 held out. Peer: scikit-learn's MLPClassifier with
-the good rate. Bar: the peer's worst seed less two standard errors of 360 samples, or more.
+the good rate. Bar: the peer's worst seed less two standard errors of 360 samples (0.018), or more.
 """
 
 from __future__ import annotations

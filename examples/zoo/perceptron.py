@@ -5,7 +5,7 @@ weights or taken from them: that is gradient descent, one sample at a time, on w
 lack. Source: F. Rosenblatt, The perceptron, 1958.
 
 Data: 427 tumours with 30 measurements to train on, 142 held out. Peer: scikit-learn's Perceptron.
-Bar: the peer less two standard errors of 142 samples, or more.
+Bar: the peer less two standard errors of 142 samples (0.036), or more.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Deep residual learning for image recognition, arXiv:1512.03385.
 
 Data: 1,437 handwritten digits of 8 x 8 pixels to train on, 360 held out; 19 convolutions. The same
 network without the shortcuts is trained beside it and drawn. Peer: the same network in PyTorch.
-Bar: the peer's worst seed less two standard errors of 360 samples, or more.
+Bar: the peer's worst seed less two standard errors of 360 samples (0.018), or more.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def learn(model: nn.Module, data: Split, lesson: Lesson) -> History:
     )
 
 
-@network("held-out accuracy", at_least=0.97, quick=0.5, peer=0.9889)
+@network("held-out accuracy", at_least=0.971, quick=0.5, peer=0.9889)
 def train(lesson: Lesson) -> float:
     """Train with and without shortcuts, and return the accuracy of the network with them."""
     data = digits()
