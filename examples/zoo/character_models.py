@@ -7,7 +7,7 @@ short-term memory, 1997; K. Cho et al., arXiv:1406.1078 (GRU); A. Graves, arXiv:
 
 Data: Python's own manual, `pydoc_data.topics`, in passages of 64 characters; of its pages one in
 ten is held out. Metric: bits a character, of the worse of the two; all characters alike would take
-6.6. Peer: none. The bar is 2.6: seed 0 gives 2.31.
+6.6. Peer: the worse of PyTorch's LSTM and GRU. Bar: the peer's best seed.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ def train_with(layer: type[nn.LSTM | nn.GRU], lesson: Lesson, texts: Any) -> tup
     return history.last["validation_loss"] / math.log(2), start + decode(written)
 
 
-@network("held-out bits a character", at_most=2.6, quick=4.0)
+@network("held-out bits a character", at_most=2.5, quick=4.0, peer=2.523)
 def train(lesson: Lesson) -> float:
     """Train both, write down what they write, and return the bits a character of the worse."""
     train_text, test_text = map(encode, manual())
     texts = lesson.choose(train_text, quick=train_text[:100_000]), test_text
     results = {layer.__name__: train_with(layer, lesson, texts) for layer in (nn.LSTM, nn.GRU)}
-    samples = "".join(f"{n}, {bits:.3f} bits: {s}\n\n" for n, (bits, s) in results.items())
-    lesson.path("samples.txt").write_text(samples)
+    lesson.compare({n: {"held-out bits a character": b} for n, (b, _) in results.items()})
+    lesson.tell("samples.txt", "\n\n".join(f"{n}: {text}" for n, (_, text) in results.items()))
     return max(bits for bits, _ in results.values())

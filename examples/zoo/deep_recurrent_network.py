@@ -5,7 +5,8 @@ the pixels strokes, of the strokes shapes. Source: A. Graves, A. Mohamed and G. 
 recognition with deep recurrent neural networks, arXiv:1303.5778.
 
 Data: 1,437 handwritten digits to train on, read as 16 steps of four pixels, 360 held out. Peer:
-none. The bar is 0.93: seeds 0 and 1 give 0.972 and 0.978.
+PyTorch's GRU of three layers. Bar: the peer's worst seed less two standard errors of 360 samples
+(0.018), or more.
 """
 
 from __future__ import annotations
@@ -55,14 +56,13 @@ def train_with(layers: int, lesson: Lesson, data: Any) -> training.History:
     return history
 
 
-@network("held-out accuracy of three layers", at_least=0.93, quick=0.4)
+@network("held-out accuracy of three layers", at_least=0.943, quick=0.4, peer=0.975)
 def train(lesson: Lesson) -> float:
     """Train one layer and three, draw both curves, and return the accuracy of the latter."""
     data = digits()
-    histories = {layers: train_with(layers, lesson, data) for layers in (1, LAYERS)}
-    with lesson.figure("layers.png") as axes:
-        for layers, history in histories.items():
-            axes.plot(history["validation_accuracy"], label=f"{layers} layers")
-        axes.set(xlabel="epoch", ylabel="held-out accuracy")
-        axes.legend()
-    return histories[LAYERS].last["validation_accuracy"]
+    counts = {"one layer": 1, "three layers": LAYERS}
+    histories = {name: train_with(layers, lesson, data) for name, layers in counts.items()}
+    accuracies = {name: h["validation_accuracy"] for name, h in histories.items()}
+    lesson.curves("layers.png", "held-out accuracy", accuracies)
+    lesson.compare({name: {"held-out accuracy": found[-1]} for name, found in accuracies.items()})
+    return histories["three layers"].last["validation_accuracy"]

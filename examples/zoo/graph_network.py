@@ -6,8 +6,7 @@ the two leaders is told; of the 32 others the network has to find it. Source: T.
 Welling, Semi-supervised classification with graph convolutional networks, arXiv:1609.02907.
 
 Data: Zachary's karate club, 34 members and 78 friendships, from networkx. Peer: scikit-learn's
-LabelSpreading over the same friendships. The bar is 0.9: seeds 0 to 4 give 0.969; the peer's value:
-`python -m benchmarks.zoo_peers graph_network`.
+LabelSpreading over the same friendships. Bar: one member more on the wrong side than with the peer.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def leaders_loss(scores: graphc.Tensor, sides: graphc.Tensor) -> graphc.Tensor:
     return nn.cross_entropy(graphc.take(scores, LEADERS, axis=0), graphc.take(sides, LEADERS))
 
 
-@network("accuracy on the 32 others", at_least=0.9, quick=0.8, peer=0.96875)
+@network("accuracy on the 32 others", at_least=0.9375, quick=0.8, peer=0.96875)
 def train(lesson: Lesson) -> float:
     """Train on two members and return the share of the others that is put on the right side."""
     networkx = importlib.import_module("networkx")

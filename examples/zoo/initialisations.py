@@ -5,9 +5,9 @@ dies on the way up; too large, and it blows up. Xavier's rule keeps the variance
 relu, by the number of inputs. Sources: X. Glorot and Y. Bengio 2010; K. He et al.,
 arXiv:1502.01852.
 
-Data: 1,437 handwritten digits to train on, 360 held out; eight layers of relu. The bar is 0.8:
-seeds 0 to 4 give 0.878 to 0.894; the peer's value: `python -m benchmarks.zoo_peers
-initialisations`.
+Data: 1,437 handwritten digits to train on, 360 held out; eight layers of relu. Metric: the accuracy
+with He's scheme less that with zeros, which is chance. Peer: the same in PyTorch. Bar: the peer's
+worst seed less two standard errors of 360 samples (0.018), or more.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def make_model(scheme: nn.initialisers.Initialiser, seed: int) -> nn.Sequential:
 
 
 @network(
-    "held-out accuracy of He's scheme less that of zeros", at_least=0.8, quick=0.5, peer=0.8833
+    "held-out accuracy of He's scheme less that of zeros", at_least=0.85, quick=0.5, peer=0.8833
 )
 def train(lesson: Lesson) -> float:
     """Train from each start and return by how much the best rule is above zeros."""
@@ -63,9 +63,11 @@ def train(lesson: Lesson) -> float:
         except NumericsError:
             curves[name] = [0.1]
     lesson.draw(model, history, data.test_x[:64])
-    with lesson.figure("schemes.png") as axes:
-        for name, values in curves.items():
-            axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name)
-        axes.set(xlabel="epoch", ylabel="held-out accuracy", ylim=(0, 1))
-        axes.legend()
+    lesson.curves("schemes.png", "held-out accuracy", curves, ylim=(0, 1))
+    lesson.compare(
+        {
+            name: {"first epoch": values[0], "last epoch": values[-1]}
+            for name, values in curves.items()
+        }
+    )
     return curves["he"][-1] - curves["zeros"][-1]

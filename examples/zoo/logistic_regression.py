@@ -4,8 +4,9 @@ The loss, cross-entropy with a penalty on large weights, is convex, so there is 
 and scikit-learn and this network have to agree on it. Gradient descent over all samples at once
 with Nesterov's momentum comes close to it in some thousand steps, in float64.
 
-Data: 427 tumours with 30 measurements to train on, 142 held out. The bar is 0.001: seeds 0 to 4
-give 4e-07.
+Data: 427 tumours with 30 measurements to train on, 142 held out; float64. Peer: how far
+scikit-learn with its default tolerance is from its own answer to ten digits. Bar: 0.001, below
+which two libraries agree.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class LogisticRegression(nn.Module):
         return x @ self.weight + self.bias
 
 
-@network("largest difference from scikit-learn's probabilities", at_most=1e-3, quick=1e-2, peer=0.0)
+@network(
+    "largest difference from scikit-learn's probabilities", at_most=1e-3, quick=1e-2, peer=0.002844
+)
 def train(lesson: Lesson) -> float:
     """Train to the minimum and compare the probabilities of held-out tumours."""
     data = breast_cancer()

@@ -5,8 +5,8 @@ order four; the steps are one loop in the graph, and the gradient goes back thro
 moves are the codes of digits: one small network, asked again and again on the way, takes the place
 of many layers. Source: R. Chen et al., Neural ordinary differential equations, arXiv:1806.07366.
 
-Data: 1,437 handwritten digits to train on, 360 held out. The bar is 0.95: seeds 0 to 2 give 0.958
-to 0.967.
+Data: 1,437 handwritten digits to train on, 360 held out. Peer: the same in PyTorch, its steps
+unrolled. Bar: the peer's worst seed less two standard errors of 360 samples (0.018), or more.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class NeuralODE(nn.Module):
         return scores
 
 
-@network("held-out accuracy", at_least=0.95, quick=0.8)
+@network("held-out accuracy", at_least=0.95, quick=0.8, peer=0.9528)
 def train(lesson: Lesson) -> float:
     """Train with Adam, draw how the states move, and return the held-out accuracy."""
     data, model = digits(), NeuralODE(lesson.seed)

@@ -5,9 +5,8 @@ state after the last row tells the digit. Its weights are the same at all steps,
 is a sum over the steps: back-propagation through time. Source: J. Elman, Finding structure in time,
 1990.
 
-Data: 1,437 handwritten digits of eight rows to train on, 360 held out. Peer: PyTorch's RNN. The bar
-is 0.93: seeds 0 and 1 give 0.975 and 0.969; the peer's value:
-`python -m benchmarks.zoo_peers recurrent_network`.
+Data: 1,437 handwritten digits of eight rows to train on, 360 held out. Peer: PyTorch's RNN. Bar:
+the peer's worst seed less two standard errors of 360 samples (0.018), or more.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def scores_after_each_row(model: Reader, image: graphc.Tensor) -> graphc.Tensor:
     return nn.softmax(model.scores(states))
 
 
-@network("held-out accuracy", at_least=0.93, quick=0.6, peer=0.9778)
+@network("held-out accuracy", at_least=0.945, quick=0.6, peer=0.9694)
 def train(lesson: Lesson) -> float:
     """Train, draw how sure it is after each row, and return the accuracy on unseen digits."""
     data, model = digits(), Reader(lesson.seed)

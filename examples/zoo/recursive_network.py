@@ -10,8 +10,7 @@ networks, 2011; S. Bowman et al., arXiv:1603.06021 (the stack).
 Data: the different expressions in the source of Python's own library, as `ast` reads them, 3 to 12
 nodes each, names left out: is it mostly a condition, what a function returns, an index, or what a
 loop runs over? One in five is held out. Peer: scikit-learn's logistic regression on the counts of
-the kinds of nodes. The bar is 0.85: seeds 0 and 1 give 0.914 and 0.895; the peer's value:
-`python -m benchmarks.zoo_peers recursive_network`.
+the kinds of nodes, which sees no tree. Bar: above the peer.
 """
 
 from __future__ import annotations
@@ -123,7 +122,7 @@ class Tree(nn.Module):
         return graphc.scan(step, empty, (steps.T, vectors))[1]
 
 
-@network("held-out accuracy of an expression's use", at_least=0.85, quick=0.7, peer=0.8566)
+@network("held-out accuracy of an expression's use", at_least=0.86, quick=0.7, peer=0.8566)
 def train(lesson: Lesson) -> float:
     """Train, draw how an expression is understood step by step, and return the accuracy."""
     data, kinds = trees()
@@ -143,10 +142,12 @@ def train(lesson: Lesson) -> float:
     lesson.draw(model, history, data.test_x[:32])
     predict = graphc.compile(lambda steps: nn.softmax(model.scores(model.tops(steps))))
     chances = predict(data.test_x[:3])
-    with lesson.figure("steps.png", 1, 3, size=(2.6, 3.6)) as axes:
+    with lesson.figure("steps.png", 1, 3, size=(3.0, 4.2)) as axes:
         for column, place in enumerate(axes):
-            place.imshow(chances[:, column], cmap="viridis", vmin=0, vmax=1, aspect="auto")
-            place.set_yticks(range(STEPS), [kinds[k] for k in data.test_x[column]], fontsize=5)
-            place.set_xticks(range(len(USES)), USES, fontsize=5)
-            place.set_title(USES[data.test_y[column]], fontsize=7)
+            steps = [step for step in data.test_x[column] if step != NOTHING]
+            shown = chances[STEPS - len(steps) :, column]
+            place.imshow(shown, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+            place.set_yticks(range(len(steps)), [kinds[step] for step in steps], fontsize=7)
+            place.set_xticks(range(len(USES)), USES, fontsize=7)
+            place.set_title(f"{USES[data.test_y[column]]} it is", fontsize=8)
     return history.last["validation_accuracy"]

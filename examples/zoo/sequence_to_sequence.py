@@ -7,7 +7,8 @@ Vinyals and Q. Le, arXiv:1409.3215; D. Bahdanau, K. Cho and Y. Bengio, arXiv:140
 a product, as in arXiv:1508.04025.
 
 Data: the 5,000 or so different words of Python's own manual, `pydoc_data.topics`, of 3 to 10
-letters; one in five is held out. Peer: none. The bar is 0.9: seed 0 gives 0.982.
+letters; one in five is held out. Peer: the same network in PyTorch. Bar: the peer's worst seed less
+two standard errors of 1,000 words (0.009), or more.
 """
 
 from __future__ import annotations
@@ -108,7 +109,9 @@ def spell(word: Array) -> str:
     return "".join(chr(ord("a") + letter - 1) for letter in word if letter not in (END, START))
 
 
-@network("held-out words written backwards without a mistake", at_least=0.9, quick=0.5)
+@network(
+    "held-out words written backwards without a mistake", at_least=0.972, quick=0.5, peer=0.9843
+)
 def train(lesson: Lesson) -> float:
     """Train, draw where the decoder looks, and return the share of unseen words that are right."""
     words, model = read_words(), Translator(lesson.seed)
@@ -133,5 +136,5 @@ def train(lesson: Lesson) -> float:
             place.imshow(weights, cmap="gray", vmin=0, vmax=1)
             place.set(xlabel=spell(word), ylabel=spell(answer), xticks=[], yticks=[])
     pairs = zip(test[:20], written, strict=False)
-    lesson.path("words.txt").write_text("".join(f"{spell(a)} -> {spell(b)}\n" for a, b in pairs))
+    lesson.tell("words.txt", "\n".join(f"{spell(a)} -> {spell(b)}" for a, b in pairs))
     return float((written == backwards(test)).all(axis=1).mean())

@@ -7,7 +7,8 @@ vectors of the places, are a language model. Sources: A. Vaswani et al., Attenti
 arXiv:1706.03762; A. Radford et al., GPT, 2018.
 
 Data: Python's own manual, `pydoc_data.topics`, in passages of 64 characters; of its pages one in
-ten is held out. Metric: bits a character. Peer: none. The bar is 2.6: seed 0 gives 2.30.
+ten is held out. Metric: bits a character. Peer: the same GPT in PyTorch. Bar: the peer's worst seed
+and 3 %.
 """
 
 from __future__ import annotations
@@ -24,18 +25,6 @@ from graphc.zoo.shared.text import CHARACTERS, decode, encode, manual, passages
 
 Array = np.ndarray[Any, Any]
 LENGTH, BATCH, WIDTH, HEADS, BLOCKS, WRITTEN = 64, 16, 64, 4, 2, 200
-
-
-class Norm(nn.Module):
-    """Layer normalisation with a scale and a bias of its own."""
-
-    def __init__(self) -> None:
-        self.scale = graphc.Variable(np.ones(WIDTH, np.float32))
-        self.bias = graphc.Variable(np.zeros(WIDTH, np.float32))
-
-    def forward(self, x: graphc.Tensor) -> Any:
-        """Return x normalised over its last axis."""
-        return nn.layer_norm(x, self.scale, self.bias)
 
 
 class Attention(nn.Module):
@@ -65,7 +54,8 @@ class Block(nn.Module):
     """Attention, then two layers at each place; around each of the two a residual."""
 
     def __init__(self, random: np.random.Generator) -> None:
-        self.attention, self.norm1, self.norm2 = Attention(random), Norm(), Norm()
+        self.attention = Attention(random)
+        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.wide = nn.Linear(WIDTH, 4 * WIDTH, seed=random)
         self.narrow = nn.Linear(4 * WIDTH, WIDTH, seed=random)
 
@@ -86,7 +76,7 @@ class GPT(nn.Module):
 
         self.vectors, self.places = table(CHARACTERS), table(LENGTH)
         self.blocks = [Block(random) for _ in range(BLOCKS)]
-        self.norm = Norm()
+        self.norm = nn.LayerNorm(WIDTH)
         self.scores = nn.Linear(
             WIDTH, CHARACTERS, seed=random, weight_initialiser=nn.initialisers.xavier_uniform
         )
@@ -115,12 +105,12 @@ class GPT(nn.Module):
         return graphc.scan(step, text, graphc.arange(WRITTEN))[1]
 
 
-@network("held-out bits a character", at_most=2.6, quick=4.0)
+@network("held-out bits a character", at_most=1.995, quick=4.0, peer=1.938)
 def train(lesson: Lesson) -> float:
     """Train, draw the attention, write down a sample, and return the bits a character."""
     known, test = map(encode, manual())
     known = lesson.choose(known, quick=known[:100_000])
-    model, epochs = GPT(lesson.seed), lesson.choose(2, quick=1)
+    model, epochs = GPT(lesson.seed), lesson.choose(4, quick=1)
     rate = optim.schedules.OneCycle(4e-3, epochs * (len(known) // LENGTH // BATCH))
     history = graphc.fit(
         model,
@@ -135,7 +125,7 @@ def train(lesson: Lesson) -> float:
     lesson.draw(model, history, start)
     write: Any = graphc.compile(model.write)
     written = write(start, graphc.random.key(lesson.seed))
-    lesson.path("samples.txt").write_text(f"{decode(start[0])}|{decode(written)}\n")
+    lesson.tell("samples.txt", f"{decode(start[0])}|{decode(written)}")
     look: Any = graphc.compile(model.first_weights)
     weights = look(start)[0]
     with lesson.figure("attention.png", 1, HEADS, size=(2.4, 2.4)) as axes:

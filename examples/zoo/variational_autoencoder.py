@@ -5,8 +5,8 @@ it, and the decoder draws the digit. The loss is the negative evidence lower bou
 lacks, and how far the cloud is from the standard normal distribution, from which new codes come.
 Source: D. Kingma and M. Welling, Auto-encoding variational Bayes, arXiv:1312.6114.
 
-Data: 1,437 handwritten digits to train on, 360 held out. The bar is 25: seeds 0 to 4 give 24.2 to
-24.5; the peer's value: `python -m benchmarks.zoo_peers variational_autoencoder`.
+Data: 1,437 handwritten digits to train on, 360 held out. Peer: the same network in PyTorch. Bar:
+the peer's worst seed and 3 %.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def negative_evidence(outputs: tuple[graphc.Tensor, ...], images: graphc.Tensor)
     return (lacks + graphc.sum(spread, axis=-1) / 2).mean()
 
 
-@network("held-out negative evidence lower bound, nats", at_most=25.0, quick=28.0, peer=23.83)
+@network("held-out negative evidence lower bound, nats", at_most=24.9, quick=28.0, peer=23.83)
 def train(lesson: Lesson) -> float:
     """Train, draw new digits, and return the bound for held-out ones."""
     data, model = digits(), VariationalAutoencoder(lesson.seed)

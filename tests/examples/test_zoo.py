@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -72,22 +73,29 @@ def test_the_same_seed_gives_the_same_value_and_another_another(tmp_path: Path) 
     assert value("1") == value("1") != value("2")
 
 
-def make(value: float, **bars: Any) -> shared.Network:
+def make(value: float | BaseException, **bars: Any) -> shared.Network:
     def train(lesson: Lesson) -> float:
-        lesson.path("note.txt").write_text("x")
+        if isinstance(value, BaseException):
+            raise value
+        lesson.tell("note.txt", "x")
         return lesson.choose(value, quick=value / 2)
 
     train.__module__ = "tests.examples.test_zoo"
     return network("accuracy", **bars)(train)
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, made: dict[str, Any], out: Path) -> tuple[str, ...]:
+    """Let these be the networks of the zoo; returns the arguments for where they write."""
+    monkeypatch.setattr("graphc.cli.zoo.names", lambda: list(made))
+    monkeypatch.setattr("graphc.cli.zoo.find", made.__getitem__)
+    return ("--out", str(out))
+
+
 def test_a_bar_that_is_not_reached_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = {"good": make(0.9, at_least=0.8, quick=0.4), "bad": make(0.9, at_most=0.8, quick=0.4)}
-    monkeypatch.setattr("graphc.cli.zoo.names", lambda: list(made))
-    monkeypatch.setattr("graphc.cli.zoo.find", made.__getitem__)
-    out = ("--out", str(tmp_path))
+    out = stand_in(monkeypatch, made, tmp_path)
     assert main(["zoo", "good", *out]) == 0
     assert "passed: accuracy 0.9 (bar 0.8)" in capsys.readouterr().out
     assert main(["zoo", "bad", *out]) == 1
@@ -101,10 +109,54 @@ def test_a_bar_that_is_not_reached_fails(
     assert [report["passed"] for report in reports] == [True, False]
 
 
+def test_all_go_on_where_one_cannot_run_and_end_with_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = make(GraphcValueError("no lions here", hint="pip install lions"), at_least=1, quick=1)
+    out = stand_in(
+        monkeypatch, {"broken": broken, "good": make(3.0, at_least=2, quick=1)}, tmp_path
+    )
+    assert main(["zoo", "--all", *out]) == 1
+    printed, told = capsys.readouterr()
+    assert "[1/2] broken\n" in told and "[2/2] good\n" in told and "pip install lions" in told
+    lines = printed.splitlines()
+    assert re.fullmatch(r"broken +- +1 +- +0\.0  FAILED", lines[-3])
+    assert re.fullmatch(r"test_zoo +3 +2 +- +0\.0", lines[-2]) and "1 of 2 passed" in lines[-1]
+    assert main(["zoo", "--all", "--json", *out]) == 1
+    failed, passed = json.loads(capsys.readouterr().out)
+    assert list(failed) == KEYS and failed["value"] is None and not failed["passed"]
+    assert passed["value"] == 3 and passed["passed"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_ctrl_c_leaves_what_was_found(
+    form: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stopped = make(KeyboardInterrupt(), at_least=1, quick=1)
+    made = {"good": make(3.0, at_least=2, quick=1), "stopped": stopped}
+    out = stand_in(monkeypatch, made, tmp_path)
+    assert main(["zoo", "--all", *form, *out]) == 130
+    printed = capsys.readouterr().out
+    assert json.loads(printed)[0]["value"] == 3 if form else "1 of 1 passed" in printed
+
+
+def test_what_is_compared_is_told_in_columns(tmp_path: Path) -> None:
+    lesson = Lesson(tmp_path)
+    lesson.compare({"one": {"loss": 0.123456, "steps": 7}, "another": {"loss": 1e-9, "steps": 12}})
+    assert (tmp_path / "comparison.txt").read_text() == (
+        "           loss  steps\none      0.1235      7\nanother   1e-09     12\n"
+    )
+    assert lesson.files == [str(tmp_path / "comparison.txt")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["lion"], "there is no 'lion'"),
+        (["lion"], "there is no 'lion'; graphc zoo lists"),
+        (["Tranformer"], "there is no 'Tranformer'; did you mean transformer?"),
         (["perceptron", "--all"], "either a NAME or --all"),
         (["perceptron", "--seed", "-1"], "--seed is at least 0"),
         (["perceptron", "--quick", "--out", "/dev/null/x"], "cannot write into"),

@@ -110,6 +110,40 @@ def test_arrows_connect_drawn_nodes_only(dot: str) -> None:
     assert len(edges) > 20 and ends <= set(nodes_of(dot))
 
 
+def test_what_is_computed_draws_its_columns_straighter_than_leaves_do(dot: str) -> None:
+    assert re.search(r"^\tedge \[.*\bweight=3\b", dot, re.MULTILINE)
+    leaves = {name for name, label in nodes_of(dot).items() if "cylinder" in label}
+    edges = re.findall(r"^\s*(\w+) -> \w+(?: \[(.*)\])?$", dot, re.MULTILINE)
+    assert leaves and all("weight=1" in look for start, look in edges if start in leaves)
+    assert any("weight" not in look for start, look in edges if start not in leaves)
+
+
+def test_bodies_of_loops_and_branches_are_drawn_beside_the_graph() -> None:
+    def grow(x: Any, y: Any) -> Any:
+        total, kept = graphc.scan(lambda c, row: (c + row * y, c), x[0], x)
+        halved = graphc.while_loop(lambda c: graphc.all(c > y), lambda c: c / 2, total)
+        return graphc.cond(halved[0] > 1, lambda: halved + 1, lambda: halved - 1), kept
+
+    program = graphc.compile(grow).program(np.ones((4, 3), np.float32), np.ones(3, np.float32))
+    text = to_dot(program.optimised)
+    clusters = dict(re.findall(r"subgraph (cluster_body_\d) \{(.*?)\n\t\}", text, re.DOTALL))
+    assert len(clusters) == 5
+    scan, condition, body = (clusters[f"cluster_body_{n}"] for n in (1, 2, 3))
+    for label in ("carry 0", "constant 0", "slice 0", "new carry 0", "stacked 0"):
+        assert f'label="{label}' in scan
+    assert "go on" in condition and "new carry" not in condition and "new carry 0" in body
+    assert "scan of 4 steps: body 1" in text and "while_loop: bodies 2, 3" in text
+    assert "switch of 2 branches: bodies 4, 5" in text and "operand 0\n" in text
+
+
+def test_many_results_are_counted() -> None:
+    def split(x: Any) -> Any:
+        return graphc.scan(lambda c, row: ((c[1], c[2], c[3], c[0] + row), None), (x[0],) * 4, x)[0]
+
+    program = graphc.compile(split).program(np.ones((4, 3), np.float32))
+    assert "4 results" in to_dot(program.graph)
+
+
 def test_operands_are_numbered_where_their_order_matters() -> None:
     x, y = graphc.input((2,), name="x"), graphc.input((2,), name="y")
     total, difference = x + y, y - x

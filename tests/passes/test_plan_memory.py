@@ -157,6 +157,15 @@ def test_launches_say_which_group_they_compute() -> None:
     assert copies == ["copy_float32_16"] * 2  # of the input, and of the result returned twice
 
 
+def test_launches_say_which_group_they_compute_where_checks_go_before_others() -> None:
+    x, places = placeholder((4, 4)), placeholder((3,), dtypes.int64)
+    graph = Graph([x, places], [softmax(matmul(x, x)), ops.take(x, places, axis=0, mode="raise")])
+    lowered = lower(fuse(graph, TARGET))
+    steps = plan_memory(lowered, graph, TARGET).steps
+    assert [step.group for step in steps] != sorted(range(len(steps)))  # the check is early
+    assert [lowered.calls[step.group or 0].routine for step in steps] == [s.routine for s in steps]
+
+
 def test_results_without_elements() -> None:
     x = placeholder((0, 5))
     graph = Graph([x], [ops.exp(x), ops.sum_(x, axes=(0,)), ops.sum_(x, axes=(1,))])

@@ -4,9 +4,10 @@
     def train(lesson): …                    returns the value of the metric
 
 The bar is what a full run must reach, with every seed; a shortened one (`--quick`) must reach
-`quick`. `peer` is what another library reaches on the same data, measured by
-`python -m benchmarks.zoo_peers NAME`. A lesson tells the network its seed and whether to be quick,
-and takes its diagrams and pictures.
+`quick`. `peer` is what another library reaches on the same data with seed 0, measured by
+`python -m benchmarks.zoo_peers NAME`. The docstring of a network says what its bar follows from:
+the peer, or what is known of the task; docs/zoo.md has the values of several seeds. A lesson tells
+the network its seed and whether to be quick, and takes its diagrams, pictures and tables.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import importlib
 import pathlib
 import pkgutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from graphc import nn
 from graphc.errors import GraphcValueError
 from graphc.training.history import History, save_figure
 
-__all__ = ["Lesson", "Network", "Report", "find", "names", "network"]
+__all__ = ["Lesson", "Network", "Report", "draw_lines", "find", "names", "network"]
 
 T = TypeVar("T")
 
@@ -51,6 +52,24 @@ class Lesson:
             self.files.append(str(self.out / name))
         return self.out / name
 
+    def tell(self, name: str, text: str) -> None:
+        """Write a text, which is printed too."""
+        self.path(name).write_text(text.rstrip("\n") + "\n", "utf-8")
+
+    def compare(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Tell a table: a line for each of the things compared, and a column for each figure."""
+        titles = ["", *next(iter(rows.values()))]
+        lines = [[name, *map(_figure, figures.values())] for name, figures in rows.items()]
+        widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
+        self.tell(
+            "comparison.txt",
+            "\n".join(
+                f"{first:<{widths[0]}}  "
+                + "  ".join(f"{x:>{w}}" for x, w in zip(rest, widths[1:], strict=True))
+                for first, *rest in [titles, *lines]
+            ),
+        )
+
     def draw_forward(self, function: Callable[..., Any], *examples: Any) -> None:
         """Draw the graph of a model, or of a function, called on `examples`: arrays or types."""
         traced = function.forward if isinstance(function, nn.Module) else function
@@ -66,6 +85,18 @@ class Lesson:
         self.draw_forward(model, *examples)
         self.draw_step(history.program)
         history.plot(self.path("curves.svg"))
+
+    def curves(
+        self,
+        name: str,
+        ylabel: str,
+        lines: Mapping[str, Any],
+        xlabel: str = "epoch",
+        **settings: Any,
+    ) -> None:
+        """Draw figures of several things over epochs, which are counted from 1."""
+        with self.figure(name) as axes:
+            draw_lines(axes, lines, xlabel=xlabel, ylabel=ylabel, **settings)
 
     @contextmanager
     def figure(
@@ -90,13 +121,28 @@ class Lesson:
                 line[0].set_ylabel(title, fontsize=7)
 
 
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def draw_lines(axes: Any, lines: Mapping[str, Any], **settings: Any) -> None:
+    """Draw lines over 1, 2, …, with their names and a grid."""
+    for name, values in lines.items():
+        mark = {"marker": "o", "markersize": 3} if len(values) <= 40 else {}
+        axes.plot(range(1, len(values) + 1), values, label=name, **mark)
+    axes.set(**settings)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
 @dataclass(frozen=True)
 class Report:
-    """What a run of a network came to."""
+    """What a run of a network came to; it has no value where an error ended it."""
 
     name: str
     metric: str
-    value: float
+    value: float | None
     bar: float
     passed: bool
     seconds: float
@@ -126,10 +172,13 @@ class Network:
         start = time.perf_counter()
         value = float(self.train(lesson))
         bar = lesson.choose(self.bar, self.quick_bar)
-        passed = value <= bar if self.is_less_better else value >= bar
         seconds = round(time.perf_counter() - start, 2)
-        files = tuple(lesson.files)
+        files, passed = tuple(lesson.files), self.passes(value, bar)
         return Report(self.name, self.metric, value, bar, passed, seconds, self.peer, files)
+
+    def passes(self, value: float, bar: float) -> bool:
+        """Return whether a value reaches a bar."""
+        return value <= bar if self.is_less_better else value >= bar
 
 
 def network(

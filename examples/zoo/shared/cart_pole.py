@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from graphc.zoo.shared import Lesson
 from graphc.zoo.shared.data import external
 
-__all__ = ["CartPoles", "mean_return"]
+__all__ = ["CartPoles", "draw_returns", "judge", "mean_return"]
 
 Array = np.ndarray[Any, Any]
 
@@ -54,3 +55,23 @@ def mean_return(act: Callable[[Array], Array], carts: int, seed: int) -> float:
         _, _, ended = poles.step(act(poles.observations.copy()))
         running &= ~ended
     return float(total.mean())
+
+
+def judge(lesson: Lesson, act: Callable[[Array], Array]) -> float:
+    """Return the mean return of an agent in 32 episodes, and tell it beside that of chance."""
+    random = np.random.default_rng(lesson.seed)
+    ways = {"pushed at random": lambda seen: random.integers(0, 2, len(seen)), "the agent": act}
+    returns = {name: mean_return(way, 32, 7 + lesson.seed) for name, way in ways.items()}
+    lesson.compare({name: {"mean return": value} for name, value in returns.items()})
+    return returns["the agent"]
+
+
+def draw_returns(lesson: Lesson, returns: list[int]) -> None:
+    """Draw the return of each episode, and the mean of the hundred up to it."""
+    counts = range(1, len(returns) + 1)
+    means = [np.mean(returns[max(0, count - 100) : count]) for count in counts]
+    with lesson.figure("returns.png") as axes:
+        axes.plot(counts, returns, ".", markersize=3, alpha=0.4, label="an episode")
+        axes.plot(counts, means, label="mean of the last 100")
+        axes.set(xlabel="episode", ylabel="return: steps until it fell, at most 500")
+        axes.legend()
