@@ -29,6 +29,7 @@ from graphc.source import user_line
 from graphc.turns import Turns
 
 MANY_PROGRAMS = 32  # of one function: more are likely a mistake
+_SCALARS = (np.number, np.bool_)
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -94,9 +95,10 @@ class CompiledFunction(ShownFunction, Generic[Parameters, Result]):
                     outputs = program.call_natively(*arguments)  # None for arguments of other types
                     if outputs is not None:
                         return self._assemble(structure, outputs)
-            plain = _plain_key(arguments)
+            arrays = _with_arrays(arguments)
+            plain = _plain_key(arrays)
             if plain is not None:
-                return self._call_plain(plain, arguments)
+                return self._call_plain(plain, arrays)
         if "out" in keywords and not self._has_own_out:
             return self._call_into(keywords.pop("out"), arguments, keywords)
         key, leaves = signature(arguments, keywords)
@@ -106,11 +108,12 @@ class CompiledFunction(ShownFunction, Generic[Parameters, Result]):
         return self._assemble(structure, program(*leaves))
 
     def _call_into(self, out: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Result:
-        plain = None if keywords or is_tracing() else _plain_key(arguments)
+        arrays = _with_arrays(arguments)
+        plain = None if keywords or is_tracing() else _plain_key(arrays)
         if plain is not None:
-            program, structure = self._find_plain(plain, arguments)
+            program, structure = self._find_plain(plain, arrays)
             given = flatten_as(structure, out)
-            return self._assemble(structure, program(*arguments, out=given))
+            return self._assemble(structure, program(*arrays, out=given))
         key, leaves = signature(arguments, keywords)
         if is_tracing() or any(isinstance(leaf, Tensor) for leaf in leaves):
             raise GraphcTypeError("out= takes the results of a call on arrays, not on tensors")
@@ -212,6 +215,13 @@ class CompiledMethod:
     def program(self, *arguments: Any, **keywords: Any) -> Program:
         """Return the program for such arguments, compiled if need be and not run."""
         return self.function.program(self.instance, *arguments, **keywords)
+
+
+def _with_arrays(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments with NumPy's scalars as arrays: both are inputs of the same type."""
+    if not any(isinstance(argument, _SCALARS) for argument in arguments):
+        return arguments
+    return tuple(np.asarray(a) if isinstance(a, _SCALARS) else a for a in arguments)
 
 
 def _plain_key(arguments: tuple[Any, ...]) -> Hashable:

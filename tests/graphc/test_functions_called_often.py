@@ -63,3 +63,21 @@ def test_results_of_a_function_called_often_keep_their_structure() -> None:
         assert (result["sum"] == 3).all() and (result["pair"][0] == 1).all()
         assert (result["pair"][1][0] == 2).all() and result["pair"][1][1] == "static"
     assert len(split.programs) == 1
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int8", "uint64", "bool"])
+def test_scalars_of_numpy_are_inputs_as_arrays_of_them_are(kind: str) -> None:
+    @graphc.compile
+    def chosen(x: Any, value: Any) -> Any:
+        return graphc.where(value > 0, x, -x)
+
+    scalars = [np.dtype(kind).type(value) for value in (1, 0)]
+    for _ in range(5):
+        for scalar, sign in zip(scalars, (1, -1), strict=True):
+            assert (chosen(ONES, scalar) == sign * ONES).all()
+            assert (chosen(ONES, np.asarray(scalar)) == sign * ONES).all()
+            assert (chosen(x=ONES, value=scalar) == sign * ONES).all()
+    assert len(chosen.programs) <= 2  # named arguments are another signature
+    (first, *_) = chosen.programs
+    first._run = None  # type: ignore[assignment]  # the way of Python, which is not gone
+    assert (chosen(ONES, scalars[1]) == -ONES).all()
