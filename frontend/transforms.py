@@ -92,7 +92,7 @@ def _scalar_loss(node: Node) -> Node:
 
 
 def _differentiable(node: Node) -> Node:
-    if not node.type.dtype.is_float:
+    if not node.type.dtype.is_inexact:
         fail(
             GraphcTypeError,
             f"{node.type.dtype} has no derivatives",

@@ -17,6 +17,8 @@ from graphc.dtypes import (
     DType,
     bfloat16,
     bool_,
+    complex64,
+    complex128,
     float16,
     float32,
     float64,
@@ -49,6 +51,7 @@ from graphc.frontend import (
     Trace,
     Traced,
     Variable,
+    fft,
     is_tracing,
     linalg,
     metrics,
@@ -59,6 +62,7 @@ from graphc.frontend import (
     vmap,
 )
 from graphc.frontend.attention import *  # noqa: F403  # as above
+from graphc.frontend.complex_numbers import *  # noqa: F403  # as above
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
@@ -117,7 +121,10 @@ __all__ = [
     "bool_",
     "check_grads",
     "compile",
+    "complex64",
+    "complex128",
     "evaluate",
+    "fft",
     "fit",
     "float16",
     "float32",

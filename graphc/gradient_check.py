@@ -26,7 +26,7 @@ import numpy as np
 from graphc import ops
 from graphc.arithmetic import filled
 from graphc.body import Body, nested_bodies
-from graphc.dtypes import DType, as_dtype, float64
+from graphc.dtypes import DType, as_dtype, complex128, float64
 from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError
 from graphc.frontend.jacobians import pushforward
 from graphc.frontend.structures import flatten
@@ -123,7 +123,7 @@ def check_grads(
 ) -> GradientReport:
     """Check the derivatives of `function` at `arguments`, and return what was compared.
 
-    All floats among the arguments (arrays, numbers in them; nested as for `graphc.compile`) and all
+    All floats and complex numbers among the arguments (arrays, numbers in them; nested as for `graphc.compile`) and all
     variables that the function reads are moved, in float64 whatever their dtype. `tolerance` is
     relative; `directions` is how many random ones are tried; `order` is 1 or 2. Raises
     GradientError, which names ops and lines, where a derivative is wrong, and GraphcTypeError where
@@ -204,8 +204,8 @@ def _widened(graph: Graph, arguments: Sequence[Array]) -> _Point:
         outputs = rewrite(body.outputs, partial(_placed, widen, places))
         bodies[body] = Body(Graph(list(places.values()), outputs, name="body"))
     outputs = rewrite(graph.outputs, widen)
-    moved = tuple(node for node in values if node.type.dtype.is_float)
-    floats = tuple(node for node in outputs if node.type.dtype.is_float)
+    moved = tuple(node for node in values if node.type.dtype.is_inexact)
+    floats = tuple(node for node in outputs if node.type.dtype.is_inexact)
     if not moved or not floats:
         what = "takes no floats" if not moved else "gives no floats"
         raise GraphcTypeError(f"check_grads: {graph.name} {what}, so it has no derivatives")
@@ -226,10 +226,13 @@ def _input_like(node: Node) -> Node:
     return ops.input_(number=fresh_number(), name=name, shape=node.shape, dtype=dtype)
 
 
+_WIDE: dict[str, DType] = {"float": float64, "complex": complex128}
+
+
 def _wide(value: Any, bodies: Mapping[Body, Body]) -> Any:
     """Return an attribute with float64 in the place of other floats."""
     if isinstance(value, DType):
-        return float64 if value.is_float else value
+        return _WIDE.get(value.kind, value)
     if isinstance(value, ArrayData):
         return ArrayData(value.array.astype(_wide(as_dtype(value.array.dtype), bodies).numpy))
     if isinstance(value, tuple):
@@ -308,12 +311,17 @@ class _Check:
         return levels
 
     def _projected(self, nodes: Sequence[Node]) -> Node:
-        return _sum([node * _constant(self._random(node)) for node in nodes])
+        return _sum([_weighted(node, self._random(node)) for node in nodes])
 
     def _random(self, node: Node) -> Array:
-        """Return a random direction, no element of which is near zero."""
-        signs = self.random.choice([-1.0, 1.0], node.shape)
-        return np.asarray(signs * self.random.uniform(0.5, 1.5, node.shape))
+        """Return a random direction, no element of which is near zero, nor a part of one."""
+        if node.type.dtype.is_complex:
+            return self._random_real(node.shape) + 1j * self._random_real(node.shape)
+        return self._random_real(node.shape)
+
+    def _random_real(self, shape: tuple[int, ...]) -> Array:
+        signs = self.random.choice([-1.0, 1.0], shape)
+        return np.asarray(signs * self.random.uniform(0.5, 1.5, shape))
 
     def _compare(self, order: int, scalar: Node, gradient: tuple[Node, ...]) -> Comparison:
         moved, values = self.point.moved, self.point.values
@@ -323,7 +331,7 @@ class _Check:
         for _ in range(self.directions):
             direction = {node: self._random(node) for node in moved}
             by_reverse = float(
-                sum((g * direction[n]).sum() for g, n in zip(found, moved, strict=True))
+                sum(_inner(g, direction[n]) for g, n in zip(found, moved, strict=True))
             )
             tangents = [_constant(direction[node]) for node in moved]
             (by_forward,) = evaluate(pushforward([scalar], moved, tangents), values)
@@ -360,21 +368,23 @@ class _Check:
         with at_line(node.line):
             again = node.op(*alone, **node.attributes)
             results = items(again) if again.is_tuple else (again,)
-            weights = [_constant(self._random(r)) if _is_float(r) else None for r in results]
+            directions = [self._random(r) if _is_float(r) else None for r in results]
+            weights = [None if d is None else _constant(d) for d in directions]
             cotangent: Any = tuple(weights) if again.is_tuple else weights[0]
             try:
                 pulled = pulled_back(again, cotangent, [_is_float(operand) for operand in alone])
             except GraphcTypeError:
                 return  # it has no derivative, and the differentiator had no need of one
-        scalar = _sum([r * w for r, w in zip(results, weights, strict=True) if w is not None])
+        pairs = zip(results, directions, strict=True)
+        scalar = _sum([_weighted(r, d) for r, d in pairs if d is not None])
         for number, (operand, gradient) in enumerate(zip(alone, pulled, strict=True)):
-            if not operand.type.dtype.is_float or not operand.type.size:
+            if not operand.type.dtype.is_inexact or not operand.type.size:
                 continue
             direction = {operand: self._random(operand)}
             measured, noise, is_smooth = _difference(scalar, place, direction)
             declared = 0.0
             if gradient is not None:
-                declared = float((evaluate([gradient], place)[0] * direction[operand]).sum())
+                declared = _inner(evaluate([gradient], place)[0], direction[operand])
             if _error(declared, measured, noise) <= self.tolerance:
                 continue
             if is_smooth:
@@ -393,7 +403,18 @@ _SKIPPED = frozenset({ops.item, *_HIDING})
 
 
 def _is_float(node: Node) -> bool:
-    return any(type_.dtype.is_float for type_ in node.results)
+    return any(type_.dtype.is_inexact for type_ in node.results)
+
+
+def _weighted(node: Node, direction: Array) -> Node:
+    """Return a node times a direction; of complex numbers the inner product of their pairs."""
+    product = node * _constant(direction.conj())
+    return ops.real(product) if product.type.dtype.is_complex else product
+
+
+def _inner(gradient: Array, direction: Array) -> float:
+    """Return the change along a direction; a complex number is a pair of two that move."""
+    return float((gradient.conj() * direction).sum().real)
 
 
 def _sum(nodes: Sequence[Node]) -> Node:

@@ -56,7 +56,7 @@ def _check(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[No
     if len(outputs) != len(cotangents):
         raise GraphcValueError(f"{len(outputs)} outputs, but {len(cotangents)} cotangents")
     for node in (*outputs, *wrt):
-        if not node.type.dtype.is_float:
+        if not node.type.dtype.is_inexact:
             raise GraphcTypeError(
                 f"only floats have a derivative, but {node.op.name} is {node.type}",
                 line=str(node.line or ""),
@@ -73,7 +73,7 @@ def _dependent(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
     """Return the float nodes of `order` that are in `wrt` or computed from one that is."""
     dependent = set(wrt)
     for node in order:
-        is_float = any(type_.dtype.is_float for type_ in node.results)
+        is_float = any(type_.dtype.is_inexact for type_ in node.results)
         if is_float and any(i in dependent for i in node.inputs):
             dependent.add(node)
     return dependent

@@ -22,8 +22,12 @@ from tests.test_random_graphs import CPUS
 
 PATH = ROOT / "docs" / "operations.md"
 DTYPES = {
-    ("bool", "int", "uint", "float"): "all",
-    ("int", "uint", "float"): "numbers",
+    ("bool", "int", "uint", "float", "complex"): "all",
+    ("bool", "int", "uint", "float"): "all real",
+    ("int", "uint", "float", "complex"): "numbers",
+    ("int", "uint", "float"): "real numbers",
+    ("float", "complex"): "floats, complex",
+    ("complex",): "complex",
     ("bool", "int", "uint"): "bool, integers",
     ("int", "uint"): "integers",
     ("float",): "floats",

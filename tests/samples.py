@@ -36,6 +36,7 @@ SPECIAL_FLOATS = (
     np.inf, -np.inf, np.nan, -np.nan,
 )  # fmt: skip
 SPECIAL_DOUBLES = (5e-324, -5e-324, 1e-310, 1e300, -1e300, 1.7e308, 1 + 2.0**-52, 709.0, -745.0)
+SPECIAL_PARTS = (0.0, -0.0, 1.0, -2.5, 1e30, np.inf, -np.inf, np.nan)  # of complex numbers
 ELEMENTWISE_SHAPES: tuple[Shape, ...] = (
     (),
     (1,),
@@ -76,6 +77,11 @@ def accepted_dtypes(op: Op) -> tuple[DType, ...]:
     return tuple(d for d in dtypes.ALL if d.kind in op.kinds)
 
 
+def formula_dtypes(op: Op) -> tuple[DType, ...]:
+    """Return the dtypes for which `op` is computed in kernels as it is, and not on pairs."""
+    return tuple(d for d in dtypes.REAL if d.kind in op.kinds)
+
+
 def as_graph(op: Op, case: Case) -> Graph:
     """Return the graph of one node with an input for each operand.
 
@@ -102,6 +108,9 @@ def values(shape: Shape, dtype: DType, rng: np.random.Generator, domain: Domain)
         whole = _random_bits(shape, dtype, rng)
         small = rng.integers(0, 10, shape).astype(dtype.numpy)
         return np.where(rng.random(shape) < 0.5, whole, small)
+    if dtype.is_complex:
+        both = [values(shape, dtype.real, rng, domain) for _ in range(2)]
+        return np.asarray(both[0] + 1j * both[1]).astype(dtype.numpy)
     x = np.asarray(rng.uniform(domain.low, domain.high, shape))
     for kink in domain.smooth_away_from:
         near = np.abs(x - kink) < 0.05
@@ -122,6 +131,10 @@ def specials(dtype: DType) -> Array:
             return np.array(wide).astype(dtype.numpy)
         if dtype is dtypes.bool_:
             return np.array([False, True])
+        if dtype.is_complex:
+            parts = np.array(SPECIAL_PARTS).astype(dtype.real.numpy)
+            pairs = np.stack(np.meshgrid(parts, parts), axis=-1).reshape(-1, 2)
+            return pairs.view(dtype.numpy)[:, 0]
     limits = np.iinfo(dtype.numpy)
     ends = [limits.min, limits.min + 1, limits.max - 1, limits.max]
     small = [0, 1, 2, 3, 5, 7, 8, 10, 15, 16, 31, 32, 63, 64, 100]
@@ -137,7 +150,8 @@ def _elementwise(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Cas
         if op.name == "where":
             yield Case((values(operands[0].shape, dtypes.bool_, rng, Domain()), *operands[1:]))
         elif op.name == "cast":
-            yield from (Case(operands, {"dtype": target}) for target in dtypes.ALL)
+            targets = (*dtypes.COMPLEX, dtypes.bool_) if dtype.is_complex else dtypes.ALL
+            yield from (Case(operands, {"dtype": target}) for target in targets)
         else:
             yield Case(operands)
 
@@ -151,7 +165,7 @@ def _elementwise_operands(
     domains = op.domain * arity if len(op.domain) == 1 else op.domain
     for shape in ELEMENTWISE_SHAPES:
         yield tuple(values(shape, dtype, rng, d) for d in domains)
-    if dtype.is_float:
+    if dtype.is_inexact:
         yield tuple(_random_bits((400,), dtype, rng) for _ in range(arity))
 
 
@@ -293,6 +307,9 @@ def _reduction(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]
 
 
 def _special_rows(dtype: DType, rng: np.random.Generator, least: float = 1e-45) -> Array:
+    if dtype.is_complex:
+        both = [_special_rows(dtype.real, rng, least) for _ in range(2)]
+        return np.stack(both, axis=-1).view(dtype.numpy)[..., 0]
     if not dtype.is_float:
         return rng.choice(specials(dtype), (9, 21))
     pool = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, least, -2.0]).astype(dtype.numpy)
@@ -420,7 +437,49 @@ def _apart(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
         yield Case((apart[..., rng.permutation(shape[-1])].astype(dtype.numpy, order="C"),))
 
 
+_LENGTHS = (1, 2, 3, 4, 7, 8, 13, 30)
+_NORMS = ("backward", "ortho", "forward")
+
+
+def _parts(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    yield from map(Case, _elementwise_operands(op, dtype, rng))
+
+
+def _transform(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for n, norm in itertools.product(_LENGTHS, _NORMS):
+        yield Case((values((n,), dtype, rng, op.domain[0]),), {"axes": (0,), "norm": norm})
+    rows: tuple[_Row, ...] = (
+        (((3, 5),), {"axes": (0,)}), (((3, 5),), {"axes": (0, 1)}), (((2, 3, 4),), {"axes": (0, 2)}),
+        (((0, 4),), {"axes": (1,)}), (((2, 3),), {"axes": ()}), (((1, 1),), {"axes": (0, 1)}),
+    )  # fmt: skip
+    for (shape,), axes in rows:
+        yield Case((values(shape, dtype, rng, op.domain[0]),), {**axes, "norm": "backward"})
+    yield Case((specials(dtype),), {"axes": (0,), "norm": "ortho"})
+
+
+def _transform_of_real(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    """Yield signals, or halves of transforms: all but that the ends of a half are real, too."""
+    for n, norm in itertools.product(_LENGTHS, _NORMS):
+        yield _signal(op, (), (), n, norm, dtype, rng)
+    for before, after in (((3,), ()), ((), (3,)), ((2,), (3,)), ((0,), ()), ((2, 0), (2,))):
+        for n in (4, 5):
+            yield _signal(op, before, after, n, "backward", dtype, rng)
+
+
+def _signal(
+    op: Op, before: Shape, after: Shape, n: int, norm: str, dtype: DType, rng: np.random.Generator
+) -> Case:
+    is_half = op.name == "irfft"
+    shape = (*before, n // 2 + 1 if is_half else n, *after)
+    attributes: dict[str, Any] = {"axis": len(before), "norm": norm}
+    data = values(shape, dtype, rng, op.domain[0])
+    return Case((data,), attributes | ({"n": n} if is_half else {}))
+
+
 _MAKERS: dict[str, _Maker] = {
+    **dict.fromkeys(("complex", "conj", "imag", "real"), _parts),
+    **dict.fromkeys(("fft", "ifft"), _transform),
+    **dict.fromkeys(("rfft", "irfft"), _transform_of_real),
     **dict.fromkeys(("cofactors", "det", "eigh", "inv", "slogdet"), _square),
     **dict.fromkeys(("pinv", "qr", "svd"), _rectangle),
     "solve": _solve,
