@@ -44,7 +44,8 @@ def gradients(outputs: Any, wrt: Any, cotangents: Any = None) -> Tensor | list[T
     """Return the gradient of `outputs`, summed, with respect to each tensor of `wrt`.
 
     `wrt` is a tensor, and its gradient is returned, or a sequence, and a list is returned. Without
-    `cotangents`, one for each output, the outputs are scalars. A variable means its current value.
+    `cotangents`, one for each output, the outputs are real scalars. That with respect to a complex
+    x + iy is a + ib, with a and b those with respect to x and y. A variable means its current value.
     Zeros where an output does not depend on a tensor. Raises ShapeError for outputs that are no
     scalars, and GraphcTypeError for dtypes without derivatives and for what is no tensor.
 
@@ -87,6 +88,13 @@ def _scalar_loss(node: Node) -> Node:
             f"the gradient of a tensor of shape {node.shape} is asked for; a scalar is needed",
             [node],
             "reduce it first: loss.mean() or loss.sum()",
+        )
+    if node.type.dtype.is_complex:
+        fail(
+            GraphcTypeError,
+            f"the gradient of a {node.type} is asked for; a real number is needed",
+            [node],
+            "take abs(loss), loss.real or loss.imag; graphc.vjp pulls a complex cotangent back",
         )
     return _differentiable(node)
 

@@ -114,11 +114,6 @@ def _conj_rule(x: TensorType) -> TensorType:
     return x
 
 
-def _conj_pairs(node: Node, operands: Operands) -> Node:
-    x, y = pairs.parts(operands[0])
-    return pairs.paired(x, -y)
-
-
 conj: Op = Op(
     name="conj",
     operands=UNARY,
@@ -127,6 +122,6 @@ conj: Op = Op(
     lowering=OnPairs(),
     derivative=lambda node, cotangent: (conj(cotangent),),
     kinds=COMPLEX,
-    on_pairs=_conj_pairs,
+    on_pairs=pairs.conj,
     summary="x - iy of x + iy",
 )

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphc.arithmetic import filled, zeros_like
 from graphc.errors import InternalError
 from graphc.op import find
@@ -75,6 +77,30 @@ def conjugate(node: Node) -> Node:
     return apply("conj", node) if node.type.dtype.is_complex else node
 
 
+def _part_for_both(pairs: Node, number: int) -> Node:
+    """Return one part of each pair in both places."""
+    *shape, _ = pairs.shape
+    start, stop = (0,) * len(shape) + (number,), (*shape, number + 1)
+    column = apply("slice", pairs, start=start, stop=stop, step=(1,) * len(stop))
+    return apply("broadcast_to", column, shape=pairs.shape)
+
+
+def _exchanged(pairs: Node) -> Node:
+    """Return pairs with each part in the place of the other."""
+    *shape, _ = pairs.shape
+    ones = (1,) * len(shape)
+    start, stop = (0,) * len(shape) + (1,), (*shape, -1)
+    return apply("slice", pairs, start=start, stop=stop, step=(*ones, -1))
+
+
+def _row(pairs: Node, values: tuple[float, float]) -> Node:
+    """Return one number for all real parts, and one for all imaginary ones."""
+    from graphc.node import ArrayData  # node.py needs the module of ops first
+
+    array = np.array(values, pairs.type.dtype.numpy)
+    return apply("broadcast_to", apply("constant", value=ArrayData(array)), shape=pairs.shape)
+
+
 # --- rules ---------------------------------------------------------------------------------------
 
 
@@ -83,10 +109,16 @@ def componentwise(node: Node, operands: Operands) -> Node:
     return node.op(*operands, **node.attributes)
 
 
+def conj(node: Node, operands: Operands) -> Node:
+    """Return pairs with the other sign of the imaginary parts."""
+    return operands[0] * _row(operands[0], (1, -1))
+
+
 def multiply(node: Node, operands: Operands) -> Node:
-    """Return the products of pairs."""
-    (a, b), (c, d) = map(parts, operands)
-    return paired(a * c - b * d, a * d + b * c)
+    """Return the products of pairs: a(c, d) + b(-d, c), which is one loop over the memory."""
+    x, y = operands
+    turned = _part_for_both(x, 1) * (_exchanged(y) * _row(y, (-1, 1)))
+    return _part_for_both(x, 0) * y + turned
 
 
 def square(node: Node, operands: Operands) -> Node:
