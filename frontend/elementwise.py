@@ -79,9 +79,9 @@ def apply_elementwise(name: str, *operands: TensorLike) -> Tensor:
             return OF_COMPLEX[name](Tensor(as_node(operands[0])))
         if dtype is bool_ and name in MEANING_FOR_BOOL:
             return apply_elementwise(MEANING_FOR_BOOL[name], *operands)
-        if not dtype.is_float and name in IDENTITY_ON_INTEGERS:
+        if not dtype.is_inexact and name in IDENTITY_ON_INTEGERS:
             return Tensor(as_node(operands[0]))
-        if not dtype.is_float and name in ANSWER_FOR_INTEGERS:
+        if not dtype.is_inexact and name in ANSWER_FOR_INTEGERS:
             return _constant_answer(as_node(operands[0]), ANSWER_FOR_INTEGERS[name])
     dtype = _accepted_dtype(op, dtype, operands)
     nodes = [as_node(x, dtype) for x in operands]

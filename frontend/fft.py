@@ -214,7 +214,7 @@ def _half(name: str, x: TensorLike, extents: Extents, axes: Axes, norm: str | No
     if not places:
         fail(GraphcValueError, f"{name}: at least one axis is needed", [node])
     mode, last = _checked(name, norm), places[-1]
-    is_given = extents is not None and operator.index(extents[-1]) != -1
+    is_given = extents is not None and operator.index(extents[-1]) != -1  # an integer by now
     n = counts[-1] if is_given else 2 * (node.shape[last] - 1)
     if n < 1:
         fail(GraphcValueError, f"{name}: {n} numbers cannot be transformed", [node])
@@ -242,10 +242,12 @@ def _places(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the axes, in the caller's order, and how many elements of each are transformed."""
     rank = len(node.shape)
+    if isinstance(extents, SupportsIndex) or isinstance(axes, SupportsIndex):
+        fail(GraphcTypeError, f"{name}: s and axes are sequences of integers", [node])
     if axes is None:
         axes = range(rank) if extents is None else range(-len(extents), 0)
     places = tuple(normalise_axis(name, axis, rank, node) for axis in axes)
-    wanted = (-1,) * len(places) if extents is None else tuple(map(operator.index, extents))
+    wanted = (-1,) * len(places) if extents is None else _integers(name, extents, node)
     if len(wanted) != len(places):
         fail(GraphcValueError, f"{name}: {len(wanted)} extents for {len(places)} axes", [node])
     counts = tuple(
@@ -253,6 +255,13 @@ def _places(
         for place, count in zip(places, wanted, strict=True)
     )
     return places, counts
+
+
+def _integers(name: str, extents: Sequence[SupportsIndex], node: Node) -> tuple[int, ...]:
+    try:
+        return tuple(map(operator.index, extents))
+    except TypeError:
+        fail(GraphcTypeError, f"{name}: the number of elements is an integer", [node])
 
 
 def _transformed(

@@ -160,7 +160,7 @@ def _in_floats(name: str) -> Callable[[Tensor], Tensor]:
 
 def _reciprocal(x: Tensor) -> Tensor:
     """Return 1 / x; integers are refused, for which NumPy truncates it."""
-    if not x.dtype.is_float:
+    if not x.dtype.is_inexact:
         _refuse("numpy.reciprocal truncates integers to 0; 1 / tensor divides them in float64", [x])
     return elementwise.reciprocal(x)
 

@@ -106,6 +106,9 @@ REFUSED: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: graphc.fft.fft2(tensor(4)), GraphcIndexError, "out of bounds"),
     (lambda: graphc.fft.fftn(tensor(4, 4), s=(2,), axes=(0, 1)), GraphcValueError, "1 extents"),
     (lambda: graphc.fft.rfftn(tensor(4), axes=()), GraphcValueError, "at least one axis"),
+    (lambda: graphc.fft.fft(tensor(4), n=2.5), GraphcTypeError, "is an integer"),  # type: ignore[arg-type]  # the mistake
+    (lambda: graphc.fft.fft2(tensor(4, 4), 2), GraphcTypeError, "sequences of integers"),  # type: ignore[arg-type]  # the mistake
+    (lambda: graphc.fft.irfft(tensor(4), n="4"), GraphcTypeError, "is an integer"),  # type: ignore[arg-type]  # the mistake
     (lambda: graphc.fft.fftfreq(0), GraphcValueError, "at least 1"),
     (lambda: graphc.fft.fftfreq(4, dtype="int32"), GraphcTypeError, "frequencies are floats"),
 ]
