@@ -18,10 +18,10 @@ from graphc.frontend import contractions as _contractions
 from graphc.frontend import convolutions as _convolutions
 from graphc.frontend import cumulative as _cumulative
 from graphc.frontend import elementwise as _elementwise
+from graphc.frontend import fft, linalg, metrics, nn, optim
 from graphc.frontend import function_calls as _function_calls
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
-from graphc.frontend import fft, linalg, metrics, nn, optim
 from graphc.frontend import loops as _loops
 from graphc.frontend import normalisation as _normalisation
 from graphc.frontend import pooling as _pooling

@@ -242,7 +242,8 @@ def _places(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the axes, in the caller's order, and how many elements of each are transformed."""
     rank = len(node.shape)
-    if isinstance(extents, SupportsIndex) or isinstance(axes, SupportsIndex):
+    given: tuple[Any, ...] = (extents, axes)
+    if any(isinstance(each, SupportsIndex) for each in given):
         fail(GraphcTypeError, f"{name}: s and axes are sequences of integers", [node])
     if axes is None:
         axes = range(rank) if extents is None else range(-len(extents), 0)

@@ -70,8 +70,8 @@ def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
     """Return array-like `value` as an array of a dtype of graphc.
 
     Without `dtype`, Python floats (in lists too) become float32, complex numbers complex64, ints
-    int64; arrays keep theirs. Raises GraphcTypeError for what is no array of numbers, TracingError for lists of
-    tensors.
+    int64; arrays keep theirs. Raises GraphcTypeError for what is no array of numbers, TracingError
+    for lists of tensors.
     """
     try:
         array = np.asarray(value)

@@ -44,10 +44,10 @@ def gradients(outputs: Any, wrt: Any, cotangents: Any = None) -> Tensor | list[T
     """Return the gradient of `outputs`, summed, with respect to each tensor of `wrt`.
 
     `wrt` is a tensor, and its gradient is returned, or a sequence, and a list is returned. Without
-    `cotangents`, one for each output, the outputs are real scalars. That with respect to a complex
-    x + iy is a + ib, with a and b those with respect to x and y. A variable means its current value.
-    Zeros where an output does not depend on a tensor. Raises ShapeError for outputs that are no
-    scalars, and GraphcTypeError for dtypes without derivatives and for what is no tensor.
+    `cotangents`, one for each output, the outputs are real scalars. The gradient of a complex
+    x + iy is a + ib, with a and b those of x and y. A variable means its current value. Zeros where
+    an output does not depend on a tensor. Raises ShapeError for outputs that are no scalars, and
+    GraphcTypeError for dtypes without derivatives and for what is no tensor.
 
     >>> import graphc
     >>> x = graphc.input((3,), name="x")

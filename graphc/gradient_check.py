@@ -123,9 +123,10 @@ def check_grads(
 ) -> GradientReport:
     """Check the derivatives of `function` at `arguments`, and return what was compared.
 
-    All floats and complex numbers among the arguments (arrays, numbers in them; nested as for `graphc.compile`) and all
-    variables that the function reads are moved, in float64 whatever their dtype. `tolerance` is
-    relative; `directions` is how many random ones are tried; `order` is 1 or 2. Raises
+    All floats among the arguments (arrays, numbers in them; nested as for `graphc.compile`) and all
+    variables that the function reads are moved, in float64 whatever their dtype, and complex
+    numbers in both parts. `tolerance` is relative; `directions` is how many random ones are tried;
+    `order` is 1 or 2. Raises
     GradientError, which names ops and lines, where a derivative is wrong, and GraphcTypeError where
     there is nothing to differentiate.
 

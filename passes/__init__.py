@@ -69,7 +69,8 @@ class Signature:
 class Compilation:
     """A program on its way: the graph as it stands, and what later passes made of it.
 
-    `signature` is there where the graph's own types are others than those of the caller. `choose` names the schedules of lowered kernels that are not left to the cost model.
+    `signature` is there where the graph's own types are others than those of the caller. `choose`
+    names the schedules of lowered kernels that are not left to the cost model.
     """
 
     graph: Graph

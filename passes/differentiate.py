@@ -71,7 +71,7 @@ def _check(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[No
 
 
 def _dependent(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
-    """Return the nodes of `order` with derivatives that are in `wrt` or computed from one that is."""
+    """Return the nodes of `order` that derivatives reach: in `wrt`, or computed from such nodes."""
     dependent = set(wrt)
     for node in order:
         has_derivative = any(type_.dtype.is_inexact for type_ in node.results)

@@ -52,7 +52,9 @@ def pull_back_while(
     They are linear in the cotangents given, and forward mode asks for that derivative alone.
     """
     floats = [i for i, operand in enumerate(node.inputs) if operand.type.dtype.is_inexact]
-    seeds = [cotangents[j] or filled(t, 0) for j, t in enumerate(node.results) if t.dtype.is_inexact]
+    seeds = [
+        cotangents[j] or filled(t, 0) for j, t in enumerate(node.results) if t.dtype.is_inexact
+    ]
     pulled = items(ops.while_pullback(*node.inputs, *seeds, **node.attributes))
     found = dict(zip(floats, pulled, strict=True))
     return [found.get(i) if is_needed else None for i, is_needed in enumerate(needed)]

@@ -449,8 +449,8 @@ def _transform(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]
     for n, norm in itertools.product(_LENGTHS, _NORMS):
         yield Case((values((n,), dtype, rng, op.domain[0]),), {"axes": (0,), "norm": norm})
     rows: tuple[_Row, ...] = (
-        (((3, 5),), {"axes": (0,)}), (((3, 5),), {"axes": (0, 1)}), (((2, 3, 4),), {"axes": (0, 2)}),
-        (((0, 4),), {"axes": (1,)}), (((2, 3),), {"axes": ()}), (((1, 1),), {"axes": (0, 1)}),
+        (((3, 5),), {"axes": (0,)}), (((3, 5),), {"axes": (0, 1)}), (((0, 4),), {"axes": (1,)}),
+        (((2, 3, 4),), {"axes": (0, 2)}), (((2, 3),), {"axes": ()}), (((1, 1),), {"axes": (0, 1)}),
     )  # fmt: skip
     for (shape,), axes in rows:
         yield Case((values(shape, dtype, rng, op.domain[0]),), {**axes, "norm": "backward"})

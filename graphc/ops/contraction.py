@@ -16,8 +16,8 @@ from graphc.dtypes import DType, promote
 from graphc.errors import GraphcTypeError, ShapeError
 from graphc.node import Node
 from graphc.op import Contraction, Op
-from graphc.ops.conversion import cast
 from graphc.ops.concatenation import concat
+from graphc.ops.conversion import cast
 from graphc.ops.declare import Array
 from graphc.ops.pairs import conjugate, paired, parts
 from graphc.ops.type_rules import NUMBER, check_kind

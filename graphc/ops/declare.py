@@ -54,10 +54,10 @@ def elementwise(  # noqa: PLR0913  # one keyword for each thing that an op may d
 ) -> Op:
     """Declare an elementwise op.
 
-    An op that takes complex numbers says in `on_pairs` what it is of pairs of floats, and `formula`
-    is for all other dtypes. `result` is the dtype of the result where it is not the operands'; `type_rule` replaces the rule
+    `result` is the dtype of the result where it is not the operands'; `type_rule` replaces the rule
     made of it and of `kinds`. `in_float64` evaluates the reference in float64 and rounds it, which
-    makes it exact enough to judge a float32 formula.
+    makes it exact enough to judge a float32 formula. `formula` is for real numbers: an op that
+    takes complex ones says in `on_pairs` what it is of pairs of floats.
     """
     wrapped = reference if native_16_bit else _through_compute_dtype(reference, in_float64)
     return Op(

@@ -17,7 +17,6 @@ from graphc.errors import GraphcTypeError, ShapeError
 from graphc.node import ArrayData, Node
 from graphc.op import Op
 from graphc.ops.conversion import cast
-from graphc.ops.declare import Array
 from graphc.ops.host import host_op
 from graphc.ops.leaves import constant
 from graphc.ops.type_rules import COMPLEX, FLOAT, check_axes, check_axis, check_kind

@@ -25,7 +25,15 @@ from graphc.ops.comparison import equal
 from graphc.ops.conversion import cast, where
 from graphc.ops.declare import Array
 from graphc.ops.pairs import componentwise
-from graphc.ops.type_rules import BOOL, NUMBER, NUMERIC, TypeRule, check_axes, check_axis, check_kind
+from graphc.ops.type_rules import (
+    BOOL,
+    NUMBER,
+    NUMERIC,
+    TypeRule,
+    check_axes,
+    check_axis,
+    check_kind,
+)
 from graphc.ops.views import broadcast_to, cut, pad, permute_dims, reshaped
 from graphc.tensor_type import TensorType
 

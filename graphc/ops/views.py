@@ -325,8 +325,8 @@ def _pad_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
     """Pad each part with its own: one kernel reads one value, so the two are put side by side."""
     x, value = operands
     low, high = (node.attributes[k] for k in ("low", "high"))
-    surrounded = (pad(*both, low=low, high=high) for both in zip(parts(x), parts(value), strict=True))
-    return paired(*surrounded)
+    both = zip(parts(x), parts(value), strict=True)
+    return paired(*(pad(part, edge, low=low, high=high) for part, edge in both))
 
 
 pad = Op(

@@ -45,7 +45,7 @@ FUNCTIONS: list[Callable[[Any], Any]] = [
     np.fft.fft, np.fft.rfft, lambda t: np.fft.ifft(t, 6, axis=0), np.fft.fftshift,
     lambda t: np.fft.fft2(t, norm="ortho"), np.fft.irfft, np.fft.hfft, np.fft.irfftn,
     lambda t: np.real(np.fft.fft(t)), lambda t: np.imag(t * 1j), np.angle,
-    lambda t: np.conj(t + 1j), lambda t: np.conjugate(t), lambda t: np.abs(t + 2j),
+    lambda t: np.conj(t + 1j), np.conjugate, lambda t: np.abs(t + 2j),
     lambda t: np.exp(t * 1j), lambda t: np.multiply(t, 2 - 1j), lambda t: np.isfinite(t + 1j),
 ]  # fmt: skip
 

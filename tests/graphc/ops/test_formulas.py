@@ -17,7 +17,7 @@ from graphc.scalar import Formula, trace
 from graphc.scalar_interpreter import evaluate
 from graphc.tensor_type import TensorType
 from tests.agreement import assert_agrees, same
-from tests.samples import Array, Case, formula_dtypes, cases
+from tests.samples import Array, Case, cases, formula_dtypes
 
 PAIRS = [(op, d) for op in all_ops() if op.is_elementwise for d in formula_dtypes(op)]
 

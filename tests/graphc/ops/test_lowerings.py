@@ -25,7 +25,7 @@ from graphc.scalar import trace
 from graphc.scalar_interpreter import evaluate
 from tests.agreement import assert_agrees
 from tests.graphc.ops.test_formulas import run_formula
-from tests.samples import Array, Case, formula_dtypes, as_graph, cases
+from tests.samples import Array, Case, as_graph, cases, formula_dtypes
 
 
 def _of_kind(kind: type) -> list[Op]:
