@@ -69,7 +69,9 @@ def _image(node: Node, operands: tuple[Node, ...], images: Mapping[Body, Body]) 
     if isinstance(lowering, Host):
         return called_on_pairs(node, operands)
     if node.op.on_pairs is None:
-        raise GraphcTypeError(f"{node.op.name} does not take complex numbers")
+        raise GraphcTypeError(
+            f"{node.op.name} does not take complex numbers", line=str(node.line or "")
+        )
     return node.op.on_pairs(node, operands)
 
 

@@ -105,7 +105,9 @@ def _pairs(node: Node, operands: tuple[Node, ...]) -> Node:
     real, imaginary = parts(b)
     rows = [reshaped(row, (1, *b.shape)) for row in (b, paired(-imaginary, real))]
     labels = {"lhs": lhs + summed, "rhs": summed + rhs + kept, "out": out + kept}
-    return contraction(a, concat(*rows, axis=0), **labels, dtype=node.type.dtype.real)
+    dtype = node.attributes["dtype"]
+    wanted = None if dtype is None else dtype.real
+    return contraction(a, concat(*rows, axis=0), **labels, dtype=wanted)
 
 
 def _as(node: Node, dtype: DType) -> Node:
