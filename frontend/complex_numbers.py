@@ -7,7 +7,7 @@ parts (docs/derivatives.md).
 
 >>> from graphc.frontend import input
 >>> z = complex(input((3,)), 1.0)
->>> z.dtype, abs(z).dtype, exp(z).dtype
+>>> z.dtype, abs(z).dtype, elementwise.exp(z).dtype
 (graphc.complex64, graphc.float32, graphc.complex64)
 """
 
@@ -70,9 +70,11 @@ def _abs(z: Tensor) -> Tensor:
 
 
 def _exp(z: Tensor) -> Tensor:
+    """Return e**z; that of inf + 0i is inf + 0i, though inf * 0 is NaN."""
     x, y = real(z), imag(z)
     scale = elementwise.exp(x)
-    turned = elementwise.where(y == 0, y, scale * elementwise.sin(y))  # exp(inf) is inf + 0i
+    is_lost = elementwise.isinf(scale) & (y == 0)
+    turned = elementwise.where(is_lost, elementwise.stop_gradient(y), scale * elementwise.sin(y))
     return complex(scale * elementwise.cos(y), turned)
 
 
@@ -83,14 +85,17 @@ def _log(z: Tensor) -> Tensor:
 def _sqrt(z: Tensor) -> Tensor:
     """Return the root with a real part that is not negative; the larger part is formed first."""
     x, y = real(z), imag(z)
-    is_zero = z == 0
+    is_zero, ahead = z == 0, x >= 0
     size = elementwise.where(is_zero, 1, _abs(z))
-    larger = elementwise.sqrt((elementwise.abs(x) + size) * 0.5)
-    smaller = elementwise.abs(y) / (2 * larger)
-    ahead = x >= 0
-    root_x = elementwise.where(ahead, larger, smaller)
-    root_y = elementwise.copysign(elementwise.where(ahead, smaller, larger), y)
-    return complex(elementwise.where(is_zero, 0, root_x), elementwise.where(is_zero, y, root_y))
+    along = elementwise.where(ahead, x, -x)  # |x|, with the derivative of its side where x is 0
+    larger = elementwise.sqrt((along + size) * 0.5)
+    smaller, sign = y / (2 * larger), elementwise.copysign(1, y)
+    root_x = elementwise.where(ahead, larger, sign * smaller)
+    root_y = elementwise.where(ahead, smaller, sign * larger)
+    at_zero = elementwise.stop_gradient(y)
+    return complex(
+        elementwise.where(is_zero, 0, root_x), elementwise.where(is_zero, at_zero, root_y)
+    )
 
 
 def _isnan(z: Tensor) -> Tensor:

@@ -117,6 +117,26 @@ def test_roots_and_exponentials_at_the_axes() -> None:
     assert grown.tolist() == [complex(INF, 0), 0, 1]
 
 
+HOLOMORPHIC: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = [
+    (graphc.exp, np.exp),
+    (graphc.log, lambda t: 1 / t),
+    (graphc.sqrt, lambda t: 0.5 / np.sqrt(t)),
+    (graphc.square, lambda t: 2 * t),
+    (graphc.reciprocal, lambda t: -1 / t**2),
+]
+
+
+@pytest.mark.parametrize(("function", "derivative"), HOLOMORPHIC)
+def test_derivatives_on_the_axes_are_those_beside_them(
+    function: Callable[[Any], Any], derivative: Callable[[Any], Any]
+) -> None:
+    """The pullback of a holomorphic function is the conjugate of its derivative, times w."""
+    at = np.array([2, 0.5, 1j, -3j, complex(2, -0.0), -4, complex(-4, -0.0), 1 - 2j, -1 + 2j])
+    w = numbers(len(at))
+    (pulled,) = graphc.vjp(function, at)[1](w)
+    np.testing.assert_allclose(pulled, w * np.conj(derivative(at)), rtol=1e-12, atol=1e-14)
+
+
 # --- types ---------------------------------------------------------------------------------------
 
 
