@@ -14,7 +14,7 @@ from graphc import dtypes
 from graphc.arithmetic import filled, zeros_like
 from graphc.errors import GraphcIndexError, ShapeError
 from graphc.index import ZERO, Index, as_index, delinearise, linearise
-from graphc.node import Node
+from graphc.node import Node, constant_value, is_constant
 from graphc.op import Guarded, Op, View
 from graphc.ops.conversion import where
 from graphc.ops.declare import Array
@@ -322,11 +322,21 @@ def _outside(shape: Shape, low: Shape, high: Shape) -> Node:
 
 
 def _pad_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
-    """Pad each part with its own: one kernel reads one value, so the two are put side by side."""
+    """Pad with one number where both parts of the value are one; else each part with its own."""
     x, value = operands
     low, high = (node.attributes[k] for k in ("low", "high"))
+    if _is_twice_the_same(node.inputs[1]):
+        return pad(x, parts(value)[0], low=(*low, 0), high=(*high, 0))
     both = zip(parts(x), parts(value), strict=True)
     return paired(*(pad(part, edge, low=low, high=high) for part, edge in both))
+
+
+def _is_twice_the_same(value: Node) -> bool:
+    """Whether real and imaginary part are known to have the same bits, as those of 0."""
+    if not is_constant(value):
+        return False
+    array = constant_value(value)
+    return array.real.tobytes() == array.imag.tobytes()
 
 
 pad = Op(

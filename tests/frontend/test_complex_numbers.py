@@ -268,6 +268,24 @@ def test_variables_keep_complex_values_and_descend() -> None:
         graphc.compile(lambda: sgd.minimize(abs(w).sum(), [w]))()
 
 
+def test_checkpoints_and_derivatives_of_ones_own() -> None:
+    def turned(z: Any) -> Any:
+        return graphc.exp(z * 1j) * z
+
+    @graphc.custom_vjp
+    def own(z: Any) -> Any:
+        return z * z
+
+    own.defvjp(lambda z: (z * z, z), lambda z, g: (10 * g,))
+    at = numbers(4)
+
+    def loss(function: Any) -> Any:
+        return graphc.grad(lambda z: (abs(function(z)) ** 2).sum())(at)
+
+    np.testing.assert_allclose(loss(graphc.checkpoint(turned)), loss(turned), rtol=1e-12)
+    np.testing.assert_allclose(loss(own), 20 * at**2, rtol=1e-12)
+
+
 class Filter(graphc.nn.Module):
     """A module with complex parameters of both widths."""
 

@@ -61,6 +61,15 @@ TEXTS = {
   return %3
 }""",
     ),
+    "zeros around": (
+        """graph main(%x: complex64[2], %y: complex64[]) {
+          %z = constant() {value=array(0000000000000000)} : complex64[]
+          %a = pad(%x, %z) {low=(1,), high=(0,)} : complex64[3]
+          %b = pad(%a, %y) {low=(0,), high=(1,)} : complex64[4]
+          return %b
+        }""",
+        "pad(%x, %4) {low=(1, 0), high=(0, 0)} : float32[3, 2]",
+    ),
     "a product of matrices": (
         """graph main(%x: complex64[2, 3], %y: complex64[3, 2]) {
           %s = contraction(%x, %y) {lhs='ik', rhs='kj', out='ij'} : complex64[2, 2]
