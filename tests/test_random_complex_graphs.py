@@ -1,8 +1,8 @@
 """Random graphs of complex numbers: the same bits however they are run.
 
-Values have special parts; shapes have extents of 0, 1 and primes. The unfused program is held to
-the graph of pairs, interpreted node by node, where no order of additions is left open; everything
-else (optimised, lesser CPUs, OpenCL) must give its bits.
+Values have special parts; shapes have extents of 0, 1 and primes. Optimised programs, at every CPU
+level and on OpenCL, must give the bits of the unfused one; that ops mean what their references say
+is for `tests/test_op_matrix.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.agreement import same
 from tests.random_graphs import STEPS, Array, Grower, Sample
 from tests.test_random_graphs import TARGETS, run
 
-COUNT, BATCH = 60, 10
+COUNT, BATCH = 40, 10
 DTYPES = [dtypes.complex64] * 4 + [dtypes.complex128, dtypes.float32]
 OF_COMPLEX = [op for op in all_ops() if op.is_elementwise and "complex" in op.kinds]
 
@@ -119,7 +119,7 @@ def test_every_way_gives_the_same_bits(first: int) -> None:
             assert_same(expected, got, f"seed {seed}, {target.name}")
 
 
-@pytest.mark.parametrize("first", range(0, COUNT // 3, BATCH))
+@pytest.mark.parametrize("first", range(0, COUNT // 4, BATCH))
 def test_opencl_gives_the_same_bits(first: int) -> None:
     opencl: Any = pytest.importorskip("graphc.backends.opencl", reason="pyopencl is not installed")
     for seed in range(first, first + BATCH):
