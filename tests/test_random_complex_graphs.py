@@ -19,7 +19,7 @@ from graphc.dtypes import DType
 from graphc.errors import GraphcError
 from graphc.graph import Graph
 from graphc.node import Node
-from graphc.op import all_ops
+from graphc.op import Op, all_ops
 from tests.agreement import same
 from tests.random_graphs import STEPS, Array, Grower, Sample
 from tests.test_random_graphs import TARGETS, run
@@ -52,19 +52,18 @@ class ComplexGrower(Grower):
 
 
 def _arithmetic(g: Grower, x: Node) -> Node | None:
-    op = g.choose(OF_COMPLEX)
+    op: Op = g.choose(OF_COMPLEX)
     if op is ops.cast:
         return ops.cast(x, dtype=g.choose([dtypes.complex64, dtypes.complex128, dtypes.bool_]))
     if op is ops.where:
         return ops.where(g.like(x, dtypes.bool_), x, g.like(x))
-    built: Node = op(x, *(g.like(x) for _ in op.operands[1:]))
-    return built
+    return op(x, *(g.like(x) for _ in op.operands[1:]))
 
 
 def _part(g: Grower, x: Node) -> Node | None:
     if x.type.dtype.is_complex:
-        op = g.choose([ops.real, ops.imag, ops.conj])
-        return op(x)  # type: ignore[no-any-return]  # a node
+        part: Node = g.choose([ops.real, ops.imag, ops.conj])(x)
+        return part
     return ops.complex_(x, g.like(x))
 
 
@@ -74,8 +73,8 @@ def _transform(g: Grower, x: Node) -> Node | None:
     norm, axis = g.choose(["backward", "ortho", "forward"]), len(x.shape) - 1
     if not x.type.dtype.is_complex:
         return ops.rfft(x, axis=axis, norm=norm)
-    op = g.choose([ops.fft, ops.ifft])
-    return op(x, axes=(axis,), norm=norm)  # type: ignore[no-any-return]  # a node
+    transform: Node = g.choose([ops.fft, ops.ifft])(x, axes=(axis,), norm=norm)
+    return transform
 
 
 OWN = [*[_arithmetic] * 8, *[_part] * 4, *[_transform] * 2]

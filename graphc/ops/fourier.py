@@ -9,6 +9,7 @@ place. Of the half of a transform each number but the ends stands for two.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from graphc.errors import GraphcTypeError, ShapeError
 from graphc.node import ArrayData, Node
 from graphc.op import Op
 from graphc.ops.conversion import cast
+from graphc.ops.declare import Array
 from graphc.ops.host import host_op
 from graphc.ops.leaves import constant
 from graphc.ops.type_rules import COMPLEX, FLOAT, check_axes, check_axis, check_kind
@@ -49,6 +51,17 @@ def _whole_rule(name: str) -> Any:
     return rule
 
 
+def _over_axes(along: Callable[..., Any], over: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the reference of NumPy's transforms along one axis, which is quicker, and over many."""
+
+    def reference(x: Array, axes: Axes, norm: str) -> Any:
+        if len(axes) == 1:
+            return along(x, axis=axes[0], norm=norm)
+        return over(x, axes=axes, norm=norm) if axes else x
+
+    return reference
+
+
 def _fft_derivative(node: Node, cotangent: Node) -> tuple[Node]:
     attributes = node.attributes
     return (ifft(cotangent, axes=attributes["axes"], norm=TRANSPOSED[attributes["norm"]]),)
@@ -62,7 +75,7 @@ def _ifft_derivative(node: Node, cotangent: Node) -> tuple[Node]:
 fft: Op = host_op(
     "fft",
     ("x",),
-    lambda x, axes, norm: np.fft.fftn(x, axes=axes, norm=norm) if axes else x,
+    _over_axes(np.fft.fft, np.fft.fftn),
     attributes=("axes", "norm"),
     type_rule=_whole_rule("fft"),
     kinds=COMPLEX,
@@ -72,7 +85,7 @@ fft: Op = host_op(
 ifft: Op = host_op(
     "ifft",
     ("x",),
-    lambda x, axes, norm: np.fft.ifftn(x, axes=axes, norm=norm) if axes else x,
+    _over_axes(np.fft.ifft, np.fft.ifftn),
     attributes=("axes", "norm"),
     type_rule=_whole_rule("ifft"),
     kinds=COMPLEX,

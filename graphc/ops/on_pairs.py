@@ -7,6 +7,7 @@ that op and its attributes; `dtypes` names the dtype of each operand as that op 
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,16 @@ def called_on_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
     return on_pairs(*operands, function=node.op.name, settings=settings, dtypes=dtypes)
 
 
-def _inner(operands: Types, function: str, settings: Settings, dtypes: tuple[str, ...]) -> Any:
-    """Return the type or the types that the function gives for the complex numbers."""
-    op = find(function)
-    if op is None or len(dtypes) != len(operands):
-        raise InternalError(f"on_pairs: {function} of {len(dtypes)} operands is no op")
+def _function(name: str) -> Op:
+    op = find(name)
+    if op is None:
+        raise InternalError(f"on_pairs: {name} is no op")
+    return op
+
+
+@functools.lru_cache(maxsize=256)  # asked for again at each call of a program
+def _complex_results(op: Op, operands: Types, settings: Settings, dtypes: tuple[str, ...]) -> Any:
+    """Return the type, or the types, that the function gives for the complex numbers."""
     named = zip(operands, map(as_dtype, dtypes), strict=True)
     types = (
         TensorType(type_.shape[:-1] if dtype.is_complex else type_.shape, dtype)
@@ -43,23 +49,23 @@ def _inner(operands: Types, function: str, settings: Settings, dtypes: tuple[str
     return op.type_rule(*types, **dict(settings))
 
 
-def _rule(*operands: TensorType, **attributes: Any) -> Any:
-    inferred = _inner(operands, **attributes)
-    if isinstance(inferred, tuple):
-        return tuple(map(paired_type, inferred))
-    return paired_type(inferred)
+def _rule(
+    *operands: TensorType, function: str, settings: Settings, dtypes: tuple[str, ...]
+) -> TensorType | tuple[TensorType, ...]:
+    found = _complex_results(_function(function), operands, settings, dtypes)
+    return tuple(map(paired_type, found)) if isinstance(found, tuple) else paired_type(found)
 
 
-def _reference(*arrays: Array, result: Any, **attributes: Any) -> Any:
+def _reference(
+    *arrays: Array, result: Any, function: str, settings: Settings, dtypes: tuple[str, ...]
+) -> Any:
+    op = _function(function)
     types = tuple(TensorType(array.shape, as_dtype(array.dtype)) for array in arrays)
-    inferred, op = _inner(types, **attributes), find(attributes["function"])
-    assert op is not None
-    named = zip(arrays, map(as_dtype, attributes["dtypes"]), strict=True)
+    found = _complex_results(op, types, settings, dtypes)
+    named = zip(arrays, map(as_dtype, dtypes), strict=True)
     given = (_as_complex(array) if dtype.is_complex else array for array, dtype in named)
-    computed = op.reference(*given, result=inferred, **dict(attributes["settings"]))
-    if isinstance(inferred, tuple):
-        return tuple(map(_as_pairs, computed))
-    return _as_pairs(computed)
+    computed = op.reference(*given, result=found, **dict(settings))
+    return tuple(map(_as_pairs, computed)) if isinstance(found, tuple) else _as_pairs(computed)
 
 
 def _as_complex(pairs: Array) -> Array:

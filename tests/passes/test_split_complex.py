@@ -140,6 +140,8 @@ def test_variables_are_read_and_assigned_as_pairs() -> None:
     (target, value) = made.assignments[0]
     assert target.type == value.type == TensorType((2, 2), graphc.float32)
     assert target.attributes["state"] is state.state
+    again = parse_graph(print_graph(made, full=True), {"w": state.state})
+    assert again.outputs == made.outputs and again.assignments == made.assignments
     (outputs, assigned) = interpret(made, [])
     assert outputs[0].tolist() == [1, 3]
     assert assigned[state.state].tolist() == [[-3, 4], [9, 0]]
