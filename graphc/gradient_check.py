@@ -18,26 +18,25 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphc import ops
 from graphc.arithmetic import filled
-from graphc.body import Body, nested_bodies
-from graphc.dtypes import DType, as_dtype, complex128, float64
 from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError
 from graphc.frontend.jacobians import pushforward
 from graphc.frontend.structures import flatten
 from graphc.frontend.tracing import trace
-from graphc.graph import Graph, rewrite, topological_order
+from graphc.graph import Graph, topological_order
 from graphc.interpreter import evaluate
-from graphc.node import ArrayData, Node, at_line, fresh_number, given_name
+from graphc.node import ArrayData, Node, at_line
 from graphc.ops.loops import items
 from graphc.ops.views import total
 from graphc.passes.differentiate import gradients, pulled_back
 from graphc.progress import progress
+from graphc.widening import Point, input_like, widened
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Values: TypeAlias = "Mapping[Node, Array]"
@@ -156,7 +155,7 @@ def check_graph(
     """Check the derivatives of a graph at `arguments`, as `check_grads` does."""
     if order not in ORDERS:
         raise GraphcValueError(f"check_grads: the order is 1 or 2, not {order!r}")
-    wide = _widened(graph, arguments)
+    wide = widened(graph, arguments)
     check = _Check(wide, np.random.default_rng(seed), tolerance, directions)
     report = check.report(order)
     if report.is_right:
@@ -172,75 +171,6 @@ def check_graph(
     raise error
 
 
-# --- in float64 ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A graph in float64: its float outputs, the leaves that move, and the values of all leaves."""
-
-    outputs: tuple[Node, ...]
-    moved: tuple[Node, ...]
-    values: dict[Node, Array]
-
-
-def _widened(graph: Graph, arguments: Sequence[Array]) -> _Point:
-    """Return the graph with float64 in the place of every other float, variables as inputs."""
-    given = dict(zip(graph.inputs, arguments, strict=True))
-    values: dict[Node, Array] = {}
-    bodies: dict[Body, Body] = {}
-
-    def widen(node: Node, operands: tuple[Node, ...]) -> Node:
-        with at_line(node.line):
-            if node.op.name in ("input", "variable"):
-                array = given[node] if node in given else node.attributes["state"].host()
-                wide = _input_like(node)
-                values[wide] = array.astype(wide.type.dtype.numpy)
-                return wide
-            attributes = {name: _wide(value, bodies) for name, value in node.attributes.items()}
-            return node.op(*operands, **attributes)
-
-    for body in nested_bodies(graph.nodes):
-        places = dict(zip(body.inputs, map(_input_like, body.inputs), strict=True))
-        outputs = rewrite(body.outputs, partial(_placed, widen, places))
-        bodies[body] = Body(Graph(list(places.values()), outputs, name="body"))
-    outputs = rewrite(graph.outputs, widen)
-    moved = tuple(node for node in values if node.type.dtype.is_inexact)
-    floats = tuple(node for node in outputs if node.type.dtype.is_inexact)
-    if not moved or not floats:
-        what = "takes no floats" if not moved else "gives no floats"
-        raise GraphcTypeError(f"check_grads: {graph.name} {what}, so it has no derivatives")
-    return _Point(floats, moved, values)
-
-
-def _placed(
-    widen: Callable[[Node, tuple[Node, ...]], Node],
-    places: Mapping[Node, Node],
-    node: Node,
-    operands: tuple[Node, ...],
-) -> Node:
-    return places[node] if node in places else widen(node, operands)
-
-
-def _input_like(node: Node) -> Node:
-    dtype, name = _wide(node.type.dtype, {}), given_name(node)
-    return ops.input_(number=fresh_number(), name=name, shape=node.shape, dtype=dtype)
-
-
-_WIDE: dict[str, DType] = {"float": float64, "complex": complex128}
-
-
-def _wide(value: Any, bodies: Mapping[Body, Body]) -> Any:
-    """Return an attribute with float64 in the place of other floats."""
-    if isinstance(value, DType):
-        return _WIDE.get(value.kind, value)
-    if isinstance(value, ArrayData):
-        return ArrayData(value.array.astype(_wide(as_dtype(value.array.dtype), bodies).numpy))
-    if isinstance(value, tuple):
-        return tuple(_wide(part, bodies) for part in value)
-    return bodies[value] if isinstance(value, Body) else value
-
-
 # --- the checks ----------------------------------------------------------------------------------
 
 
@@ -248,7 +178,7 @@ class _Check:
     """Everything that is compared at one point."""
 
     def __init__(
-        self, point: _Point, random: np.random.Generator, tolerance: float, directions: int
+        self, point: Point, random: np.random.Generator, tolerance: float, directions: int
     ) -> None:
         self.point, self.random = point, random
         self.tolerance, self.directions = tolerance, directions
@@ -364,7 +294,7 @@ class _Check:
         faults: list[Fault],
         kinks: dict[str, None],
     ) -> None:
-        alone = [_input_like(operand) for operand in node.inputs]
+        alone = [input_like(operand) for operand in node.inputs]
         place = dict(zip(alone, (values[operand] for operand in node.inputs), strict=True))
         with at_line(node.line):
             again = node.op(*alone, **node.attributes)
