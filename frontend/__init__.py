@@ -11,16 +11,17 @@ from typing import Any
 from graphc.frontend.tensor import Tensor  # isort: skip  # first: the functions need the class
 
 from graphc.frontend import attention as _attention
+from graphc.frontend import complex_numbers as _complex_numbers
 from graphc.frontend import composites as _composites
 from graphc.frontend import constructors as _constructors
 from graphc.frontend import contractions as _contractions
 from graphc.frontend import convolutions as _convolutions
 from graphc.frontend import cumulative as _cumulative
 from graphc.frontend import elementwise as _elementwise
+from graphc.frontend import fft, linalg, metrics, nn, optim
 from graphc.frontend import function_calls as _function_calls
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
-from graphc.frontend import linalg, metrics, nn, optim
 from graphc.frontend import loops as _loops
 from graphc.frontend import normalisation as _normalisation
 from graphc.frontend import pooling as _pooling
@@ -32,6 +33,7 @@ from graphc.frontend import shapes as _shapes
 from graphc.frontend import sorting as _sorting
 from graphc.frontend import transforms as _transforms
 from graphc.frontend.attention import *  # noqa: F403  # as above
+from graphc.frontend.complex_numbers import *  # noqa: F403  # as above
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
@@ -60,6 +62,7 @@ __all__ = [
     "Trace",
     "Traced",
     "Variable",
+    "fft",
     "is_tracing",
     "linalg",
     "metrics",
@@ -69,6 +72,7 @@ __all__ = [
     "trace",
     "vmap",
 ]  # fmt: skip
+__all__ += _complex_numbers.__all__
 __all__ += _composites.__all__
 __all__ += _constructors.__all__
 __all__ += _contractions.__all__

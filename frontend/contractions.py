@@ -24,6 +24,7 @@ from graphc.frontend.operands import (
 )
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
+from graphc.ops.pairs import conjugate
 
 __all__ = ["dot", "einsum", "matmul", "outer", "tensordot", "vecdot"]
 
@@ -98,8 +99,12 @@ def _matmul_hint(a: tuple[int, ...], b: tuple[int, ...]) -> str:
 
 
 def vecdot(x: TensorLike, y: TensorLike, *, axis: int = -1) -> Tensor:
-    """Return the sums of products along `axis`, which both operands have; other axes broadcast."""
+    """Return the sums of products along `axis`, which both operands have; other axes broadcast.
+
+    Of complex numbers x is conjugated.
+    """
     a, b = _promote("vecdot", x, y)
+    a = conjugate(a)
     if not a.shape or not b.shape:
         fail(ShapeError, "vecdot: an operand has no axes", [a, b])
     a, b = (

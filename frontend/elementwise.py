@@ -34,6 +34,7 @@ from graphc.frontend.operands import (
 )
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
+from graphc.ops.type_rules import PARTS
 
 Unary: TypeAlias = Callable[[TensorLike], Tensor]
 Binary: TypeAlias = Callable[[TensorLike, TensorLike], Tensor]
@@ -53,6 +54,9 @@ MEANING_FOR_BOOL = {
 # Ops that leave integers and bools as they are, and those with one answer for all of them.
 IDENTITY_ON_INTEGERS = ("floor", "ceil", "trunc", "round")
 ANSWER_FOR_INTEGERS = {"isnan": False, "isinf": False, "isfinite": True}
+# Functions of one complex tensor, by the names of ops that take real numbers alone; the module
+# `graphc.frontend.complex_numbers` puts them here.
+OF_COMPLEX: dict[str, Callable[[Tensor], Tensor]] = {}
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 
 
@@ -71,11 +75,13 @@ def apply_elementwise(name: str, *operands: TensorLike) -> Tensor:
         return Tensor(op(*[x.node for x in operands]))  # type: ignore[union-attr]  # tensors
     dtype = _common_dtype(name, operands)
     if not _takes(op, dtype):
+        if dtype.is_complex and name in OF_COMPLEX:
+            return OF_COMPLEX[name](Tensor(as_node(operands[0])))
         if dtype is bool_ and name in MEANING_FOR_BOOL:
             return apply_elementwise(MEANING_FOR_BOOL[name], *operands)
-        if not dtype.is_float and name in IDENTITY_ON_INTEGERS:
+        if not dtype.is_inexact and name in IDENTITY_ON_INTEGERS:
             return Tensor(as_node(operands[0]))
-        if not dtype.is_float and name in ANSWER_FOR_INTEGERS:
+        if not dtype.is_inexact and name in ANSWER_FOR_INTEGERS:
             return _constant_answer(as_node(operands[0]), ANSWER_FOR_INTEGERS[name])
     dtype = _accepted_dtype(op, dtype, operands)
     nodes = [as_node(x, dtype) for x in operands]
@@ -114,14 +120,16 @@ def _accepted_dtype(op: ops.Op, dtype: DType, operands: tuple[TensorLike, ...]) 
         return dtype
     if op.kinds == ("bool",):
         return bool_
-    if "float" in op.kinds and "int" not in op.kinds:
+    if "float" in op.kinds and "int" not in op.kinds and not dtype.is_complex:
         return float64
-    kinds = {"bool": "bool", "int": "integers", "uint": "unsigned integers", "float": "floats"}
+    kinds = {"bool": "bool", "int": "integers", "uint": "unsigned integers", "float": "floats",
+             "complex": "complex numbers"}  # fmt: skip
+    advice = PARTS if dtype.is_complex else "convert with tensor.astype(dtype)"
     fail(
         GraphcTypeError,
         f"{op.name} is not defined for {dtype}",
         [as_node(x) for x in operands],
-        f"it takes {', '.join(kinds[k] for k in op.kinds)}; convert with tensor.astype(dtype)",
+        f"it takes {', '.join(kinds[k] for k in op.kinds)}; {advice}",
     )
 
 
@@ -247,13 +255,20 @@ def pow(x: TensorLike, y: TensorLike) -> Tensor:
     Integers to negative powers are rounded towards zero (docs/semantics.md), where NumPy raises.
     """
     dtype = result_dtype(x, y)
-    if isinstance(y, int | float) and is_scalar(x) is False:
+    if isinstance(y, int | float | complex) and is_scalar(x) is False:
         if y == 2 and dtype is not bool_:
             return Tensor(apply("square", as_node(x, dtype)))
         if y == 1 and dtype is not bool_:
             return Tensor(as_node(x, dtype))
-        if y == -1 and dtype.is_float:
+        if y == -1 and dtype.is_inexact:
             return Tensor(apply("reciprocal", as_node(x, dtype)))
+    if dtype.is_complex:
+        fail(
+            GraphcTypeError,
+            f"pow: of {dtype} the exponents 1, 2 and -1 are there",
+            [as_node(x), as_node(y)],
+            "exp(y * log(x)) is x to the power y where x is not 0",
+        )
     return apply_elementwise("power", x, y)
 
 
@@ -299,7 +314,7 @@ def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:
 def stop_gradient(x: TensorLike) -> Tensor:
     """Return x as a constant for differentiation: no gradient flows through it."""
     node = as_node(x)
-    return Tensor(apply("stop_gradient", node) if node.type.dtype.is_float else node)
+    return Tensor(apply("stop_gradient", node) if node.type.dtype.is_inexact else node)
 
 
 __all__ = [

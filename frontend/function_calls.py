@@ -326,7 +326,7 @@ class _Rule:
         return leaves
 
     def _checked(self, operand: Node, value: Any) -> Node | None:
-        if value is None or not operand.type.dtype.is_float:
+        if value is None or not operand.type.dtype.is_inexact:
             return None
         node = as_node(value, operand.type.dtype)
         if node.type != operand.type:

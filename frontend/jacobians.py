@@ -58,8 +58,8 @@ def _pulled(function: Callable[..., Any], primals: tuple[Any, ...], cotangent: A
         outputs, structure = flatten_result(function(*subjects.arguments))
         nodes = [as_node(x) for x in outputs]
     seeds = _like(cotangent, nodes, structure, "cotangent")
-    pairs = [(n, s) for n, s in zip(nodes, seeds, strict=True) if n.type.dtype.is_float]
-    wrt = [_float(x.node, "the gradient with respect to") for x in subjects.fresh]
+    pairs = [(n, s) for n, s in zip(nodes, seeds, strict=True) if n.type.dtype.is_inexact]
+    wrt = [_differentiable(x.node, "the gradient with respect to") for x in subjects.fresh]
     found = hook("differentiator")([n for n, _ in pairs], [s for _, s in pairs], wrt)
     return subjects.nested(substituted(list(map(Tensor, found)), subjects.mapping(), recorded))
 
@@ -110,15 +110,15 @@ def pushforward(
     outputs: Sequence[Node], inputs: Sequence[Node], tangents: Sequence[Node]
 ) -> list[Node]:
     """Return the derivative of each output where the inputs move along the tangents."""
-    moving = [(i, t) for i, t in zip(inputs, tangents, strict=True) if i.type.dtype.is_float]
-    floats = [n for n in outputs if n.type.dtype.is_float]
+    moving = [(i, t) for i, t in zip(inputs, tangents, strict=True) if i.type.dtype.is_inexact]
+    floats = [n for n in outputs if n.type.dtype.is_inexact]
     seeds = [new_parameter(node.type) for node in floats]
     pulled = hook("differentiator")(floats, seeds, [i for i, _ in moving])
     pushed = hook("differentiator")(pulled, [t for _, t in moving], seeds)
     # linear, so no seed is left in it; those that a rule spells anyhow are set to zero
     cleared = substitute(pushed, {seed: zeros_like(seed) for seed in seeds})
     found = iter(cleared)
-    return [next(found) if n.type.dtype.is_float else zeros_like(n) for n in outputs]
+    return [next(found) if n.type.dtype.is_inexact else zeros_like(n) for n in outputs]
 
 
 def jacobian(
@@ -145,8 +145,8 @@ def jacobian(
         subjects = Subjects(argnums, arguments)
         with Trace() as recorded:
             outputs, structure = flatten_result(function(*subjects.arguments, **keywords))
-            nodes = [_float(as_node(x), "the Jacobian of") for x in outputs]
-        inputs = [_float(x.node, "the Jacobian with respect to") for x in subjects.fresh]
+            nodes = [_real(as_node(x), "the Jacobian of") for x in outputs]
+        inputs = [_real(x.node, "the Jacobian with respect to") for x in subjects.fresh]
         rows = _jacobian(nodes, inputs, mode)
         rows = substituted(rows, subjects.mapping(), recorded)
         return unflatten(structure, [subjects.nested(row) for row in rows])
@@ -250,8 +250,20 @@ def _types(nodes: Sequence[Node]) -> str:
     return ", ".join(str(node.type) for node in nodes) or "none"
 
 
-def _float(node: Node, asked: str) -> Node:
-    if not node.type.dtype.is_float:
+def _real(node: Node, asked: str) -> Node:
+    """Refuse complex numbers: two columns of reals belong to one of them, and not a number."""
+    if node.type.dtype.is_complex:
+        fail(
+            GraphcTypeError,
+            f"{asked} a {node.type} is asked for, which is one of real numbers alone",
+            [node],
+            "write the function of real and imaginary parts; graphc.vjp and graphc.jvp take both",
+        )
+    return _differentiable(node, asked)
+
+
+def _differentiable(node: Node, asked: str) -> Node:
+    if not node.type.dtype.is_inexact:
         fail(
             GraphcTypeError,
             f"{asked} a {node.type} is asked for, which has no derivatives",

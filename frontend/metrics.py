@@ -86,7 +86,7 @@ def _difference(name: str, outputs: TensorLike, targets: TensorLike) -> Tensor:
     if a.shape != b.shape:
         fail(ShapeError, f"{name}: outputs {a.shape} and targets {b.shape} differ in shape", [a, b])
     difference: Tensor = Tensor(a) - Tensor(b)
-    return difference
+    return elementwise.abs(difference) if difference.dtype.is_complex else difference
 
 
 def mean_absolute_error(outputs: TensorLike, targets: TensorLike) -> Tensor:

@@ -31,6 +31,8 @@ def vector_norm(
     (10,)
     """
     node = as_node(x)
+    if node.type.dtype.is_complex:
+        node = elementwise.abs(Tensor(node)).node
     if not node.type.dtype.is_float:
         hint = "convert them: x.astype(graphc.float32)"
         fail(GraphcTypeError, f"vector_norm takes floats, not {node.type.dtype}", [node], hint)

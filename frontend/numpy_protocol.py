@@ -9,13 +9,25 @@ function does not take. Where NumPy computes in floats, small integers become fl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from graphc.dtypes import float64
 from graphc.errors import GraphcTypeError
-from graphc.frontend import constructors, contractions, elementwise, indexing, reductions, shapes
+from graphc.frontend import (
+    complex_numbers,
+    constructors,
+    contractions,
+    elementwise,
+    fft,
+    indexing,
+    linalg,
+    reductions,
+    shapes,
+    sorting,
+)
 from graphc.frontend.operands import as_node, fail
 from graphc.frontend.tensor import Tensor
 
@@ -36,7 +48,7 @@ _UFUNC_NAMES = {
     "invert": "bitwise_invert",
     "left_shift": "bitwise_left_shift",
     "right_shift": "bitwise_right_shift",
-    "conjugate": "positive",
+    "conjugate": "conj",
 }
 _REDUCTIONS = {
     "add": "sum",
@@ -51,7 +63,9 @@ _FUNCTION_NAMES = {
     "amax": "max", "amin": "min", "absolute": "abs", "around": "round", "concatenate": "concat",
     "vsplit": "", "hsplit": "",
 }  # fmt: skip
-_MODULES = (shapes, reductions, indexing, contractions, elementwise, constructors)
+_MODULES = (
+    shapes, reductions, indexing, contractions, elementwise, constructors, complex_numbers, sorting,
+)  # fmt: skip
 
 
 def call_ufunc(
@@ -80,11 +94,16 @@ def call_function(
     function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]
 ) -> Any:
     """Return what a function of NumPy gives for tensors."""
-    name = function.__name__
-    found = _SPECIAL.get(name) or _find(_FUNCTION_NAMES.get(name, name))
+    name, home = function.__name__, function.__module__ or ""
+    if home in _NAMESPACES:
+        namespace, special = _NAMESPACES[home]
+        found = special.get(name) or _public(namespace, name)
+    else:
+        found = _SPECIAL.get(name) or _find(_FUNCTION_NAMES.get(name, name))
+        home = "numpy"
     if found is None or (function.__module__ or "").split(".")[0] != "numpy":
-        _refuse(f"numpy.{name} does not take tensors", arguments)
-    return _call(found, f"numpy.{name}", arguments, options)
+        _refuse(f"{home}.{name} does not take tensors", arguments)
+    return _call(found, f"{home}.{name}", arguments, options)
 
 
 def _call(
@@ -101,10 +120,12 @@ def _call(
 
 def _find(name: str) -> Callable[..., Any] | None:
     """Return the function of graphc called `name`, or None."""
-    for module in _MODULES:
-        if name in module.__all__:
-            return getattr(module, name)  # type: ignore[no-any-return]  # what getattr gives
-    return None
+    return next((f for module in _MODULES if (f := _public(module, name)) is not None), None)
+
+
+def _public(module: ModuleType, name: str) -> Callable[..., Any] | None:
+    """Return the function that a module exports under this name, or None."""
+    return getattr(module, name) if name in module.__all__ else None
 
 
 def _supported(name: str, options: Mapping[str, Any], operands: Sequence[Any]) -> dict[str, Any]:
@@ -139,7 +160,7 @@ def _in_floats(name: str) -> Callable[[Tensor], Tensor]:
 
 def _reciprocal(x: Tensor) -> Tensor:
     """Return 1 / x; integers are refused, for which NumPy truncates it."""
-    if not x.dtype.is_float:
+    if not x.dtype.is_inexact:
         _refuse("numpy.reciprocal truncates integers to 0; 1 / tensor divides them in float64", [x])
     return elementwise.reciprocal(x)
 
@@ -168,6 +189,48 @@ def _stacked(axis: int) -> Callable[..., Any]:
     return function
 
 
+def _sorted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return sort or argsort with NumPy's keywords; it is stable whatever `kind` asks for."""
+
+    def in_order(
+        x: Tensor, axis: int | None = -1, kind: str | None = None, order: Any = None, *,
+        stable: bool | None = None,
+    ) -> Tensor:  # fmt: skip
+        if order is not None:
+            _refuse(f"numpy.{function.__name__}: order= is for records, which tensors are not", [x])
+        return function(shapes.ravel(x)) if axis is None else function(x, axis)
+
+    return in_order
+
+
+def _svd(
+    x: Tensor, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    if not compute_uv:
+        return linalg.svdvals(x)
+    if hermitian or (full_matrices and x.ndim > 1 and x.shape[-1] != x.shape[-2]):
+        _refuse("numpy.linalg.svd of tensors: full_matrices=False, hermitian=False are there", [x])
+    return linalg.svd(x)
+
+
+def _qr(x: Tensor, mode: str = "reduced") -> Any:
+    if mode != "reduced":
+        _refuse(f"numpy.linalg.qr of tensors: the mode is reduced, not {mode}", [x])
+    return linalg.qr(x)
+
+
+def _pinv(x: Tensor, rcond: Any = None, hermitian: bool = False, **options: Any) -> Tensor:
+    """Return the pseudo-inverse with NumPy's tolerance: 1e-15 where none is asked for."""
+    tolerance = options.pop("rtol", 1e-15) if rcond is None else rcond
+    if hermitian or options or isinstance(tolerance, Tensor) or np.ndim(tolerance):
+        _refuse("numpy.linalg.pinv on tensors takes one number as its tolerance", [x])
+    return linalg.pinv(x, rtol=tolerance)
+
+
+def _lstsq(*operands: Any, **_: Any) -> NoReturn:
+    _refuse("numpy.linalg.lstsq does not take tensors: it gives ranks", operands[:2])
+
+
 def _shape(x: Tensor) -> tuple[int, ...]:
     return x.shape
 
@@ -192,7 +255,13 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "std": _variance("std"),
     "vstack": _stacked(0),
     "hstack": _stacked(1),
+    "sort": _sorted(sorting.sort),
+    "argsort": _sorted(sorting.argsort),
     "shape": _shape,
     "ndim": _rank,
     "size": _size,
+}
+_NAMESPACES: dict[str, tuple[ModuleType, dict[str, Callable[..., Any]]]] = {
+    "numpy.fft": (fft, {}),
+    "numpy.linalg": (linalg, {"lstsq": _lstsq, "pinv": _pinv, "qr": _qr, "svd": _svd}),
 }

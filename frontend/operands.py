@@ -16,7 +16,16 @@ import numpy as np
 
 import graphc.ops  # noqa: F401  # the declarations register themselves
 from graphc import op as ops
-from graphc.dtypes import DType, as_dtype, bool_, float32, float64, int64
+from graphc.dtypes import (
+    DType,
+    as_dtype,
+    bool_,
+    complex64,
+    complex128,
+    float32,
+    float64,
+    int64,
+)
 from graphc.dtypes import promote as promote_dtypes
 from graphc.errors import (
     GraphcError,
@@ -31,7 +40,7 @@ from graphc.node import ArrayData, Node, describe
 from graphc.source import user_line
 from graphc.tensor_type import Shape
 
-_NUMBERS = (bool, int, float)
+_NUMBERS = (bool, int, float, complex)
 SHOWN_DIGITS = 40  # of an integer in a message
 
 
@@ -60,9 +69,9 @@ def is_scalar(value: object) -> bool:
 def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
     """Return array-like `value` as an array of a dtype of graphc.
 
-    Without `dtype`, Python floats (in lists too) become float32, Python ints int64; arrays keep
-    theirs. Raises GraphcTypeError for what is no array of numbers, TracingError for lists of
-    tensors.
+    Without `dtype`, Python floats (in lists too) become float32, complex numbers complex64, ints
+    int64; arrays keep theirs. Raises GraphcTypeError for what is no array of numbers, TracingError
+    for lists of tensors.
     """
     try:
         array = np.asarray(value)
@@ -70,19 +79,22 @@ def as_array(value: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
         raise
     except (ValueError, TypeError) as error:
         fail(GraphcTypeError, f"{type(value).__name__} cannot be read as an array: {error}")
-    if array.dtype.kind not in "biufV":
+    if array.dtype.kind not in "biufcV":
         fail(
             GraphcTypeError, f"an array of {array.dtype} holds no numbers that graphc computes with"
         )
     found = as_dtype(array.dtype)
     if dtype is None:
         leaf = type(_first_leaf(value))
-        is_python_float = found is float64 and leaf in (bool, int, float, list, tuple)
-        dtype = float32 if is_python_float else found
+        is_python = leaf in (bool, int, float, complex, list, tuple)
+        dtype = _DEFAULTS.get(found, found) if is_python else found
     if dtype is found:
         return array
     with np.errstate(all="ignore"):
         return array.astype(dtype.numpy)
+
+
+_DEFAULTS = {float64: float32, complex128: complex64}  # of what Python wrote as numbers
 
 
 def _first_leaf(value: Any) -> Any:
@@ -119,7 +131,7 @@ def _fits(value: int, dtype: DType) -> bool:
         limits = np.iinfo(dtype.numpy)
         return bool(limits.min <= value <= limits.max)
     try:
-        return not dtype.is_float or math.isfinite(float(value))
+        return not dtype.is_inexact or math.isfinite(float(value))
     except OverflowError:
         return False
 
@@ -139,15 +151,18 @@ def result_dtype(*operands: TensorLike | DType) -> DType:
     """Return the dtype of a combination of `operands`, tensors and arrays strong, Python numbers
     weak.
 
-    A Python int with bools gives int64; a Python float with bools or integers gives float64, as in
-    NumPy 2. Python numbers alone are bool, int64 and float32.
+    A Python int with bools gives int64; a Python float with bools or integers gives float64, and a
+    complex number with them complex128, as in NumPy 2; with floats it gives the complex type of
+    their width. Python numbers alone are bool, int64, float32 and complex64.
     """
     strong = [_strong_dtype(x) for x in operands if not is_scalar(x)]
     weak = [_number_type(x) for x in operands if is_scalar(x)]
     if not strong:
         return as_dtype(max(weak, key=_NUMBERS.index))
     dtype = promote_dtypes(*strong)
-    if float in weak and not dtype.is_float:
+    if complex in weak:
+        return dtype.complex
+    if float in weak and not dtype.is_inexact:
         return float64
     return int64 if dtype is bool_ and int in weak else dtype
 

@@ -20,6 +20,7 @@ from graphc.frontend.operands import apply, as_node, fail
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.window_geometry import Extents, Geometry, Padding, geometry, numbers
 from graphc.node import Node
+from graphc.ops.type_rules import PARTS
 from graphc.tensor_type import Shape
 
 __all__ = [
@@ -202,6 +203,8 @@ def _operand(name: str, x: TensorLike, channels_first: bool) -> tuple[Node, Shap
         )
     if node.type.dtype is bool_:
         fail(GraphcTypeError, f"{name} is not defined for bool", [node], "any and windows are")
+    if node.type.dtype.is_complex:
+        fail(GraphcTypeError, f"{name} is not defined for {node.type.dtype}", [node], PARTS)
     return node, tuple(range(2, rank)) if channels_first else tuple(range(1, rank - 1))
 
 

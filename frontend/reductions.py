@@ -57,7 +57,7 @@ def sum_dtype(node: Node, dtype: DTypeLike | None) -> DType:
     given = node.type.dtype
     if dtype is not None:
         return as_dtype(dtype)
-    if given.is_float:
+    if given.is_inexact:
         return given
     return uint64 if given.kind == "uint" else int64
 
@@ -157,7 +157,10 @@ def mean(
     x: TensorLike, axis: AxisLike = None, dtype: DTypeLike | None = None, keepdims: bool = False
 ) -> Tensor:
     """Return the mean over `axis`, in `dtype`; NaN over no elements."""
-    result, wide = _float_dtypes(as_node(x), dtype)
+    node = as_node(x)
+    if node.type.dtype.is_complex and dtype is None:
+        return _mean(Tensor(node), axis, keepdims)
+    result, wide = _float_dtypes(node, dtype)
     return _mean(Tensor(as_node(x, wide)), axis, keepdims).astype(result)
 
 

@@ -24,7 +24,7 @@ from graphc.tensor_type import Shape, ShapeLike, TensorType
 __all__ = ["AxisLike", "Tensor", "TensorLike"]
 
 TensorLike: TypeAlias = (
-    "Tensor | np.ndarray[Any, Any] | np.generic | bool | int | float | Sequence[Any]"
+    "Tensor | np.ndarray[Any, Any] | np.generic | bool | int | float | complex | Sequence[Any]"
 )
 AxisLike: TypeAlias = "SupportsIndex | tuple[SupportsIndex, ...] | None"
 _Binary: TypeAlias = "Callable[[Tensor, TensorLike], Tensor]"
@@ -62,11 +62,10 @@ def _foreign(name: str, tensor: Tensor, other: object) -> Any:
 
     None and text are unequal to every tensor, as they are to everything else.
     """
-    refused = (complex,) if name in ("equal", "not_equal") else _NO_OPERANDS
-    if not isinstance(other, refused):
+    if name in ("equal", "not_equal") or not isinstance(other, _NO_OPERANDS):
         return NotImplemented
     kind = "None" if other is None else f"of type {type(other).__name__}"
-    message = f"{name}: an operand is {kind}; it is a tensor, an array or a real number"
+    message = f"{name}: an operand is {kind}; it is a tensor, an array or a number"
     raise describe(GraphcTypeError(message), (tensor.node,), user_line())
 
 
@@ -136,6 +135,16 @@ class Tensor:
     def mT(self) -> Tensor:  # NumPy's name
         """The tensor with its last two axes exchanged."""
         return shapes.matrix_transpose(self)
+
+    @property
+    def real(self) -> Tensor:
+        """The real parts; of real numbers, the tensor itself."""
+        return complex_numbers.real(self)
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary parts; of real numbers, zeros."""
+        return complex_numbers.imag(self)
 
     def __repr__(self) -> str:
         made = f" at {self.node.line}" if self.node.line else ""
@@ -269,6 +278,10 @@ class Tensor:
         """Return the tensor converted to `dtype`."""
         return elementwise.astype(self, dtype)
 
+    def conj(self) -> Tensor:
+        """Return the complex conjugates; of real numbers, the tensor itself."""
+        return complex_numbers.conj(self)
+
     def clip(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
         """Return the elements limited to min … max."""
         return elementwise.clip(self, min, max)
@@ -370,11 +383,12 @@ class Tensor:
         return contractions.dot(self, other)
 
 
-_NO_OPERANDS = (type(None), str, bytes, complex, dict, set, frozenset)
-_OPERANDS = (Tensor, np.ndarray, np.generic, bool, int, float, list, tuple)
+_NO_OPERANDS = (type(None), str, bytes, dict, set, frozenset)
+_OPERANDS = (Tensor, np.ndarray, np.generic, bool, int, float, complex, list, tuple)
 
 # The functions need the class and its methods need the functions.
 from graphc.frontend import (  # noqa: E402  # after the class, for the reason above
+    complex_numbers,
     contractions,
     elementwise,
     indexing,

@@ -44,9 +44,10 @@ def gradients(outputs: Any, wrt: Any, cotangents: Any = None) -> Tensor | list[T
     """Return the gradient of `outputs`, summed, with respect to each tensor of `wrt`.
 
     `wrt` is a tensor, and its gradient is returned, or a sequence, and a list is returned. Without
-    `cotangents`, one for each output, the outputs are scalars. A variable means its current value.
-    Zeros where an output does not depend on a tensor. Raises ShapeError for outputs that are no
-    scalars, and GraphcTypeError for dtypes without derivatives and for what is no tensor.
+    `cotangents`, one for each output, the outputs are real scalars. The gradient of a complex
+    x + iy is a + ib, with a and b those of x and y. A variable means its current value. Zeros where
+    an output does not depend on a tensor. Raises ShapeError for outputs that are no scalars, and
+    GraphcTypeError for dtypes without derivatives and for what is no tensor.
 
     >>> import graphc
     >>> x = graphc.input((3,), name="x")
@@ -88,11 +89,18 @@ def _scalar_loss(node: Node) -> Node:
             [node],
             "reduce it first: loss.mean() or loss.sum()",
         )
+    if node.type.dtype.is_complex:
+        fail(
+            GraphcTypeError,
+            f"the gradient of a {node.type} is asked for; a real number is needed",
+            [node],
+            "take abs(loss), loss.real or loss.imag; graphc.vjp pulls a complex cotangent back",
+        )
     return _differentiable(node)
 
 
 def _differentiable(node: Node) -> Node:
-    if not node.type.dtype.is_float:
+    if not node.type.dtype.is_inexact:
         fail(
             GraphcTypeError,
             f"{node.type.dtype} has no derivatives",

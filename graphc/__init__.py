@@ -17,6 +17,8 @@ from graphc.dtypes import (
     DType,
     bfloat16,
     bool_,
+    complex64,
+    complex128,
     float16,
     float32,
     float64,
@@ -50,6 +52,7 @@ from graphc.frontend import (
     Trace,
     Traced,
     Variable,
+    fft,
     is_tracing,
     linalg,
     metrics,
@@ -60,6 +63,7 @@ from graphc.frontend import (
     vmap,
 )
 from graphc.frontend.attention import *  # noqa: F403  # as above
+from graphc.frontend.complex_numbers import *  # noqa: F403  # as above
 from graphc.frontend.composites import *  # noqa: F403  # each module says in __all__ what is public
 from graphc.frontend.constructors import *  # noqa: F403  # as above
 from graphc.frontend.contractions import *  # noqa: F403  # as above
@@ -118,7 +122,10 @@ __all__ = [
     "bool_",
     "check_grads",
     "compile",
+    "complex64",
+    "complex128",
     "evaluate",
+    "fft",
     "fit",
     "float16",
     "float32",

@@ -31,10 +31,12 @@ Metadata: TypeAlias = dict[str, str]
 Path: TypeAlias = "str | os.PathLike[str]"
 
 _CHECKSUM = "sha256"
+_PAIRS = "complex128"  # names what is kept as pairs of float64: the format has no such type
 _WRITER = ("writer", "graphc")  # says that there must be a checksum
 _DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(bool),
     "BF16": bfloat16.numpy,
+    "C64": np.dtype(np.complex64),
     **{f"F{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
     **{f"I{bits}": np.dtype(f"i{bits // 8}") for bits in (8, 16, 32, 64)},
     **{f"U{bits}": np.dtype(f"u{bits // 8}") for bits in (8, 16, 32, 64)},
@@ -52,8 +54,16 @@ def write_arrays(
 
     dense = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
     described = dict([*metadata.items(), _WRITER])
+    wide = sorted(name for name, array in dense.items() if array.dtype == np.complex128)
+    if wide:
+        described[_PAIRS] = json.dumps(wide)
+        dense |= {name: _as_pairs(dense[name]) for name in wide}
     described[_CHECKSUM] = _checksum(dense, described)
     replace_file(path, save(dense, described))
+
+
+def _as_pairs(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return array.reshape((*array.shape, 1)).view(np.float64)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -127,6 +137,8 @@ def read_arrays(path: Path) -> tuple[Arrays, Metadata]:
         raise DamagedFileError(
             f"{os.fspath(path)} is damaged: its checksum does not fit its content"
         )
+    for name in json.loads(metadata.pop(_PAIRS, "[]")) if is_ours else ():
+        arrays[name] = arrays[name].view(np.complex128)[..., 0]
     return arrays, dict(entry for entry in metadata.items() if entry != _WRITER)
 
 

@@ -26,7 +26,6 @@ import numpy as np
 from graphc import ops
 from graphc.arithmetic import filled
 from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError
-from graphc.float64_graph import Point, body_and_values, input_like, widened
 from graphc.frontend.jacobians import pushforward
 from graphc.frontend.structures import flatten
 from graphc.frontend.tracing import trace
@@ -37,6 +36,7 @@ from graphc.ops.loops import items
 from graphc.ops.views import total
 from graphc.passes.differentiate import gradients, pulled_back
 from graphc.progress import progress
+from graphc.widening import Point, body_and_values, input_like, widened
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Values: TypeAlias = "Mapping[Node, Array]"
@@ -123,8 +123,9 @@ def check_grads(
     """Check the derivatives of `function` at `arguments`, and return what was compared.
 
     All floats among the arguments (arrays, numbers in them; nested as for `graphc.compile`) and all
-    variables that the function reads are moved, in float64 whatever their dtype. `tolerance` is
-    relative; `directions` is how many random ones are tried; `order` is 1 or 2. Raises
+    variables that the function reads are moved, in float64 whatever their dtype, and complex
+    numbers in both parts. `tolerance` is relative; `directions` is how many random ones are tried;
+    `order` is 1 or 2. Raises
     GradientError, which names ops and lines, where a derivative is wrong, and GraphcTypeError where
     there is nothing to differentiate.
 
@@ -240,12 +241,17 @@ class _Check:
         return levels
 
     def _projected(self, nodes: Sequence[Node]) -> Node:
-        return _sum([node * _constant(self._random(node)) for node in nodes])
+        return _sum([_weighted(node, self._random(node)) for node in nodes])
 
     def _random(self, node: Node) -> Array:
-        """Return a random direction, no element of which is near zero."""
-        signs = self.random.choice([-1.0, 1.0], node.shape)
-        return np.asarray(signs * self.random.uniform(0.5, 1.5, node.shape))
+        """Return a random direction, no element of which is near zero, nor a part of one."""
+        if node.type.dtype.is_complex:
+            return self._random_real(node.shape) + 1j * self._random_real(node.shape)
+        return self._random_real(node.shape)
+
+    def _random_real(self, shape: tuple[int, ...]) -> Array:
+        signs = self.random.choice([-1.0, 1.0], shape)
+        return np.asarray(signs * self.random.uniform(0.5, 1.5, shape))
 
     def _compare(self, order: int, scalar: Node, gradient: tuple[Node, ...]) -> Comparison:
         moved, values = self.point.moved, self.point.values
@@ -255,7 +261,7 @@ class _Check:
         for _ in range(self.directions):
             direction = {node: self._random(node) for node in moved}
             by_reverse = float(
-                sum((g * direction[n]).sum() for g, n in zip(found, moved, strict=True))
+                sum(_inner(g, direction[n]) for g, n in zip(found, moved, strict=True))
             )
             tangents = [_constant(direction[node]) for node in moved]
             (by_forward,) = evaluate(pushforward([scalar], moved, tangents), values)
@@ -291,14 +297,16 @@ class _Check:
         with at_line(node.line):
             again = node.op(*alone, **node.attributes)
             results = items(again) if again.is_tuple else (again,)
-            weights = [_constant(self._random(r)) if _is_float(r) else None for r in results]
+            directions = [self._random(r) if _is_float(r) else None for r in results]
+            weights = [None if d is None else _constant(d) for d in directions]
             cotangent: Any = tuple(weights) if again.is_tuple else weights[0]
             needed = _needed(again)
             try:
                 pulled = pulled_back(again, cotangent, needed)
             except GraphcTypeError:
                 return  # it has no derivative, and the differentiator had no need of one
-        scalar = _sum([r * w for r, w in zip(results, weights, strict=True) if w is not None])
+        pairs = zip(results, directions, strict=True)
+        scalar = _sum([_weighted(r, d) for r, d in pairs if d is not None])
         for number, (operand, gradient) in enumerate(zip(alone, pulled, strict=True)):
             if not needed[number] or not operand.type.size:
                 continue
@@ -306,7 +314,7 @@ class _Check:
             measured, noise, is_smooth = _difference(scalar, place, direction)
             declared = 0.0
             if gradient is not None:
-                declared = float((evaluate([gradient], place)[0] * direction[operand]).sum())
+                declared = _inner(evaluate([gradient], place)[0], direction[operand])
             if _error(declared, measured, noise) <= self.tolerance:
                 continue
             if not is_smooth:
@@ -347,7 +355,7 @@ def _needed(node: Node) -> list[bool]:
     known = len(node.inputs)
     if node.op is ops.custom_vjp:
         known = node.attributes["rule"].arguments
-    return [operand.type.dtype.is_float and n < known for n, operand in enumerate(node.inputs)]
+    return [operand.type.dtype.is_inexact and n < known for n, operand in enumerate(node.inputs)]
 
 
 def _values_of_operands(nodes: Sequence[Node], leaves: Values) -> Values:
@@ -364,7 +372,18 @@ _SKIPPED = frozenset({ops.item, *_HIDING})
 
 
 def _is_float(node: Node) -> bool:
-    return any(type_.dtype.is_float for type_ in node.results)
+    return any(type_.dtype.is_inexact for type_ in node.results)
+
+
+def _weighted(node: Node, direction: Array) -> Node:
+    """Return a node times a direction; of complex numbers the inner product of their pairs."""
+    product = node * _constant(direction.conj())
+    return ops.real(product) if product.type.dtype.is_complex else product
+
+
+def _inner(gradient: Array, direction: Array) -> float:
+    """Return the change along a direction; a complex number is a pair of two that move."""
+    return float((gradient.conj() * direction).sum().real)
 
 
 def _sum(nodes: Sequence[Node]) -> Node:

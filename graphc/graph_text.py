@@ -239,6 +239,8 @@ class _Parser:
 
     def attributes(self, text: str, type_: TensorType | None) -> dict[str, Any]:
         pairs = [p.split("=", 1) for p in _split_commas(text)]
+        if type_ is not None and [" pairs", "True"] in pairs:  # of a variable of complex numbers
+            type_ = TensorType(type_.shape[:-1], type_.dtype.complex)
         return {key.strip(): self.value(value.strip(), type_) for key, value in pairs}
 
     def value(self, text: str, type_: TensorType | None) -> Any:

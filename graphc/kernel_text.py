@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from graphc.dtypes import ALL, DType
+from graphc.dtypes import REAL, DType
 from graphc.errors import GraphcError, ParseError
 from graphc.index import Atom, FloorDiv, Index, LoopVariable, Mod, ValueAtom
 from graphc.kernel import (
@@ -121,7 +121,7 @@ def parse_kernel(text: str) -> Kernel:
 
 
 MAX_DEPTH = 100  # of blocks, and of divisions in an index
-_DTYPES = {dtype.name: dtype for dtype in ALL}
+_DTYPES = {dtype.name: dtype for dtype in REAL}
 _TOKEN = re.compile(
     r"(?P<space>\s+|#[^\n]*)"
     r"|(?P<value>%\w+)"

@@ -220,7 +220,19 @@ def inferred_type(node: Node) -> TensorType | tuple[TensorType, ...]:
         inferred = node.op.type_rule(node.inputs[0].results, **node.attributes)
     else:
         inferred = node.op.type_rule(*[i.type for i in node.inputs], **node.attributes)
+    if isinstance(inferred, TensorType) and inferred.dtype.kind not in node.op.kinds:
+        _refuse_complex(node)
     return inferred  # type: ignore[no-any-return]  # the rules of ops differ in what they give
+
+
+def _refuse_complex(node: Node) -> None:
+    """Raise GraphcTypeError where an op was given complex numbers that it does not declare."""
+    given = next((i.type.dtype for i in node.inputs if i.type.dtype.is_complex), None)
+    if given is not None and "complex" not in node.op.kinds:
+        raise GraphcTypeError(
+            f"{node.op.name} does not take complex numbers, as {given} is",
+            hint="compute with the parts: real(x), imag(x), abs(x), angle(x)",
+        )
 
 
 def shown_type(node: Node) -> str:

@@ -2,7 +2,7 @@
 
 An `Op` states its operands and attributes, its type rule, its meaning in NumPy (the *reference*),
 its derivative, its algebra, and one *lowering*: how a single element of the result is computed.
-There are eighteen kinds of lowering and no others, so passes and backends dispatch on the kind,
+There are nineteen kinds of lowering and no others, so passes and backends dispatch on the kind,
 never on a name:
 
     Leaf          input, variable, constant: nothing is computed
@@ -23,12 +23,16 @@ never on a name:
     While         a body run as long as a condition holds
     Switch        one of several bodies, chosen when the program runs
     Composition   what other ops make of its operands; a pass puts these in its place
+    OnPairs       an op on complex numbers alone, see below
 
 Operands of an elementwise op have one shape, and, unless its type rule says otherwise, one dtype:
 broadcasting and promotion are explicit nodes (`broadcast_to`, `cast`), put there by the frontend.
 An op whose type rule gives a tuple of types has several results: its reference gives a tuple of
 arrays, its derivative gets a tuple of cotangents (None where none arrived), and `item` alone takes
 its nodes. The bodies of loops and branches are attributes: closed graphs (`graphc.body`).
+Kernels know no complex numbers: a pass (passes/split_complex.py) puts pairs of floats in their
+place, and what an op is of pairs is declared with the op, as `on_pairs`, where the kind of its
+lowering does not say it.
 Declarations register themselves; `find` looks one up by name. The declarations are in graphc/ops.
 """
 
@@ -218,6 +222,11 @@ class Composition:
     expand: Callable[[Node], Node | tuple[Node, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class OnPairs:
+    """The op's `on_pairs` over pairs of floats, which a pass puts in its place."""
+
+
 Lowering: TypeAlias = (
     Leaf
     | Elementwise
@@ -237,6 +246,7 @@ Lowering: TypeAlias = (
     | While
     | Switch
     | Composition
+    | OnPairs
 )
 
 
@@ -284,6 +294,8 @@ class Op:
     defaults    the values of attributes that may be left out, and then do not print
     batch       batch(node, operands) -> the op over operands with a new first axis each, where the
                 kind of its lowering does not say that (passes/batch.py)
+    on_pairs    on_pairs(node, operands) -> the op over operands of which complex ones are floats
+                with a new last axis, of the real and the imaginary part; so is a complex result
     """
 
     name: str
@@ -294,11 +306,12 @@ class Op:
     attributes: tuple[str, ...] = ()
     derivative: Callable[[Node, Any], Sequence[Node | None]] | None = None
     algebra: Algebra = field(default_factory=Algebra)
-    kinds: tuple[str, ...] = ("bool", "int", "uint", "float")
+    kinds: tuple[str, ...] = ("bool", "int", "uint", "float", "complex")
     domain: tuple[Domain, ...] = (Domain(),)
     summary: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     batch: Callable[[Node, tuple[Node, ...]], Node] | None = None
+    on_pairs: Callable[[Node, tuple[Node, ...]], Node] | None = None
 
     def __post_init__(self) -> None:
         if self.name in _REGISTRY:

@@ -281,17 +281,17 @@ def as_argument(argument: Any, type_: TensorType) -> np.ndarray[Any, Any]:
         raise GraphcTypeError("a masked array is no array of numbers", hint="pass array.filled(…)")
     try:
         array = np.asarray(argument)
-        as_dtype(array.dtype)  # refuses objects, strings, complex numbers and records
+        as_dtype(array.dtype)  # refuses objects, strings and records
     except (TypeError, ValueError, OverflowError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise GraphcTypeError(
             f"{type(argument).__name__} is no array of numbers: {reason}"
         ) from None
-    is_python = type(argument) in (bool, int, float) or isinstance(argument, list | tuple)
+    is_python = type(argument) in (bool, int, float, complex) or isinstance(argument, list | tuple)
     return _take_dtype(array, type_) if is_python else array
 
 
-_RANKS = {"bool": 0, "int": 1, "uint": 1, "float": 2}
+_RANKS = {"bool": 0, "int": 1, "uint": 1, "float": 2, "complex": 3}
 
 
 def _take_dtype(numbers: np.ndarray[Any, Any], type_: TensorType) -> np.ndarray[Any, Any]:
@@ -301,8 +301,9 @@ def _take_dtype(numbers: np.ndarray[Any, Any], type_: TensorType) -> np.ndarray[
         raise GraphcTypeError(f"numbers of {numbers.dtype} do not fit {type_}")
     with np.errstate(all="ignore"):
         array = numbers.astype(type_.dtype.numpy)
-        if type_.dtype.is_float:
-            lost = np.isinf(array.astype(np.float64)) & np.isfinite(numbers)
+        if type_.dtype.is_inexact:
+            wide = np.complex128 if type_.dtype.is_complex else np.float64
+            lost = np.isinf(array.astype(wide)) & np.isfinite(numbers)
         else:  # a negative number as an unsigned one comes back as it was
             lost = (array.astype(numbers.dtype) != numbers) | ((array < 0) != (numbers < 0))
     if lost.any():

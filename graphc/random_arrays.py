@@ -24,6 +24,9 @@ def _random_array(
     random: np.random.Generator, type_: TensorType, integers_below: int
 ) -> np.ndarray[Any, Any]:
     dtype = type_.dtype
+    if dtype.is_complex:
+        parts = random.standard_normal((*type_.shape, 2)).astype(dtype.real.numpy)
+        return parts.view(dtype.numpy).reshape(type_.shape)
     if dtype.is_float:
         return random.standard_normal(type_.shape).astype(dtype.numpy)
     below = 2

@@ -32,10 +32,12 @@ from graphc.passes.schedule import schedule
 from graphc.passes.schedule_gpu import schedule_gpu
 from graphc.passes.simplify import simplify
 from graphc.passes.simplify_loops import simplify_loops
+from graphc.passes.split_complex import split_complex
 from graphc.passes.split_reductions import split_reductions
 from graphc.plan import BodyPlan, Plan, Routine
 from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
+from graphc.tensor_type import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,26 @@ def _choose_nothing(_: Lowered) -> Mapping[Kernel, ScheduleChoices]:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """The types of the inputs and outputs of a program as its caller sees them."""
+
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Compilation:
     """A program on its way: the graph as it stands, and what later passes made of it.
 
-    `choose` names the schedules of lowered kernels that are not left to the cost model.
+    `signature` is there where the graph's own types are others than those of the caller. `choose`
+    names the schedules of lowered kernels that are not left to the cost model.
     """
 
     graph: Graph
     target: Target
     options: Options = Options()
     choose: Callable[[Lowered], Mapping[Kernel, ScheduleChoices]] = _choose_nothing
+    signature: Signature | None = None
     grouping: Grouping | None = None
     lowered: Lowered | None = None
     plan: Plan | None = None
@@ -111,6 +123,16 @@ def _expand(state: Compilation) -> Compilation:
 def _round(state: Compilation) -> Compilation:
     rounded = partial(round_operands, precision=state.options.precision)
     return replace(state, graph=rewrite_nested(state.graph, rounded))
+
+
+def _split_complex(state: Compilation) -> Compilation:
+    graph = split_complex(state.graph)
+    if graph is state.graph:
+        return state
+    inputs, outputs = (
+        tuple(node.type for node in nodes) for nodes in (state.graph.inputs, state.graph.outputs)
+    )
+    return replace(state, graph=graph, signature=Signature(inputs, outputs))
 
 
 def _pack(state: Compilation) -> Compilation:
@@ -161,6 +183,8 @@ def _plan_memory(state: Compilation) -> Compilation:
     assert state.lowered is not None
     donated, name = state.options.donated, state.graph.name
     plan = plan_memory(state.lowered, state.graph, state.target, name=name, donated=donated)
+    if state.signature is not None:
+        plan = replace(plan, inputs=state.signature.inputs, outputs=state.signature.outputs)
     return replace(state, plan=plan)
 
 
@@ -169,6 +193,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("merge_scans",    _merge,       "exact", "first: scans are compared as they were made"),
     Pass("expand_compositions", _expand, "exact", "early: no pass but the first knows these"),
     Pass("round_operands", _round,       "rounding", "early, so that constants fold"),
+    Pass("split_complex",  _split_complex, "exact", "kernels and rules know floats alone"),
     Pass("fold_constants", _fold,        "exact", "rules match the numbers it makes"),
     Pass("simplify_loops", _loops,       "exact", "what leaves a body is simplified outside"),
     Pass("distribute_scans", _distribute, "exact", "loops hold what they need, and no more"),

@@ -27,6 +27,7 @@ from graphc.op import (
     Contraction,
     Elementwise,
     Gather,
+    OnPairs,
     Op,
     Reduction,
     Scatter,
@@ -242,6 +243,7 @@ def batched_expansion(node: Node, operands: Operands) -> list[Image]:
 _RULES: dict[type, Rule] = {
     Composition: _composition,
     Elementwise: _elementwise,
+    OnPairs: _elementwise,
     Reduction: _reduction,
     Selection: _along_an_axis,
     Concatenation: _along_an_axis,

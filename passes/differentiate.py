@@ -25,11 +25,12 @@ def gradients(
 ) -> tuple[Node, ...]:
     """Return, for each node of `wrt`, the sum over outputs of cotangent times derivative.
 
-    outputs     float nodes
+    outputs     nodes of floats or complex numbers
     cotangents  one node for each output, of its type
-    wrt         float nodes, inner nodes of the graph included; zeros where no output depends on one
+    wrt         such nodes, inner ones of the graph included; zeros where no output depends on one
 
-    Raises GraphcTypeError where a node is no float, or an op on the way from `wrt` to an output has
+    A complex number is a pair of floats, in cotangents too (`graphc.ops.complex_numbers`). Raises
+    GraphcTypeError where a node is of another kind, or an op on the way from `wrt` to an output has
     no derivative (it names the user's line), and GraphcValueError where types do not agree.
     """
     _check(outputs, cotangents, wrt)
@@ -56,7 +57,7 @@ def _check(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[No
     if len(outputs) != len(cotangents):
         raise GraphcValueError(f"{len(outputs)} outputs, but {len(cotangents)} cotangents")
     for node in (*outputs, *wrt):
-        if not node.type.dtype.is_float:
+        if not node.type.dtype.is_inexact:
             raise GraphcTypeError(
                 f"only floats have a derivative, but {node.op.name} is {node.type}",
                 line=str(node.line or ""),
@@ -70,11 +71,11 @@ def _check(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[No
 
 
 def _dependent(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
-    """Return the float nodes of `order` that are in `wrt` or computed from one that is."""
+    """Return the nodes of `order` that derivatives reach: in `wrt`, or computed from such nodes."""
     dependent = set(wrt)
     for node in order:
-        is_float = any(type_.dtype.is_float for type_ in node.results)
-        if is_float and any(i in dependent for i in node.inputs):
+        has_derivative = any(type_.dtype.is_inexact for type_ in node.results)
+        if has_derivative and any(i in dependent for i in node.inputs):
             dependent.add(node)
     return dependent
 

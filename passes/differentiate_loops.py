@@ -51,8 +51,10 @@ def pull_back_while(
 
     They are linear in the cotangents given, and forward mode asks for that derivative alone.
     """
-    floats = [i for i, operand in enumerate(node.inputs) if operand.type.dtype.is_float]
-    seeds = [cotangents[j] or filled(t, 0) for j, t in enumerate(node.results) if t.dtype.is_float]
+    floats = [i for i, operand in enumerate(node.inputs) if operand.type.dtype.is_inexact]
+    seeds = [
+        cotangents[j] or filled(t, 0) for j, t in enumerate(node.results) if t.dtype.is_inexact
+    ]
     pulled = items(ops.while_pullback(*node.inputs, *seeds, **node.attributes))
     found = dict(zip(floats, pulled, strict=True))
     return [found.get(i) if is_needed else None for i, is_needed in enumerate(needed)]
@@ -70,7 +72,7 @@ def push_forward_while(
     size = len(body.inputs)
     if any(needed[:size]):
         raise no_reverse_mode(node.line)
-    floats = [i for i, parameter in enumerate(body.inputs) if parameter.type.dtype.is_float]
+    floats = [i for i, parameter in enumerate(body.inputs) if parameter.type.dtype.is_inexact]
     tangents = {i: new_parameter(body.inputs[i].type, "tangent") for i in floats}
     carried = [i for i in floats if i < count]
     outputs = [body.outputs[j] for j in carried]

@@ -97,12 +97,12 @@ def pull_back_scan(
 def _active_carries(scan: _Scan, cotangents: Cotangents, needed: Sequence[bool]) -> list[int]:
     """Return the carries through which something that is needed reaches a cotangent."""
     outputs, count = scan.body.outputs, scan.count
-    order = [n for n in topological_order(outputs) if any(t.dtype.is_float for t in n.results)]
+    order = [n for n in topological_order(outputs) if any(t.dtype.is_inexact for t in n.results)]
     sources = {p for p, is_needed in zip(scan.parameters, needed, strict=True) if is_needed}
     while True:
         varying = depending(order, sources)
         more = {scan.carries[j] for j in range(count) if outputs[j] in varying} - sources
-        more = {carry for carry in more if carry.type.dtype.is_float}
+        more = {carry for carry in more if carry.type.dtype.is_inexact}
         if not more:
             break
         sources |= more

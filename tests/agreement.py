@@ -18,7 +18,7 @@ from tests.samples import Array, Case
 EXACT = frozenset(
     ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "maximum", "minimum",
      "copysign", "nextafter", "negative", "abs", "sign", "square", "reciprocal", "sqrt", "floor",
-     "ceil", "trunc", "round", "where", "cast", "stop_gradient"]
+     "ceil", "trunc", "round", "where", "cast", "stop_gradient", "complex", "conj", "imag", "real"]
 )  # fmt: skip
 ULPS = {"float16": 1, "bfloat16": 1, "float32": 1, "float64": 2}
 _ROUNDED_SUMS = (
@@ -55,6 +55,7 @@ def assert_agrees(op: Op, case: Case, got: Array, want: Array | None = None) -> 
     """Fail, naming the first bad elements, where `got` is no right result of `op` in `case`."""
     want = reference(op, case) if want is None else want
     assert (got.dtype, got.shape) == (want.dtype, want.shape), f"{op} of {case}"
+    got, want = as_parts(got), as_parts(want)
     bad = np.atleast_1d(~(same(got, want) | _is_near(op, case, got, want)))
     got, want = np.atleast_1d(got, want)
     if bad.any():
@@ -65,12 +66,22 @@ def assert_agrees(op: Op, case: Case, got: Array, want: Array | None = None) -> 
 
 def same(a: Array, b: Array) -> Array:
     """Return where two arrays of one type hold the same bits, or both NaN."""
+    if a.dtype.kind == "c":
+        return np.asarray(same(as_parts(a), as_parts(b)).all(axis=-1))
     if a.dtype.kind in "biu":
         return np.asarray(a == b)
     bits = np.dtype(f"u{a.dtype.itemsize}")
     equal_bits = np.ascontiguousarray(a).view(bits) == np.ascontiguousarray(b).view(bits)
     with np.errstate(invalid="ignore"):  # ml_dtypes complains of signalling NaNs
         return np.asarray((np.isnan(a) & np.isnan(b)) | equal_bits.reshape(a.shape))
+
+
+def as_parts(array: Array) -> Array:
+    """Return complex numbers as floats along a new last axis; of others, the array itself."""
+    if array.dtype.kind != "c":
+        return array
+    parts = np.stack([array.real, array.imag], axis=-1)
+    return np.ascontiguousarray(parts)
 
 
 def ulps_apart(a: Array, b: Array) -> Array:
@@ -110,7 +121,7 @@ def _is_near(op: Op, case: Case, got: Array, want: Array) -> Array:
 
 
 def _size(x: Array) -> Array:
-    return np.abs(x.astype(np.float64))
+    return np.abs(x.astype(np.complex128 if x.dtype.kind == "c" else np.float64))
 
 
 def epsilon(dtype: DType) -> float:
@@ -127,7 +138,9 @@ def _is_within_sum_bound(op: Op, case: Case, got: Array, want: Array, dtype: DTy
     """Higham, "Accuracy and stability of numerical algorithms" (2002), 3.1: n u times the sizes."""
     magnitudes = Case(tuple(_size(a) for a in case.operands), case.attributes)
     sizes = reference(op, magnitudes).astype(np.float64)
-    count = max(1, case.operands[0].size)
+    if as_dtype(case.operands[0].dtype).is_complex:
+        sizes = np.stack([sizes] * 2, axis=-1)
+    count = max(1, as_parts(case.operands[0]).size)
     unit = epsilon(dtype.compute) * count + epsilon(dtype) * (dtype is not dtype.compute)
     least = float(np.finfo(np.float32).tiny if dtype is not dtypes.float64 else 0)
     with np.errstate(all="ignore"):

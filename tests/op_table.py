@@ -22,8 +22,12 @@ from tests.test_random_graphs import CPUS
 
 PATH = ROOT / "docs" / "operations.md"
 DTYPES = {
-    ("bool", "int", "uint", "float"): "all",
-    ("int", "uint", "float"): "numbers",
+    ("bool", "int", "uint", "float", "complex"): "all",
+    ("bool", "int", "uint", "float"): "all real",
+    ("int", "uint", "float", "complex"): "numbers",
+    ("int", "uint", "float"): "real numbers",
+    ("float", "complex"): "floats, complex",
+    ("complex",): "complex",
     ("bool", "int", "uint"): "bool, integers",
     ("int", "uint"): "integers",
     ("float",): "floats",
@@ -33,15 +37,16 @@ TITLES = ("operation", "dtypes", "derivative", "native", "OpenCL", "first", "sec
 HEAD = """# Operations
 
 Written by `python -m tests.op_table` from the declarations in `graphc/ops`; what they mean stands
-in [semantics.md](semantics.md). Numbers are integers and floats. The counts are those of the cases
-over which the tests run.
+in [semantics.md](semantics.md). Numbers are integers, floats and complex numbers; real numbers are
+the first two. The counts are those of the cases over which the tests run.
 
 - *native*: results of the whole compiler at each CPU level that the machine has; one level is held
   to the NumPy reference, the others to the bits of that one (`tests/test_op_matrix.py`).
 - *OpenCL*: the same cases, held to the bits of native code; those of more than LARGE elements in
   float32 alone.
-- *first*, *second*: gradients of first and second order, held to central differences in float64
-  (`tests/passes/test_differentiate.py`): none where the op takes or gives no floats, and none for
+- *first*, *second*: gradients of first and second order, held to central differences in float64,
+  and of complex128 in both parts (`tests/passes/test_differentiate.py`): none where the op takes or
+  gives no such numbers, and none for
   `iota`, `nextafter`, and `stop_gradient`, which hides its derivative by intent.
 - *accuracy*: the most by which the float result of an elementwise op may differ from its reference,
   for float16, bfloat16, float32 and float64, in units in the last place; that of `logaddexp` near 0

@@ -11,10 +11,8 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import ml_dtypes  # noqa: F401  # registers bfloat16 with NumPy
 import numpy as np
 
 from graphc import dtypes, ops
@@ -24,18 +22,15 @@ from graphc.node import fresh_number
 from graphc.op import Domain, Op
 from graphc.ops.loops import items
 from graphc.ops.views import reshaped
+from tests.sample_values import Array, Case, Shape, random_bits, specials, values
+from tests.transform_samples import transforms, transforms_of_real
 from tests.window_samples import WINDOW_ROWS
 
-Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
-Shape: TypeAlias = tuple[int, ...]
+__all__ = [
+    "ELEMENTWISE_SHAPES", "Array", "Case", "Shape", "accepted_dtypes", "as_graph", "cases",
+    "formula_dtypes", "specials", "values",
+]  # fmt: skip
 
-SPECIAL_FLOATS = (
-    0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 2.0, 2.5, -2.5, 3.0, -3.0, 7.0, 0.1, -0.3, 10.25,
-    88.0, -87.5, 127.0, 128.0, 255.0, -129.0, 32768.0, 65504.0, 1e-3, 1e-45, -1e-45, 1e-40,
-    2.0**-126, 1e-30, 1e30, -1e30, 3e38, -3e38, 2.0**31, -(2.0**31), 2.0**63, -(2.0**63), 2.0**64,
-    np.inf, -np.inf, np.nan, -np.nan,
-)  # fmt: skip
-SPECIAL_DOUBLES = (5e-324, -5e-324, 1e-310, 1e300, -1e300, 1.7e308, 1 + 2.0**-52, 709.0, -745.0)
 ELEMENTWISE_SHAPES: tuple[Shape, ...] = (
     (),
     (1,),
@@ -46,18 +41,6 @@ ELEMENTWISE_SHAPES: tuple[Shape, ...] = (
     (7, 13),
     (2, 3, 33),
 )
-
-
-@dataclass(frozen=True)
-class Case:
-    """Operands and attributes of one use of an op."""
-
-    operands: tuple[Array, ...]
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        given = [f"{a.dtype}{list(a.shape)}" for a in self.operands]
-        return ", ".join([*given, *(f"{k}={v}" for k, v in self.attributes.items())])
 
 
 def cases(op: Op, dtype: DType) -> Iterator[Case]:
@@ -74,6 +57,11 @@ def cases(op: Op, dtype: DType) -> Iterator[Case]:
 def accepted_dtypes(op: Op) -> tuple[DType, ...]:
     """Return the dtypes that `op` takes."""
     return tuple(d for d in dtypes.ALL if d.kind in op.kinds)
+
+
+def formula_dtypes(op: Op) -> tuple[DType, ...]:
+    """Return the dtypes for which `op` is computed in kernels as it is, and not on pairs."""
+    return tuple(d for d in dtypes.REAL if d.kind in op.kinds)
 
 
 def as_graph(op: Op, case: Case) -> Graph:
@@ -94,41 +82,6 @@ def as_graph(op: Op, case: Case) -> Graph:
     return Graph(inputs, [node])
 
 
-def values(shape: Shape, dtype: DType, rng: np.random.Generator, domain: Domain) -> Array:
-    """Return random values: floats from `domain`, off its kinks; integers and bool of all sizes."""
-    if dtype is dtypes.bool_:
-        return np.asarray(rng.random(shape) < 0.5)  # an array, of rank 0 too
-    if dtype.is_integer:
-        whole = _random_bits(shape, dtype, rng)
-        small = rng.integers(0, 10, shape).astype(dtype.numpy)
-        return np.where(rng.random(shape) < 0.5, whole, small)
-    x = np.asarray(rng.uniform(domain.low, domain.high, shape))
-    for kink in domain.smooth_away_from:
-        near = np.abs(x - kink) < 0.05
-        x = np.where(near, kink + np.where(x < kink, -0.05, 0.05) - 0.01 * (kink - x), x)
-    return x.astype(dtype.numpy)
-
-
-def _random_bits(shape: Shape, dtype: DType, rng: np.random.Generator) -> Array:
-    octets = rng.integers(0, 256, (*shape, dtype.itemsize), np.uint8)
-    return np.asarray(octets.view(dtype.numpy)[..., 0])
-
-
-def specials(dtype: DType) -> Array:
-    """Return the values at which ops of this dtype tend to go wrong."""
-    with np.errstate(all="ignore"):
-        if dtype.is_float:
-            wide = SPECIAL_FLOATS + (SPECIAL_DOUBLES if dtype is dtypes.float64 else ())
-            return np.array(wide).astype(dtype.numpy)
-        if dtype is dtypes.bool_:
-            return np.array([False, True])
-    limits = np.iinfo(dtype.numpy)
-    ends = [limits.min, limits.min + 1, limits.max - 1, limits.max]
-    small = [0, 1, 2, 3, 5, 7, 8, 10, 15, 16, 31, 32, 63, 64, 100]
-    signed = [-1, -2, -3, -7, -8, -64] if dtype.is_signed else []
-    return np.array([*ends, *small, *signed], dtype=dtype.numpy)
-
-
 # --- elementwise ops -----------------------------------------------------------------------------
 
 
@@ -137,7 +90,8 @@ def _elementwise(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Cas
         if op.name == "where":
             yield Case((values(operands[0].shape, dtypes.bool_, rng, Domain()), *operands[1:]))
         elif op.name == "cast":
-            yield from (Case(operands, {"dtype": target}) for target in dtypes.ALL)
+            targets = (*dtypes.COMPLEX, dtypes.bool_) if dtype.is_complex else dtypes.ALL
+            yield from (Case(operands, {"dtype": target}) for target in targets)
         else:
             yield Case(operands)
 
@@ -151,8 +105,8 @@ def _elementwise_operands(
     domains = op.domain * arity if len(op.domain) == 1 else op.domain
     for shape in ELEMENTWISE_SHAPES:
         yield tuple(values(shape, dtype, rng, d) for d in domains)
-    if dtype.is_float:
-        yield tuple(_random_bits((400,), dtype, rng) for _ in range(arity))
+    if dtype.is_inexact:
+        yield tuple(random_bits((400,), dtype, rng) for _ in range(arity))
 
 
 # --- the others: shapes of the operands, and attributes ------------------------------------------
@@ -293,6 +247,9 @@ def _reduction(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]
 
 
 def _special_rows(dtype: DType, rng: np.random.Generator, least: float = 1e-45) -> Array:
+    if dtype.is_complex:
+        both = [_special_rows(dtype.real, rng, least) for _ in range(2)]
+        return np.stack(both, axis=-1).view(dtype.numpy)[..., 0]
     if not dtype.is_float:
         return rng.choice(specials(dtype), (9, 21))
     pool = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, least, -2.0]).astype(dtype.numpy)
@@ -420,7 +377,14 @@ def _apart(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
         yield Case((apart[..., rng.permutation(shape[-1])].astype(dtype.numpy, order="C"),))
 
 
+def _parts(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    yield from map(Case, _elementwise_operands(op, dtype, rng))
+
+
 _MAKERS: dict[str, _Maker] = {
+    **dict.fromkeys(("complex", "conj", "imag", "real"), _parts),
+    **dict.fromkeys(("fft", "ifft"), transforms),
+    **dict.fromkeys(("rfft", "irfft"), transforms_of_real),
     **dict.fromkeys(("cofactors", "det", "eigh", "inv", "slogdet"), _square),
     **dict.fromkeys(("pinv", "qr", "svd"), _rectangle),
     "solve": _solve,

@@ -246,7 +246,8 @@ class LlvmExecutable:
 
     def _view(self, number: int, array: Array) -> Array:
         """Return the output that lies in a donated argument."""
-        return np.ndarray(self._plan.outputs[number].shape, array.dtype, array)
+        type_ = self._plan.outputs[number]
+        return np.ndarray(type_.shape, type_.dtype.numpy, array)
 
     def native(self) -> NativeCall | None:
         """Return a native call; see `graphc.executable.HasNativeCall`.

@@ -73,6 +73,7 @@ class Optimiser:
     """
 
     is_decoupled: ClassVar[bool] = False
+    takes_complex: ClassVar[bool] = False  # whether its steps are linear in the gradients
 
     def __init__(
         self, learning_rate: Rate, weight_decay: float = 0.0, **options: Unpack[Options]
@@ -254,14 +255,25 @@ class Optimiser:
                 hint="call minimize in a function decorated with @graphc.compile",
             )
         for parameter in parameters:
-            if not isinstance(parameter, Variable):
-                fail(
-                    GraphcTypeError,
-                    f"a parameter is a variable, not {type(parameter).__name__}",
-                    hint="pass model.parameters()",
-                )
+            self._check_parameter(parameter)
         if len({id(p.state) for p in parameters}) < len(parameters):
             fail(GraphcValueError, "a parameter is listed twice", [p.node for p in parameters])
+
+    def _check_parameter(self, parameter: Variable) -> None:
+        if not isinstance(parameter, Variable):
+            fail(
+                GraphcTypeError,
+                f"a parameter is a variable, not {type(parameter).__name__}",
+                hint="pass model.parameters()",
+            )
+        if parameter.dtype.is_complex and (self.clip is not None or not self.takes_complex):
+            name = type(self).__name__ + (" that clips" if self.takes_complex else "")
+            fail(
+                GraphcTypeError,
+                f"{name} does not move {parameter.dtype}",
+                [parameter.node],
+                "keep the parts as two variables: graphc.complex(x, y) joins them",
+            )
 
 
 def _checked_rate(rate: Rate) -> Rate:

@@ -18,7 +18,10 @@ class SGD(Optimiser):
 
     With momentum, v := momentum * v + g and p := p - rate * v; with `nesterov` it is
     p := p - rate * (g + momentum * v). Source: Sutskever et al. 2013, as PyTorch has it.
+    Complex parameters move as pairs of floats.
     """
+
+    takes_complex = True
 
     def __init__(
         self,

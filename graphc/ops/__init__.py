@@ -1,8 +1,8 @@
 """Every op of graphc, declared: importing this package registers them all.
 
-An op is an attribute of the package under its own name: `ops.add(x, y)` is a node. Nine names would
-hide a built-in function and carry an underscore: `abs_`, `all_`, `any_`, `input_`, `max_`, `min_`,
-`round_`, `slice_`, `sum_`. By its plain name `graphc.op.find` finds any of them.
+An op is an attribute of the package under its own name: `ops.add(x, y)` is a node. Ten names would
+hide a built-in function and carry an underscore: `abs_`, `all_`, `any_`, `complex_`, `input_`,
+`max_`, `min_`, `round_`, `slice_`, `sum_`. By its plain name `graphc.op.find` finds any of them.
 """
 
 from graphc.ops.arithmetic import (
@@ -34,6 +34,7 @@ from graphc.ops.comparison import (
     not_equal,
     signbit,
 )  # fmt: skip
+from graphc.ops.complex_numbers import complex_, conj, imag, real
 from graphc.ops.concatenation import concat
 from graphc.ops.contraction import contraction
 from graphc.ops.conversion import cast, where
@@ -60,6 +61,7 @@ from graphc.ops.exponential import (
     sqrt,
 )  # fmt: skip
 from graphc.ops.factorisations import eigh, qr, reciprocal_gaps, svd
+from graphc.ops.fourier import fft, ifft, irfft, rfft
 from graphc.ops.gather import scatter_add, scatter_add_along_axis, take, take_along_axis
 from graphc.ops.leaves import constant, input_, iota, variable
 from graphc.ops.linear_algebra import cholesky, solve_triangular
@@ -77,6 +79,7 @@ from graphc.ops.logic import (
     logical_xor,
 )  # fmt: skip
 from graphc.ops.loops import item, scan, switch, while_loop, while_pullback
+from graphc.ops.on_pairs import on_pairs
 from graphc.ops.ordering import after
 from graphc.ops.pooling import max_pool
 from graphc.ops.reductions import all_, any_, argmax, argmin, max_, min_, prod, sum_
@@ -139,7 +142,9 @@ __all__ = [
     "checkpoint",
     "cholesky",
     "cofactors",
+    "complex_",
     "concat",
+    "conj",
     "constant",
     "contraction",
     "convolution",
@@ -159,14 +164,18 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "fft",
     "floor",
     "floor_divide",
     "greater",
     "greater_equal",
     "hypot",
+    "ifft",
+    "imag",
     "input_",
     "inv",
     "iota",
+    "irfft",
     "isfinite",
     "isinf",
     "isnan",
@@ -191,6 +200,7 @@ __all__ = [
     "negative",
     "nextafter",
     "not_equal",
+    "on_pairs",
     "pad",
     "permute_dims",
     "pinv",
@@ -198,10 +208,12 @@ __all__ = [
     "power",
     "prod",
     "qr",
+    "real",
     "reciprocal",
     "reciprocal_gaps",
     "remainder",
     "reshape",
+    "rfft",
     "round_",
     "scan",
     "scatter_add",

@@ -17,6 +17,7 @@ from graphc.arithmetic import zeros_like
 from graphc.formulas import comparison, division, integers, rounding
 from graphc.node import Node
 from graphc.op import Algebra, Domain
+from graphc.ops import pairs
 from graphc.ops.comparison import equal, greater, less, signbit
 from graphc.ops.conversion import where
 from graphc.ops.declare import (
@@ -28,7 +29,8 @@ from graphc.ops.declare import (
     constant_in_steps,
     elementwise,
 )  # fmt: skip
-from graphc.ops.type_rules import FLOAT
+from graphc.ops.pairs import conjugate
+from graphc.ops.type_rules import FIELD, FLOAT, NUMBER
 from graphc.scalar import Scalar
 
 _Pair = tuple[Node | None, Node | None]
@@ -54,6 +56,16 @@ def _minimum(x: Array, y: Array) -> Array:
     return np.where((x == 0) & (y == 0), -(-x + -y), np.minimum(x, y))
 
 
+def _multiply(x: Array, y: Array) -> Array:
+    """Multiply as NumPy does, but for complex numbers, which it multiplies with fused additions."""
+    if not np.iscomplexobj(x):
+        return np.asarray(np.multiply(x, y))
+    product = np.empty(np.broadcast_shapes(x.shape, y.shape), x.dtype)
+    product.real = x.real * y.real - x.imag * y.imag
+    product.imag = x.real * y.imag + x.imag * y.real
+    return product
+
+
 def _shared(g: Node, x: Node, y: Node, wins: Node) -> Node:
     return where(wins, g, where(equal(x, y), 0.5 * g, zeros_like(g)))
 
@@ -66,8 +78,13 @@ def _minimum_pullback(g: Node, r: Node, x: Node, y: Node) -> _Pair:
     return _shared(g, x, y, less(x, y)), _shared(g, x, y, less(y, x))
 
 
+def _multiply_pullback(g: Node, r: Node, x: Node, y: Node) -> _Pair:
+    return g * conjugate(y), g * conjugate(x)
+
+
 def _divide_pullback(g: Node, r: Node, x: Node, y: Node) -> _Pair:
-    return g / y, -(g / y) * r
+    by_x = g / conjugate(y)
+    return by_x, -by_x * conjugate(r)
 
 
 def _remainder_pullback(g: Node, r: Node, x: Node, y: Node) -> _Pair:
@@ -83,30 +100,30 @@ def _absolute_pullback(g: Node, r: Node, x: Node) -> Node:
 
 
 def _square_pullback(g: Node, r: Node, x: Node) -> Node:
-    return g * (2 * x)
+    return g * (2 * conjugate(x))
 
 
 add = elementwise(
     "add", BINARY, operator.add, np.add,
-    pullback=lambda g, r, x, y: (g, g),
+    kinds=NUMBER, pullback=lambda g, r, x, y: (g, g), on_pairs=pairs.componentwise,
     algebra=Algebra(commutative=True, identity=-0.0),
     summary="x + y",
 )  # fmt: skip
 subtract = elementwise(
     "subtract", BINARY, operator.sub, np.subtract,
-    pullback=lambda g, r, x, y: (g, -g),
+    kinds=NUMBER, pullback=lambda g, r, x, y: (g, -g), on_pairs=pairs.componentwise,
     algebra=Algebra(identity=0.0),
     summary="x - y",
 )  # fmt: skip
 multiply = elementwise(
-    "multiply", BINARY, operator.mul, np.multiply,
-    pullback=lambda g, r, x, y: (g * y, g * x),
+    "multiply", BINARY, operator.mul, _multiply,
+    kinds=NUMBER, pullback=_multiply_pullback, on_pairs=pairs.multiply,
     algebra=Algebra(commutative=True, identity=1.0),
     summary="x * y",
 )  # fmt: skip
 divide = elementwise(
     "divide", BINARY, operator.truediv, np.divide,
-    kinds=FLOAT, pullback=_divide_pullback,
+    kinds=FIELD, pullback=_divide_pullback, on_pairs=pairs.divide,
     algebra=Algebra(identity=1.0), domain=(FLAT, Domain(0.5, 3.0)),
     summary="x / y",
 )  # fmt: skip
@@ -139,7 +156,8 @@ copysign = elementwise(
 )  # fmt: skip
 negative = elementwise(
     "negative", UNARY, integers.negative, np.negative,
-    pullback=lambda g, r, x: -g, algebra=Algebra(involution=True),
+    kinds=NUMBER, pullback=lambda g, r, x: -g, on_pairs=pairs.componentwise,
+    algebra=Algebra(involution=True),
     summary="-x",
 )  # fmt: skip
 abs_ = elementwise(
@@ -153,12 +171,13 @@ sign = elementwise(
     summary="-1, 0 or 1; NaN for NaN",
 )  # fmt: skip
 square = elementwise(
-    "square", UNARY, lambda x: x * x, np.square,
-    pullback=_square_pullback,
+    "square", UNARY, lambda x: x * x, lambda x: _multiply(x, x),
+    kinds=NUMBER, pullback=_square_pullback, on_pairs=pairs.square,
     summary="x * x",
 )  # fmt: skip
 reciprocal = elementwise(
-    "reciprocal", UNARY, lambda x: 1 / x, np.reciprocal,
-    kinds=FLOAT, pullback=lambda g, r, x: -g * (r * r), domain=Domain(0.5, 3.0),
+    "reciprocal", UNARY, lambda x: 1 / x, lambda x: np.divide(1, x),
+    kinds=FIELD, pullback=lambda g, r, x: -g * conjugate(r * r), on_pairs=pairs.reciprocal,
+    domain=Domain(0.5, 3.0),
     summary="1 / x",
 )  # fmt: skip

@@ -12,33 +12,36 @@ import numpy as np
 from graphc import dtypes
 from graphc.formulas import comparison
 from graphc.op import Algebra
+from graphc.ops import pairs
 from graphc.ops.declare import BINARY, UNARY, elementwise
-from graphc.ops.type_rules import ALL, FLOAT
+from graphc.ops.type_rules import ANY, FLOAT, REAL
 from graphc.scalar import is_nan
 
 equal = elementwise(
     "equal", BINARY, operator.eq, np.equal,
-    kinds=ALL, result=dtypes.bool_, algebra=Algebra(commutative=True), summary="x == y",
+    kinds=ANY, result=dtypes.bool_, algebra=Algebra(commutative=True), on_pairs=pairs.equal,
+    summary="x == y",
 )  # fmt: skip
 not_equal = elementwise(
     "not_equal", BINARY, operator.ne, np.not_equal,
-    kinds=ALL, result=dtypes.bool_, algebra=Algebra(commutative=True), summary="x != y",
+    kinds=ANY, result=dtypes.bool_, algebra=Algebra(commutative=True), on_pairs=pairs.not_equal,
+    summary="x != y",
 )  # fmt: skip
 less = elementwise(
     "less", BINARY, operator.lt, np.less,
-    kinds=ALL, result=dtypes.bool_, summary="x < y",
+    kinds=REAL, result=dtypes.bool_, summary="x < y",
 )  # fmt: skip
 less_equal = elementwise(
     "less_equal", BINARY, operator.le, np.less_equal,
-    kinds=ALL, result=dtypes.bool_, summary="x <= y",
+    kinds=REAL, result=dtypes.bool_, summary="x <= y",
 )  # fmt: skip
 greater = elementwise(
     "greater", BINARY, operator.gt, np.greater,
-    kinds=ALL, result=dtypes.bool_, summary="x > y",
+    kinds=REAL, result=dtypes.bool_, summary="x > y",
 )  # fmt: skip
 greater_equal = elementwise(
     "greater_equal", BINARY, operator.ge, np.greater_equal,
-    kinds=ALL, result=dtypes.bool_, summary="x >= y",
+    kinds=REAL, result=dtypes.bool_, summary="x >= y",
 )  # fmt: skip
 isnan = elementwise(
     "isnan", UNARY, is_nan, np.isnan,

@@ -8,6 +8,7 @@ from graphc.errors import GraphcTypeError, ShapeError
 from graphc.node import Node
 from graphc.op import Concatenation, Op
 from graphc.ops.declare import Array
+from graphc.ops.pairs import componentwise
 from graphc.ops.type_rules import check_axis
 from graphc.ops.views import cut
 from graphc.tensor_type import TensorType
@@ -57,5 +58,6 @@ concat = Op(
     reference=_reference,
     lowering=Concatenation(),
     derivative=_derivative,
+    on_pairs=componentwise,
     summary="the operands side by side along an axis",
 )

@@ -1,7 +1,8 @@
 """`where` and `cast`: elements chosen, elements converted.
 
 A cast to an integer truncates, saturates at the ends of the range and makes NaN 0; between integers
-it wraps; to bool it is `x != 0`; to a float it rounds once, to nearest even.
+it wraps; to bool it is `x != 0`; to a float it rounds once, to nearest even. Complex numbers are
+cast to complex numbers and bool alone; what is cast to one gets the imaginary part 0.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import numpy as np
 from graphc import dtypes
 from graphc.arithmetic import zeros_like
 from graphc.dtypes import DType, as_dtype
+from graphc.errors import GraphcTypeError
 from graphc.node import Node
 from graphc.ops.declare import Array, elementwise
-from graphc.ops.type_rules import ALL, where_rule
+from graphc.ops.pairs import apply, for_both_parts, paired, parts
+from graphc.ops.type_rules import ANY, PARTS, where_rule
 from graphc.scalar import Scalar, select
 from graphc.tensor_type import TensorType
 
@@ -25,14 +28,22 @@ def _where_pullback(g: Node, y: Node, condition: Node, a: Node, b: Node) -> tupl
     return None, where(condition, g, zero), where(condition, zero, g)
 
 
+def _where_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
+    condition, x, y = operands
+    return where(for_both_parts(condition, node.shape), x, y)
+
+
 where = elementwise(
     "where", ("condition", "x", "y"), select, np.where,
-    kinds=ALL, type_rule=where_rule, pullback=_where_pullback, native_16_bit=True,
+    kinds=ANY, type_rule=where_rule, pullback=_where_pullback, native_16_bit=True,
+    on_pairs=_where_pairs,
     summary="x where the condition holds, else y",
 )  # fmt: skip
 
 
 def _cast_rule(x: TensorType, dtype: DType) -> TensorType:
+    if x.dtype.is_complex and dtype.kind not in ("complex", "bool"):
+        raise GraphcTypeError(f"{x.dtype} does not convert to {dtype}", hint=PARTS)
     return x.with_dtype(dtype)
 
 
@@ -83,12 +94,27 @@ def _keep_leading_bits(x: Array) -> Array:
 
 def _cast_derivative(node: Node, cotangent: Node) -> tuple[Node | None]:
     source: Any = node.inputs[0].type.dtype
-    return (cast(cotangent, dtype=source) if source.is_float else None,)
+    if not source.is_inexact:
+        return (None,)
+    if cotangent.type.dtype.is_complex and not source.is_complex:
+        cotangent = apply("real", cotangent)
+    return (cast(cotangent, dtype=source),)
+
+
+def _cast_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
+    (x,), dtype = operands, node.attributes["dtype"]
+    if dtype is dtypes.bool_:
+        return apply("logical_or", *(cast(each, dtype=dtype) for each in parts(x)))
+    if node.inputs[0].type.dtype.is_complex:
+        return cast(x, dtype=dtype.real)
+    real = cast(x, dtype=dtype.real)
+    return paired(real, zeros_like(real))
 
 
 cast = elementwise(
     "cast", ("x",), _cast_formula, _cast_reference,
-    kinds=ALL, type_rule=_cast_rule, attributes=("dtype",), takes_result=True, native_16_bit=True,
+    kinds=ANY, type_rule=_cast_rule, attributes=("dtype",), takes_result=True, native_16_bit=True,
+    on_pairs=_cast_pairs,
     pullback=lambda g, y, x: _cast_derivative(y, g),
     summary="x converted to another dtype",
 )  # fmt: skip

@@ -22,7 +22,8 @@ from graphc.ops.conversion import where
 from graphc.ops.declare import Array
 from graphc.ops.exponential import exp
 from graphc.ops.logic import logical_and, logical_not, logical_or
-from graphc.ops.type_rules import FLOAT, NUMERIC, check_axis, check_kind
+from graphc.ops.pairs import componentwise
+from graphc.ops.type_rules import FLOAT, NUMBER, NUMERIC, check_axis, check_kind
 from graphc.ops.views import cut, pad
 from graphc.tensor_type import TensorType
 
@@ -36,15 +37,18 @@ def _rule(name: str, kinds: tuple[str, ...]) -> Callable[..., TensorType]:
     return rule
 
 
+_WIDE: dict[str, Any] = {"float": np.float64, "complex": np.complex128}
+
+
 def _accumulated(function: Any, *, wide: bool) -> Callable[..., Array]:
     """Make the reference of a NumPy function, floats in float64 where that bounds the error."""
 
     def reference(x: Array, result: TensorType, axis: int, reverse: bool) -> Array:
         compute = result.dtype.compute.numpy
-        is_wide = wide and result.dtype.is_float
+        accumulator = _WIDE.get(result.dtype.kind, compute) if wide else compute
         turned = np.flip(x, axis) if reverse else x
         with np.errstate(all="ignore"):
-            combined = function.accumulate(turned.astype(np.float64 if is_wide else compute), axis)
+            combined = function.accumulate(turned.astype(accumulator), axis)
             rounded = combined.astype(compute).astype(result.dtype.numpy)
         return np.asarray(np.flip(rounded, axis) if reverse else rounded)
 
@@ -171,6 +175,7 @@ def _declare(
     kinds: tuple[str, ...] = NUMERIC,
 ) -> Op:
     return Op(
+        on_pairs=componentwise if "complex" in kinds else None,
         name=name,
         operands=("x",),
         attributes=("axis", "reverse"),
@@ -190,6 +195,7 @@ cumulative_sum: Op = _declare(
     _accumulated(np.add, wide=True),
     _sum_derivative,
     "the sum",
+    NUMBER,
 )
 cumulative_prod = _declare(
     "cumulative_prod",

@@ -23,6 +23,7 @@ from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Pullback: TypeAlias = "Callable[..., Node | tuple[Node | None, ...] | None]"
+OnPairs: TypeAlias = "Callable[[Node, tuple[Node, ...]], Node]"
 Derivative: TypeAlias = "Callable[[Node, Node], Sequence[Node | None]]"
 
 UNARY = ("x",)
@@ -48,13 +49,15 @@ def elementwise(  # noqa: PLR0913  # one keyword for each thing that an op may d
     in_float64: bool = False,
     takes_result: bool = False,
     native_16_bit: bool = False,
+    on_pairs: OnPairs | None = None,
     summary: str,
 ) -> Op:
     """Declare an elementwise op.
 
     `result` is the dtype of the result where it is not the operands'; `type_rule` replaces the rule
     made of it and of `kinds`. `in_float64` evaluates the reference in float64 and rounds it, which
-    makes it exact enough to judge a float32 formula.
+    makes it exact enough to judge a float32 formula. `formula` is for real numbers: an op that
+    takes complex ones says in `on_pairs` what it is of pairs of floats.
     """
     wrapped = reference if native_16_bit else _through_compute_dtype(reference, in_float64)
     return Op(
@@ -68,6 +71,7 @@ def elementwise(  # noqa: PLR0913  # one keyword for each thing that an op may d
         algebra=algebra,
         kinds=kinds,
         domain=domain if isinstance(domain, tuple) else (domain,),
+        on_pairs=on_pairs,
         summary=summary,
     )
 

@@ -18,7 +18,16 @@ from graphc.errors import GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.node import Node
 from graphc.op import Gather, Op, Scatter
 from graphc.ops.declare import Array
-from graphc.ops.type_rules import ALL, NUMERIC, check_axis, check_kind, check_mode, check_same
+from graphc.ops.pairs import componentwise, for_both_parts
+from graphc.ops.type_rules import (
+    ANY,
+    NUMBER,
+    NUMERIC,
+    check_axis,
+    check_kind,
+    check_mode,
+    check_same,
+)
 from graphc.tensor_type import Shape, TensorType
 
 
@@ -80,6 +89,12 @@ def _take_derivative(node: Node, cotangent: Node) -> tuple[Node, None]:
     return scatter_add(zeros_like(data), indices, cotangent, **node.attributes), None
 
 
+def _along_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
+    """Look up both parts of each number in one place."""
+    data, indices, *updates = operands
+    return node.op(data, for_both_parts(indices, indices.shape), *updates, **node.attributes)
+
+
 take = Op(
     name="take",
     operands=("data", "indices"),
@@ -88,7 +103,8 @@ take = Op(
     reference=_take_reference,
     lowering=Gather(),
     derivative=_take_derivative,
-    kinds=ALL,
+    on_pairs=componentwise,
+    kinds=ANY,
     summary="data with one axis replaced by the axes of indices into it",
 )
 
@@ -140,7 +156,8 @@ take_along_axis = Op(
     reference=_take_along_reference,
     lowering=Gather(along_axis=True),
     derivative=_take_along_derivative,
-    kinds=ALL,
+    on_pairs=_along_pairs,
+    kinds=ANY,
     summary="for each place the element of data at the index given there, along one axis",
 )
 
@@ -190,6 +207,7 @@ def scatter_op(  # one keyword for each thing that they differ in
         reference=reference,
         lowering=Scatter(combine, along_axis=along_axis),
         derivative=derivative,
+        on_pairs=_along_pairs if along_axis else componentwise,
         kinds=kinds,
         summary=summary,
     )
@@ -220,6 +238,7 @@ scatter_add = scatter_op(
     accumulated(np.add),
     along_axis=False,
     derivative=_add_derivative,
+    kinds=NUMBER,
     summary="data with updates added where take would read",
 )
 scatter_add_along_axis = scatter_op(
@@ -228,5 +247,6 @@ scatter_add_along_axis = scatter_op(
     accumulated(np.add),
     along_axis=True,
     derivative=_add_along_derivative,
+    kinds=NUMBER,
     summary="data with updates added where take_along_axis would read",
 )

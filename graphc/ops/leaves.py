@@ -1,7 +1,8 @@
 """The leaves: values that are given, and `iota`, which counts.
 
 `input` and `variable` have no reference of their own: an interpreter binds inputs and reads
-variables.
+variables. A complex variable is read as `pairs` where a graph has those in the place of complex
+numbers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from graphc.index import Index
 from graphc.node import ArrayData, Node
 from graphc.op import FromIndex, Leaf, Op
 from graphc.ops.declare import Array
+from graphc.ops.pairs import paired_type
 from graphc.ops.type_rules import NUMERIC, check_axis, check_kind
 from graphc.state import VariableState
 from graphc.tensor_type import Shape, TensorType
@@ -52,12 +54,12 @@ def _iota_index(node: Node, indices: tuple[Index, ...]) -> Index:
     return indices[int(node.attributes["axis"])]
 
 
-def _variable_rule(state: VariableState) -> TensorType:
-    return state.type
+def _variable_rule(state: VariableState, pairs: bool) -> TensorType:
+    return paired_type(state.type) if pairs else state.type
 
 
-def _variable_reference(result: TensorType, state: VariableState) -> Array:
-    return state.host()
+def _variable_reference(result: TensorType, state: VariableState, pairs: bool) -> Array:
+    return state.host().view(result.dtype.numpy).reshape(result.shape)
 
 
 def _constant_reference(result: TensorType, value: ArrayData) -> Array:
@@ -76,7 +78,8 @@ input_ = Op(
 variable = Op(
     name="variable",
     operands=(),
-    attributes=("state",),
+    attributes=("state", "pairs"),
+    defaults={"pairs": False},
     type_rule=_variable_rule,
     reference=_variable_reference,
     lowering=Leaf(),

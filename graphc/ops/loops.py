@@ -167,9 +167,9 @@ def no_reverse_mode(line: SourceLine | None) -> GraphcTypeError:
 def _pullback_rule(*operands: TensorType, condition: Body, body: Body, carries: int) -> Types:
     given = operands[: len(body.inputs)]
     carried = _while_rule(*given, condition=condition, body=body, carries=carries)
-    cotangents = tuple(type_ for type_ in carried if type_.dtype.is_float)
+    cotangents = tuple(type_ for type_ in carried if type_.dtype.is_inexact)
     check_types("the cotangents of while_loop", operands[len(given) :], cotangents)
-    return tuple(type_ for type_ in given if type_.dtype.is_float)
+    return tuple(type_ for type_ in given if type_.dtype.is_inexact)
 
 
 def _pullback_reference(*operands: Array, result: Types, **attributes: object) -> tuple[Array, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from graphc.node import Node
 from graphc.op import Op, View
 from graphc.ops.declare import Array
+from graphc.ops.pairs import componentwise
 from graphc.tensor_type import TensorType
 
 
@@ -34,5 +35,6 @@ after = Op(
     lowering=View(lambda node, indices: indices),
     derivative=_derivative,
     batch=lambda node, operands: node.op(*operands),
+    on_pairs=componentwise,
     summary="x, once the tokens have been computed",
 )

@@ -24,7 +24,16 @@ from graphc.op import Op, Reduction, Selection
 from graphc.ops.comparison import equal
 from graphc.ops.conversion import cast, where
 from graphc.ops.declare import Array
-from graphc.ops.type_rules import BOOL, NUMERIC, TypeRule, check_axes, check_axis, check_kind
+from graphc.ops.pairs import componentwise
+from graphc.ops.type_rules import (
+    BOOL,
+    NUMBER,
+    NUMERIC,
+    TypeRule,
+    check_axes,
+    check_axis,
+    check_kind,
+)
 from graphc.ops.views import broadcast_to, cut, pad, permute_dims, reshaped
 from graphc.tensor_type import TensorType
 
@@ -60,11 +69,26 @@ def _accumulate(function: Callable[..., Any], float_start: float) -> Callable[..
             if result.dtype.is_integer:
                 return np.asarray(function(x, axis=axes, dtype=x.dtype))
             start = float_start if x.size else abs(float_start)
+            if result.dtype.is_complex:
+                both = (function(part, axis=axes, initial=start) for part in _wide_parts(x))
+                return _from_parts(*both).astype(result.dtype.numpy)
             wide = function(x.astype(np.float64), axis=axes, initial=start)
             compute = np.asarray(wide).astype(result.dtype.compute.numpy)
             return compute.astype(result.dtype.numpy)
 
     return reference
+
+
+def _wide_parts(x: Array) -> tuple[Array, Array]:
+    wide = x.astype(np.complex128)
+    return wide.real, wide.imag
+
+
+def _from_parts(real: Any, imaginary: Any) -> Array:
+    """Return real + i imaginary without computing: 1j * inf would be NaN + inf i."""
+    result = np.empty(np.shape(real), np.complex128)
+    result.real, result.imag = real, imaginary
+    return result
 
 
 def _sum_derivative(node: Node, cotangent: Node) -> tuple[Node]:
@@ -106,11 +130,12 @@ sum_ = Op(
     name="sum",
     operands=("x",),
     attributes=("axes",),
-    type_rule=_rule("sum", NUMERIC),
+    type_rule=_rule("sum", NUMBER),
     reference=_accumulate(np.sum, -0.0),
     lowering=Reduction("add", lambda d: -0.0 if d.is_float else 0, lambda d: 0),
     derivative=_sum_derivative,
-    kinds=NUMERIC,
+    kinds=NUMBER,
+    on_pairs=componentwise,
     summary="the sum over axes",
 )
 prod = Op(

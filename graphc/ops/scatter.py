@@ -23,7 +23,7 @@ from graphc.ops.conversion import cast, where
 from graphc.ops.declare import Array
 from graphc.ops.gather import accumulated, scatter_op
 from graphc.ops.leaves import iota
-from graphc.ops.type_rules import ALL
+from graphc.ops.type_rules import ANY
 from graphc.ops.views import reshaped
 
 # --- references ----------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ scatter_set, scatter_set_along_axis = (
         _last,
         along_axis=along_axis,
         derivative=_set_derivative,
-        kinds=ALL,
+        kinds=ANY,
         summary="data with updates in the place of the elements that the take would read",
     )
     for along_axis in (False, True)

@@ -11,11 +11,12 @@ import numpy as np
 from graphc import dtypes
 from graphc.ops.declare import Array
 from graphc.ops.host import host_op
-from graphc.ops.type_rules import ALL, check_axis
+from graphc.ops.type_rules import REAL, check_axis, check_kind
 from graphc.tensor_type import TensorType
 
 
 def _rule(x: TensorType, axis: int, descending: bool) -> TensorType:
+    check_kind("argsort", x.dtype, REAL)
     check_axis("argsort", axis, x.rank)
     return x.with_dtype(dtypes.int64)
 
@@ -35,6 +36,6 @@ argsort = host_op(
     attributes=("axis", "descending"),
     defaults={"descending": False},
     type_rule=_rule,
-    kinds=ALL,
+    kinds=REAL,
     summary="the places along an axis in the order of their elements, NaN as the greatest",
 )

@@ -22,7 +22,11 @@ INTEGER = ("int", "uint")
 BITS = ("bool", "int", "uint")
 FLOAT = ("float",)
 NUMERIC = ("int", "uint", "float")
-ALL = ("bool", "int", "uint", "float")
+REAL = ("bool", "int", "uint", "float")
+FIELD = ("float", "complex")
+COMPLEX = ("complex",)
+NUMBER = ("int", "uint", "float", "complex")
+ANY = ("bool", "int", "uint", "float", "complex")
 
 _WORDS = {
     BOOL: "bool",
@@ -30,16 +34,23 @@ _WORDS = {
     BITS: "bool or integers",
     FLOAT: "floats",
     NUMERIC: "integers or floats",
-    ALL: "any dtype",
+    REAL: "any dtype but complex ones",
+    FIELD: "floats or complex numbers",
+    COMPLEX: "complex numbers",
+    NUMBER: "numbers",
+    ANY: "any dtype",
 }
+
+PARTS = "compute with the parts: real(x), imag(x), abs(x), angle(x)"
+_CAST = "convert the operand with cast"
+_HINTS = {"bool": _CAST, "int": _CAST, "uint": _CAST, "complex": PARTS}
 
 
 def check_kind(name: str, dtype: DType, kinds: Sequence[str]) -> None:
     """Raise GraphcTypeError unless `dtype` is of one of `kinds`."""
     if dtype.kind not in kinds:
         raise GraphcTypeError(
-            f"{name} takes {_WORDS[tuple(kinds)]}, not {dtype}",
-            hint="convert the operand with cast" if dtype.kind != "float" else "",
+            f"{name} takes {_WORDS[tuple(kinds)]}, not {dtype}", hint=_HINTS.get(dtype.kind, "")
         )
 
 

@@ -14,10 +14,11 @@ from graphc import dtypes
 from graphc.arithmetic import filled, zeros_like
 from graphc.errors import GraphcIndexError, ShapeError
 from graphc.index import ZERO, Index, as_index, delinearise, linearise
-from graphc.node import Node
+from graphc.node import Node, constant_value, is_constant
 from graphc.op import Guarded, Op, View
 from graphc.ops.conversion import where
 from graphc.ops.declare import Array
+from graphc.ops.pairs import paired, parts
 from graphc.ops.type_rules import check_same
 from graphc.tensor_type import Shape, TensorType
 
@@ -69,6 +70,10 @@ def _broadcast_batch(node: Node, operands: tuple[Node, ...]) -> Node:
     return broadcast_to(aligned, shape=(x.shape[0], *node.shape))
 
 
+def _broadcast_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
+    return broadcast_to(*operands, shape=(*node.shape, 2))
+
+
 broadcast_to = Op(
     name="broadcast_to",
     operands=("x",),
@@ -78,6 +83,7 @@ broadcast_to = Op(
     lowering=View(_broadcast_source),
     derivative=_broadcast_derivative,
     batch=_broadcast_batch,
+    on_pairs=_broadcast_pairs,
     summary="x repeated along new leading axes and along axes of extent 1",
 )
 
@@ -120,6 +126,14 @@ def _permute_batch(node: Node, operands: tuple[Node, ...]) -> Node:
     return permute_dims(operands[0], axes=(0, *(a + 1 for a in node.attributes["axes"])))
 
 
+def _reshape_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
+    return reshape(*operands, shape=(*node.shape, 2))
+
+
+def _permute_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
+    return permute_dims(*operands, axes=(*node.attributes["axes"], len(node.shape)))
+
+
 reshape = Op(
     name="reshape",
     operands=("x",),
@@ -129,6 +143,7 @@ reshape = Op(
     lowering=View(_reshape_source),
     derivative=lambda node, cotangent: (reshaped(cotangent, node.inputs[0].shape),),
     batch=_reshape_batch,
+    on_pairs=_reshape_pairs,
     summary="the same elements in row-major order in another shape",
 )
 permute_dims = Op(
@@ -140,6 +155,7 @@ permute_dims = Op(
     lowering=View(_permute_source),
     derivative=_permute_derivative,
     batch=_permute_batch,
+    on_pairs=_permute_pairs,
     summary="the axes in another order",
 )
 
@@ -229,6 +245,11 @@ def _slice_batch(node: Node, operands: tuple[Node, ...]) -> Node:
     return slice_(operands[0], **{k: (first, *node.attributes[k]) for k, first in whole.items()})
 
 
+def _slice_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
+    whole = {"start": 0, "stop": 2, "step": 1}
+    return slice_(*operands, **{k: (*node.attributes[k], last) for k, last in whole.items()})
+
+
 slice_ = Op(
     name="slice",
     operands=("x",),
@@ -238,6 +259,7 @@ slice_ = Op(
     lowering=View(_slice_source),
     derivative=_slice_derivative,
     batch=_slice_batch,
+    on_pairs=_slice_pairs,
     summary="the elements at range(start, stop, step) of each axis",
 )
 
@@ -299,6 +321,24 @@ def _outside(shape: Shape, low: Shape, high: Shape) -> Node:
     return pad(false, true, low=low, high=high)
 
 
+def _pad_pairs(node: Node, operands: tuple[Node, ...]) -> Node:
+    """Pad with one number where both parts of the value are one; else each part with its own."""
+    x, value = operands
+    low, high = (node.attributes[k] for k in ("low", "high"))
+    if _is_twice_the_same(node.inputs[1]):
+        return pad(x, parts(value)[0], low=(*low, 0), high=(*high, 0))
+    both = zip(parts(x), parts(value), strict=True)
+    return paired(*(pad(part, edge, low=low, high=high) for part, edge in both))
+
+
+def _is_twice_the_same(value: Node) -> bool:
+    """Whether real and imaginary part are known to have the same bits, as those of 0."""
+    if not is_constant(value):
+        return False
+    array = constant_value(value)
+    return array.real.tobytes() == array.imag.tobytes()
+
+
 pad = Op(
     name="pad",
     operands=("x", "value"),
@@ -308,5 +348,6 @@ pad = Op(
     lowering=Guarded(_pad_source, _pad_inside),
     derivative=_pad_derivative,
     batch=_pad_batch,
+    on_pairs=_pad_pairs,
     summary="x surrounded by a value: low elements before and high after it, along each axis",
 )

@@ -22,7 +22,7 @@ from graphc.node import Node
 from graphc.op import Guarded, Indices, Op, View
 from graphc.ops.conversion import where
 from graphc.ops.declare import Array
-from graphc.ops.type_rules import check_axes, check_same
+from graphc.ops.type_rules import REAL, check_axes, check_same
 from graphc.ops.views import broadcast_to, padded, permute_dims, reshaped, slice_, total
 from graphc.tensor_type import Shape, TensorType
 
@@ -120,6 +120,7 @@ windows = Op(
     lowering=View(_source),
     derivative=lambda node, cotangent: (pull_back_windows(node, cotangent),),
     batch=_batch,
+    kinds=REAL,
     summary="blocks of neighbouring elements, whose offsets are new axes at the end",
 )
 
@@ -244,5 +245,6 @@ place_windows = Op(
     lowering=Guarded(_place_source, _place_inside),
     derivative=_place_derivative,
     batch=_place_batch,
+    kinds=REAL,
     summary="windows put back where their elements come from, apart for each offset; else a value",
 )

@@ -42,7 +42,7 @@ def test_constants_are_copies_of_their_dtype() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [1j, "a", [1, "a"], [[1], [1, 2]], object(), None, np.datetime64(1, "s")]
+    "wrong", ["a", [1, "a"], [[1], [1, 2]], object(), None, np.datetime64(1, "s")]
 )
 def test_constants_are_numbers(wrong: Any) -> None:
     with pytest.raises(GraphcTypeError):

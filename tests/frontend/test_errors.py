@@ -68,8 +68,7 @@ MISTAKES: list[tuple[Mistake, type[GraphcError], str, str]] = [
     (lambda: gc.Variable(X), TracingError, "first value of a variable", "assign"),
     (lambda: X + None, GraphcTypeError, "add: an operand is None", ""),  # type: ignore[arg-type]  # the mistake
     (lambda: "a" * X, GraphcTypeError, "multiply: an operand is of type str", ""),
-    (lambda: X - 1j, GraphcTypeError, "of type complex; it is a tensor", ""),  # type: ignore[arg-type]  # the mistake
-    (lambda: X == 1j, GraphcTypeError, "equal: an operand is of type complex", ""),
+    (lambda: X < 1j, GraphcTypeError, "less is not defined for complex64", "real(x)"),
     (lambda: X < "a", GraphcTypeError, "less: an operand is of type str", ""),
     (lambda: f"{X:.2f}", TracingError, "formatting as '.2f' needs the value", "compile"),
     (lambda: nn.Linear("a", 2, seed=0), GraphcTypeError, "is an integer, not 'a'", ""),  # type: ignore[arg-type]  # the mistake

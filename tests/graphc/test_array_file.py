@@ -39,6 +39,18 @@ def test_the_file_is_one_that_safetensors_reads(tmp_path: Path) -> None:
     assert load_file(tmp_path / "a")["w"].tolist() == [1, 2]
 
 
+def test_wide_complex_numbers_are_pairs_to_others(tmp_path: Path) -> None:
+    """The format has complex64 (C64) and no complex128."""
+    from safetensors.numpy import load_file
+
+    wide = np.array([1 + 2j, 3 - 4j])
+    write_arrays(tmp_path / "a", {"w": wide, "n": wide.astype("complex64")}, {"note": "x"})
+    found = load_file(tmp_path / "a")
+    assert found["w"].tolist() == [[1, 2], [3, -4]] and found["n"].tolist() == wide.tolist()
+    arrays, metadata = read_arrays(tmp_path / "a")
+    assert arrays["w"].tolist() == wide.tolist() and metadata == {"note": "x"}
+
+
 def test_files_of_others_are_read_without_a_checksum(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
@@ -73,10 +85,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_dtype_that_graphc_lacks_is_named(tmp_path: Path) -> None:
-    from safetensors.numpy import save_file
-
-    save_file({"w": np.array([1, 2], np.complex64)}, tmp_path / "a")
-    with pytest.raises(GraphcValueError, match="w is of dtype C64"):
+    header = b'{"w":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}'
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(GraphcValueError, match="w is of dtype F8_E4M3"):
         read_arrays(tmp_path / "a")
 
 

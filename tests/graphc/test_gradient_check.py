@@ -24,15 +24,18 @@ X = np.random.default_rng(3).uniform(0.3, 1.7, (3, 4)).astype(np.float32)
 INTENDED = {"floor", "ceil", "trunc", "round", "sign"}  # their derivative is 0, wherever it exists
 
 
+MOVED = (np.float64, np.complex128)
+
+
 def floats(case: Case) -> list[int]:
-    return [n for n, a in enumerate(case.operands) if a.dtype == np.float64 and a.size]
+    return [n for n, a in enumerate(case.operands) if a.dtype in MOVED and a.size]
 
 
 def judged_case(op: Op) -> tuple[Case, Graph]:
     """Return a case of `op` where differences mean something, with every float operand moved."""
     for case in smooth_cases(op):
         graph = as_graph(op, case)
-        if len(floats(case)) == sum(a.dtype == np.float64 for a in case.operands) > 0:
+        if len(floats(case)) == sum(a.dtype in MOVED for a in case.operands) > 0:
             report = check_graph(graph, case.operands, order=1)
             if not report.kinks and graph.outputs[0].type.size:
                 return case, graph
@@ -41,7 +44,10 @@ def judged_case(op: Op) -> tuple[Case, Graph]:
 
 @contextmanager
 def planted(op: Op, number: int) -> Iterator[None]:
-    """Let the derivative by one operand be wrong by a bit more than a tenth of the cotangent."""
+    """Let the derivative by one operand be wrong by a bit more than a tenth of the cotangent.
+
+    Of a complex operand it is wrong in the real part alone.
+    """
     declared: Any = op.derivative
 
     def wrong(node: Node, cotangent: Node) -> list[Node | None]:

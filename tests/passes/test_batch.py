@@ -1,6 +1,6 @@
 """Batching every op: each slice of the batched op against the op of that example.
 
-Every case of every op that has one float or integer dtype is batched in every combination of
+Every case of every op for one float, complex or integer dtype is batched in every combination of
 operands that differ from example to example and operands that are the same for all.
 """
 
@@ -28,7 +28,7 @@ def chosen_cases(op: Op) -> list[Case]:
     """Return small cases of the op in the first dtypes that it takes, spread over all of them."""
     found: list[Case] = []
     for dtype in accepted_dtypes(op):
-        if dtype in (dtypes.float32, dtypes.int32, dtypes.bool_):
+        if dtype in (dtypes.float32, dtypes.complex64, dtypes.int32, dtypes.bool_):
             small = [c for c in cases(op, dtype) if sum(a.size for a in c.operands) < MOST_ELEMENTS]
             found += small[:: max(1, len(small) // MOST_CASES)]
     return found
@@ -43,8 +43,9 @@ def examples_of(op: Op, array: Array, count: int) -> list[Array]:
 
     Matrices of linear algebra are scaled, which changes no property of them.
     """
-    if isinstance(op.lowering, Host) and array.dtype.kind == "f":
-        return [array * (1 + number) for number in range(count)]
+    if isinstance(op.lowering, Host) and array.dtype.kind in "fc":
+        with np.errstate(invalid="ignore"):  # infinite parts of complex numbers
+            return [array * (1 + number) for number in range(count)]
     flat = array.reshape(-1)
     return [np.roll(flat, shift).reshape(array.shape) for shift in range(count)]
 

@@ -5,6 +5,7 @@ so that the gradient is that of a scalar function. The second order is the same 
 projection of the gradient. References compute everything, so this tests derivatives alone.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from graphc.tensor_type import TensorType
 from tests.samples import Array, Case, as_graph, cases, values
 
 FLOAT = dtypes.float64
+WIDE = (FLOAT, dtypes.complex128)
 HIDING = {"stop_gradient"}  # the derivative that is declared is not that of the reference
 
 
@@ -36,10 +38,10 @@ DIFFERENTIABLE = [op for op in all_ops() if is_differentiable(op)]
 def smooth_cases(op: Op) -> list[Case]:
     """Return small cases within the op's domain, where finite differences mean something."""
     found = []
-    for case in cases(op, FLOAT):
-        floats = [a for a in case.operands if a.dtype == np.float64]
-        small = all(a.size <= 40 and np.isfinite(a).all() for a in floats)
-        if small and case.attributes.get("dtype", FLOAT) is FLOAT and _inside(op, case):
+    for case in itertools.chain(cases(op, FLOAT), cases(op, dtypes.complex128)):
+        moved = [a for a in case.operands if a.dtype in (np.float64, np.complex128)]
+        small = all(a.size <= 40 and np.isfinite(a).all() for a in moved)
+        if small and case.attributes.get("dtype", FLOAT) in WIDE and _inside(op, case):
             found.append(case)
     return found
 
@@ -66,7 +68,11 @@ def total(node: Node) -> Node:
 
 def project(node: Node, seed: int) -> Node:
     """Return the scalar product of `node` with a random direction."""
-    direction = np.random.default_rng(seed).uniform(0.5, 1.5, node.shape)
+    rng = np.random.default_rng(seed)
+    direction = rng.uniform(0.5, 1.5, node.shape)
+    if node.type.dtype.is_complex:
+        both = direction + 1j * rng.uniform(0.5, 1.5, node.shape)
+        return ops.real(total(node * constant(both)))
     return total(node * constant(direction.astype(node.type.dtype.numpy)))
 
 
@@ -77,23 +83,29 @@ def gradient(scalar: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
 def assert_gradient(
     scalar: Node, inputs: Sequence[Node], arrays: Sequence[Array], tolerance: float
 ) -> None:
-    """Compare the gradient by every float input with central differences of `scalar`."""
-    floats = [node for node in inputs if node.type.dtype.is_float]
+    """Compare the gradient by every float input with central differences of `scalar`.
+
+    That of a complex input is compared in both parts, which move one after the other.
+    """
+    floats = [node for node in inputs if node.type.dtype.is_inexact]
     got = evaluate(gradient(scalar, floats), dict(zip(inputs, arrays, strict=True)))
     for node, found in zip(floats, got, strict=True):
-        want = _central_differences(scalar, inputs, arrays, inputs.index(node))
+        which = inputs.index(node)
+        want = _central_differences(scalar, inputs, arrays, which, 1)
+        if node.type.dtype.is_complex:
+            want = want + 1j * _central_differences(scalar, inputs, arrays, which, 1j)
         np.testing.assert_allclose(found, want, rtol=tolerance, atol=tolerance)
 
 
 def _central_differences(
-    scalar: Node, inputs: Sequence[Node], arrays: Sequence[Array], which: int
+    scalar: Node, inputs: Sequence[Node], arrays: Sequence[Array], which: int, along: int | complex
 ) -> Array:
     step, slopes = 1e-5, np.zeros(arrays[which].shape)
     for place in np.ndindex(*slopes.shape):
         ends = []
         for sign in (1, -1):
             moved = [np.array(a) for a in arrays]
-            moved[which][place] += sign * step
+            moved[which][place] += sign * step * along
             ends.append(evaluate([scalar], dict(zip(inputs, moved, strict=True)))[0])
         slopes[place] = (ends[0] - ends[1]) / (2 * step)
     return slopes
@@ -112,7 +124,7 @@ def test_first_order(op: Op) -> None:
 def test_second_order(op: Op) -> None:
     for case in second_order_cases(op):
         graph = as_graph(op, case)
-        floats = [node for node in graph.inputs if node.type.dtype.is_float]
+        floats = [node for node in graph.inputs if node.type.dtype.is_inexact]
         # squaring first makes the second derivative of linear ops other than zero
         first = gradient(project(ops.square(graph.outputs[0]), 1), floats)
         scalar = project(first[0], 2)

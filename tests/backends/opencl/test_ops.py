@@ -34,8 +34,8 @@ def signatures(op: Op) -> list[Signature]:
     """List the dtypes of operands that `op` takes, and that of its result for each."""
     assert isinstance(op.lowering, Elementwise)
     found = []
-    targets = dtypes.ALL if op.lowering.takes_result else (None,)
-    for dtype in [d for d in dtypes.ALL if not is_shadowed(op, d)]:
+    targets = dtypes.REAL if op.lowering.takes_result else (None,)
+    for dtype in [d for d in dtypes.REAL if not is_shadowed(op, d)]:
         operands = (dtype,) * len(op.operands)
         if op.name == "where":
             operands = (dtypes.bool_, dtype, dtype)

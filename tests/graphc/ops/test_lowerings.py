@@ -25,7 +25,7 @@ from graphc.scalar import trace
 from graphc.scalar_interpreter import evaluate
 from tests.agreement import assert_agrees
 from tests.graphc.ops.test_formulas import run_formula
-from tests.samples import Array, Case, accepted_dtypes, as_graph, cases
+from tests.samples import Array, Case, as_graph, cases, formula_dtypes
 
 
 def _of_kind(kind: type) -> list[Op]:
@@ -71,7 +71,7 @@ def test_guarded_views_show_the_right_elements(op: Op) -> None:
 @pytest.mark.parametrize("op", _of_kind(FromIndex), ids=str)
 def test_indices_become_values(op: Op) -> None:
     assert isinstance(op.lowering, FromIndex)
-    for dtype in accepted_dtypes(op):
+    for dtype in formula_dtypes(op):
         for case in cases(op, dtype):
             node = as_graph(op, case).outputs[0]
             index = op.lowering.index(node, _variables(node))
@@ -83,7 +83,7 @@ def test_indices_become_values(op: Op) -> None:
 
 @pytest.mark.parametrize("op", _of_kind(Reduction), ids=str)
 def test_combining_one_by_one_gives_the_reduction(op: Op) -> None:
-    for dtype in accepted_dtypes(op):
+    for dtype in formula_dtypes(op):
         for case in cases(op, dtype):
             if case.operands[0].size < 1000:
                 assert_agrees(op, case, _combine(op, case, dtype))
@@ -109,7 +109,7 @@ def _combine(op: Op, case: Case, dtype: DType) -> Array:
 @pytest.mark.parametrize("op", _of_kind(Reduction), ids=str)
 def test_identities_are_exact(op: Op) -> None:
     assert isinstance(op.lowering, Reduction)
-    for dtype in (d for d in accepted_dtypes(op) if d.compute is d):
+    for dtype in (d for d in formula_dtypes(op) if d.compute is d):
         program = scalar_program(op.lowering.combine, (dtype, dtype), dtype)
         x = np.array([0, -0.0, 1, np.inf, -np.inf] if dtype.is_float else [0, 1]).astype(
             dtype.numpy
@@ -121,7 +121,7 @@ def test_identities_are_exact(op: Op) -> None:
 @pytest.mark.parametrize("op", _of_kind(Selection), ids=str)
 def test_choosing_one_by_one_gives_the_place(op: Op) -> None:
     assert isinstance(op.lowering, Selection)
-    for dtype in accepted_dtypes(op):
+    for dtype in formula_dtypes(op):
         better = trace("better", op.lowering.better, (dtype.compute, dtype.compute))
         for case in cases(op, dtype):
             x = np.moveaxis(

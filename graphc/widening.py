@@ -1,7 +1,8 @@
-"""Graphs in float64, and the points at which derivatives are checked.
+"""A graph in float64 and complex128, at one point: what gradients are checked on.
 
-Inputs, constants and variables are widened with a graph, and so are the bodies of its loops; the
-variables become inputs, which move. The values of a body's parameters are those of one run of it.
+Every float and every complex number is widened, in bodies and attributes too, and variables are
+inputs, so that all leaves can be moved; `body_and_values` says the same of a body in its first run.
+Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from graphc import ops
 from graphc.body import Body, nested_bodies
-from graphc.dtypes import DType, as_dtype, float64
+from graphc.dtypes import DType, as_dtype, complex128, float64
 from graphc.errors import GraphcTypeError
 from graphc.graph import Graph, rewrite
 from graphc.node import ArrayData, Node, at_line, fresh_number, given_name
@@ -53,8 +54,8 @@ def widened(graph: Graph, arguments: Sequence[Array]) -> Point:
         outputs = rewrite(body.outputs, partial(_placed, widen, places))
         bodies[body] = Body(Graph(list(places.values()), outputs, name="body"))
     outputs = rewrite(graph.outputs, widen)
-    moved = tuple(node for node in values if node.type.dtype.is_float)
-    floats = tuple(node for node in outputs if node.type.dtype.is_float)
+    moved = tuple(node for node in values if node.type.dtype.is_inexact)
+    floats = tuple(node for node in outputs if node.type.dtype.is_inexact)
     if not moved or not floats:
         what = "takes no floats" if not moved else "gives no floats"
         raise GraphcTypeError(f"check_grads: {graph.name} {what}, so it has no derivatives")
@@ -71,15 +72,18 @@ def _placed(
 
 
 def input_like(node: Node) -> Node:
-    """Return an input of the shape and name of `node`, in float64 if that is a float."""
+    """Return a new input for the values of a node, in float64 or complex128 if they are inexact."""
     dtype, name = _wide(node.type.dtype, {}), given_name(node)
     return ops.input_(number=fresh_number(), name=name, shape=node.shape, dtype=dtype)
+
+
+_WIDE: dict[str, DType] = {"float": float64, "complex": complex128}
 
 
 def _wide(value: Any, bodies: Mapping[Body, Body]) -> Any:
     """Return an attribute with float64 in the place of other floats."""
     if isinstance(value, DType):
-        return float64 if value.is_float else value
+        return _WIDE.get(value.kind, value)
     if isinstance(value, ArrayData):
         return ArrayData(value.array.astype(_wide(as_dtype(value.array.dtype), bodies).numpy))
     if isinstance(value, tuple):
