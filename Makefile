@@ -43,6 +43,8 @@ bench: $(INSTALLED_PEERS) ## measure graphc beside its peers; tables go to build
 
 check-peers: $(INSTALLED_PEERS) ## hold every op, layer, loss and optimiser to PyTorch's, with derivatives
 	@$(BENCH_VENV)/bin/python -m tests.peers $(AREAS)
+	@test -n "$(AREAS)" || $(BENCH_VENV)/bin/python -m tests.peers.complex_numbers
+	@test -n "$(AREAS)" || $(BENCH_VENV)/bin/python -m tests.peers.ctc
 
 $(INSTALLED_PEERS): pyproject.toml benchmarks/requirements.txt
 	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) $(BENCH_VENV)/.installed

@@ -12,9 +12,11 @@ from types import ModuleType
 import graphc
 from graphc import frontend, linalg, nn, optim
 from tests.peers.areas import AREAS
-from tests.peers.operations import LEAF, UNPAIRED, unpaired_ops
+from tests.peers.operations import COMPLEX, LEAF, UNPAIRED, unpaired_ops
 
 REASONS = {
+    **dict.fromkeys(("angle", "complex", "conj", "imag", "real"), COMPLEX),
+    "nn.ctc_loss": "tests.peers.ctc.py",
     **dict.fromkeys(
         ("CustomVjp", "Tensor", "Trace", "Traced", "Variable", "is_tracing", "trace"),
         "no function of values: a part of the language",

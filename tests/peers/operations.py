@@ -23,7 +23,11 @@ from tests.peers.row import Row
 from tests.samples import Case, cases
 
 LEAF = "a leaf: nothing is computed"
+COMPLEX = "complex numbers: tests.peers.complex_numbers.py"
 UNPAIRED = {
+    **dict.fromkeys(
+        ("complex", "conj", "fft", "ifft", "imag", "irfft", "on_pairs", "real", "rfft"), COMPLEX
+    ),
     "input": LEAF,
     "variable": LEAF,
     "constant": LEAF,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.against_torch_complex import TOLERANCE, Row, compare, rows
+from tests.peers.complex_numbers import TOLERANCE, Row, compare, rows
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 

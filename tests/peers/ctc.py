@@ -1,6 +1,6 @@
 """CTC beside PyTorch's, in value and gradient, where that is installed: a check of development.
 
-`python -m tests.against_torch_ctc` runs every case and counts; `tests/test_against_torch_ctc.py`
+`python -m tests.peers.ctc` runs every case and counts; `tests/test_peers_ctc.py`
 runs them one by one. Both go through `log_softmax`, because PyTorch's gradient is meant for its
 derivative: by the logarithms alone it is off by their probabilities. PyTorch takes time first, and
 computes in float64: its gradient in float32 is off by ten times as much as ours.

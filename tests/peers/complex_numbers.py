@@ -1,6 +1,6 @@
 """Complex numbers and Fourier transforms beside PyTorch's: values, gradients, Hessian products.
 
-`python -m tests.against_torch_complex` runs every row and counts; the test of the same name runs
+`python -m tests.peers.complex_numbers` runs every row and counts; the test of the same name runs
 them one by one where PyTorch is installed. A row names a function of graphc and one of PyTorch over
 the same arrays. Both are pulled back along one random cotangent to every operand, and a second time
 along one to the gradients; forward mode is compared too. All must agree: the convention for

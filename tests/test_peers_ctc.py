@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.against_torch_ctc import TOLERANCE, Case, cases, compare
+from tests.peers.ctc import TOLERANCE, Case, cases, compare
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
