@@ -41,6 +41,7 @@ from graphc.errors import (
     ParseError,
     ShapeError,
     TracingError,
+    UnwritableFileError,
     VariableError,
     VerificationError,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "Trace",
     "Traced",
     "TracingError",
+    "UnwritableFileError",
     "Variable",
     "VariableError",
     "VerificationError",
