@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from graphc.array_file import Path, replace_file
 from graphc.errors import GraphcValueError
+from graphc.frontend.operands import fail
 from graphc.program import Program
 
 __all__ = ["History"]
@@ -78,6 +80,7 @@ class History:
         shown = [n for n in self.names if not n.startswith(VALIDATION) and n not in _NOT_SHOWN]
         if not shown:
             raise GraphcValueError("there is nothing to plot: no epoch was completed")
+        _check_suffix(path)
         figure = Figure(figsize=(4.5 * len(shown), 3.6), layout="constrained")
         grid = figure.subplots(1, len(shown), squeeze=False)
         for axes, name in zip(grid[0], shown, strict=True):
@@ -106,6 +109,20 @@ class History:
 
 
 _NOT_SHOWN = ("seconds", "samples_per_second", "batches")
+
+
+def _check_suffix(path: Path) -> None:
+    """Raise GraphcValueError for a kind of picture that Matplotlib does not draw."""
+    from matplotlib.backend_bases import FigureCanvasBase  # heavy, and needed here alone
+
+    suffix = os.path.splitext(path)[1]
+    if suffix.lower().removeprefix(".") not in FigureCanvasBase.get_supported_filetypes():
+        fail(
+            GraphcValueError,
+            f"history.plot: {os.fspath(path)} ends in {suffix or 'no suffix'}, which says no kind "
+            "of picture",
+            hint="history.plot('curves.svg'), or .png or .pdf",
+        )
 
 
 def save_figure(figure: Any, path: Path) -> None:
