@@ -7,7 +7,8 @@ A checkpoint of `graphc.fit` is such a file with more in it: "fit/" names of cou
 names of what the first callback keeps, and so on. `load` leaves those alone.
 
 The optimiser's variables are its own attributes (`step_count`) by their names, and those it keeps
-for a parameter by `path of the parameter/name` (`layers.0.weight/moment1`). An optimiser makes
+for a parameter by `path of the parameter/name` (`layers.0.weight/moment1`), or by what the
+optimiser calls one that is not the model's. An optimiser makes
 those when it is first traced; loading makes them earlier where need be. Files are written whole or
 not at all, and what does not fit is named before anything has changed.
 """
@@ -127,7 +128,7 @@ def optimizer_variables(model: Module, optimizer: Optimiser) -> dict[str, Variab
         if isinstance(value, Variable)
     }
     for parameter, name, variable in optimizer.kept():
-        place = paths.get(parameter) or parameter.name
+        place = paths.get(parameter) or variable.name.removesuffix(f".{name}")
         found[f"{OPTIMIZER}{place}/{name}"] = variable
     return found
 

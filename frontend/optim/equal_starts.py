@@ -15,6 +15,7 @@ import numpy as np
 
 from graphc.frontend.variable import Variable
 from graphc.source import user_line
+from graphc.state import STATE_LOCK
 
 __all__ = ["warn_of_equal_starts"]
 
@@ -23,8 +24,10 @@ LOOKED_AT = 64  # elements that tell most parameters apart
 
 def warn_of_equal_starts(parameters: Sequence[Variable]) -> None:
     """Warn, at the user's line, of the first two parameters that hold the same random numbers."""
-    for first, second in _equal_pairs(parameters):
-        line = user_line()
+    with STATE_LOCK:
+        pair = next(_equal_pairs(parameters), None)
+    if pair is not None:
+        (first, second), line = pair, user_line()
         warnings.warn_explicit(
             f"{first.name} and {second.name} begin with the same values: give each layer a seed of "
             "its own, or all of them one generator, seed=numpy.random.default_rng(0)",
@@ -32,7 +35,6 @@ def warn_of_equal_starts(parameters: Sequence[Variable]) -> None:
             line.file if line else "graphc",
             line.number if line else 0,
         )
-        return
 
 
 def _equal_pairs(parameters: Sequence[Variable]) -> Iterator[tuple[Variable, Variable]]:

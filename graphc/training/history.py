@@ -15,6 +15,7 @@ from graphc.program import Program
 __all__ = ["History"]
 
 VALIDATION = "validation_"
+TIMES = ("seconds", "samples_per_second")
 _COLORS = {"": "#1f5f99", VALIDATION: "#b35900"}
 
 
@@ -108,7 +109,7 @@ class History:
         return f"<history of {len(self)} epochs{': ' * bool(figures)}{figures}>"
 
 
-_NOT_SHOWN = ("seconds", "samples_per_second", "batches")
+_NOT_SHOWN = (*TIMES, "batches")
 
 
 def _check_suffix(path: Path) -> None:

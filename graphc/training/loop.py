@@ -32,10 +32,9 @@ from graphc.training.batches import Batches
 from graphc.training.callbacks import Callback
 from graphc.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from graphc.training.display import Display
-from graphc.training.history import VALIDATION, History
+from graphc.training.history import TIMES, VALIDATION, History
 from graphc.training.steps import LOSS, Steps
 
-TIMES = ("seconds", "samples_per_second")
 CURES = (
     "fit(…, check_numerics=True) names the batch and the operation; a lower learning rate or "
     "clipped gradients are the usual cures"

@@ -190,3 +190,21 @@ def test_optimisers_keep_the_order_of_their_variables(tmp_path: Path) -> None:
 def test_a_state_that_is_no_dict_is_named(state: Any) -> None:
     with pytest.raises(GraphcTypeError, match="a state is a dict of arrays by name, not"):
         nn.Linear(3, 2, seed=0).load_state_dict(state)
+
+
+def test_the_state_of_parameters_outside_of_the_model_is_kept_apart(tmp_path: Path) -> None:
+    model, extra = nn.Linear(3, 2, seed=0), [graphc.Variable(1.0), graphc.Variable(2.0)]
+    optimizer = optim.Adam(0.1)
+
+    @graphc.compile
+    def step(x: Any, y: Any) -> Any:
+        loss = nn.cross_entropy(model(x), y) + extra[0] ** 2 + extra[1] ** 2
+        optimizer.minimize(loss, [*model.parameters(), *extra])
+
+    step(X, Y)
+    kept = [variable.value for variable in optimizer.variables]
+    graphc.save(tmp_path / "m", model, optimizer)
+    step(X, Y)
+    graphc.load(tmp_path / "m", model, optimizer)
+    pairs = zip(kept, optimizer.variables, strict=True)
+    assert all(np.array_equal(value, variable.value) for value, variable in pairs)
