@@ -19,9 +19,9 @@ from typing import SupportsIndex, TypeAlias
 import numpy as np
 
 from graphc.dtypes import uint32, uint64
-from graphc.errors import GraphcTypeError, ShapeError
+from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import constructors, elementwise, shapes
-from graphc.frontend.operands import apply, as_node, fail
+from graphc.frontend.operands import apply, as_node, fail, integer_text
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.tensor_type import ShapeLike, as_shape
 
@@ -35,10 +35,11 @@ LARGEST = 2**32  # elements of one draw
 
 
 def key(seed: int | Tensor) -> np.ndarray[tuple[int], np.dtype[np.uint32]] | Tensor:
-    """Return the key of a seed: its upper and its lower 32 bits; of an integer modulo 2**64.
+    """Return the key of a seed: its upper and its lower 32 bits; -1 is 2**64 - 1, and so on.
 
     Of a Python integer it is an array, to be passed to compiled functions or used in them; of an
-    integer tensor, a tensor. Raises GraphcTypeError for a seed of another kind.
+    integer tensor, a tensor. Raises GraphcTypeError for a seed of another kind, and
+    GraphcValueError for an integer that 64 bits do not hold.
 
     >>> key(2**32 + 7)
     array([1, 7], dtype=uint32)
@@ -50,6 +51,12 @@ def key(seed: int | Tensor) -> np.ndarray[tuple[int], np.dtype[np.uint32]] | Ten
         number_ = operator.index(seed)
     except TypeError:
         fail(GraphcTypeError, f"key: a seed is an integer, not {seed!r}")
+    if not -(2**63) <= number_ < 2**64:
+        fail(
+            GraphcValueError,
+            f"key: the seed {integer_text(number_)} does not fit 64 bits",
+            hint="graphc.random.fold_in(key, number) takes in more bits",
+        )
     return np.array([number_ >> 32 & 0xFFFFFFFF, number_ & 0xFFFFFFFF], np.uint32)
 
 

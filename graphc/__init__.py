@@ -43,6 +43,7 @@ from graphc.errors import (
     ParseError,
     ShapeError,
     TracingError,
+    UnwritableFileError,
     VariableError,
     VerificationError,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "Trace",
     "Traced",
     "TracingError",
+    "UnwritableFileError",
     "Variable",
     "VariableError",
     "VerificationError",

@@ -1,10 +1,11 @@
 """Named arrays in one file, in the safetensors format, written so that no crash can spoil them.
 
 A file is written beside its place, flushed to the disk and renamed: at every moment, after a kill
-or a loss of power too, the path holds the old file or the new one. What a killed process left
-beside it is removed by the next write. The metadata hold a checksum of all the rest, so that a file
-that was damaged later is refused; files of other programs have none and are read as they are.
-Nothing here knows what the arrays mean.
+or a loss of power too, the path holds the old file or the new one. Of a symbolic link the file that
+it leads to is replaced, and what is no regular file (a directory, a device) never is. What a killed
+process left beside it is removed by the next write. The metadata hold a checksum of all the rest,
+so that a file that was damaged later is refused; files of other programs have none and are read as
+they are. Nothing here knows what the arrays mean.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc.dtypes import bfloat16
-from graphc.errors import DamagedFileError, GraphcValueError
+from graphc.errors import DamagedFileError, GraphcValueError, UnwritableFileError
+from graphc.source import user_line
 
-__all__ = ["Arrays", "Metadata", "Path", "read_arrays", "write_arrays"]
+__all__ = [
+    "Arrays", "Metadata", "Path", "check_writable", "read_arrays", "replace_file", "write_arrays",
+]  # fmt: skip
 
 Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
 Metadata: TypeAlias = dict[str, str]
@@ -48,7 +52,7 @@ def write_arrays(
 ) -> None:
     """Write `arrays` and `metadata` to `path`, whole or not at all.
 
-    Raises OSError where the file cannot be written; the old one is still there then.
+    Raises UnwritableFileError, an OSError, where it cannot be written; the old file is still there.
     """
     from safetensors.numpy import save
 
@@ -67,21 +71,67 @@ def _as_pairs(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` into the file at `path`, whole or not at all, and wait for the disk."""
-    directory, name = os.path.split(os.path.abspath(path))
+    """Put `content` into the file at `path`, whole or not at all, and wait for the disk.
+
+    Raises UnwritableFileError where that cannot be done.
+    """
+    place = _place(path)
+    try:
+        _replace(place, content)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise UnwritableFileError where `path` can be seen to take no file, and change nothing."""
+    partial = _partial(_place(path))
+    try:
+        with open(partial, "wb"):
+            pass
+        os.unlink(partial)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
+
+
+def _replace(place: str, content: bytes) -> None:
+    directory, name = os.path.split(place)
     _remove_leftovers(directory, name)
-    partial = os.path.join(directory, f".{name}.{os.getpid()}.{threading.get_ident()}.partial")
+    partial = _partial(place)
     try:
         with open(partial, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        os.replace(partial, place)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(partial)
         raise
     _flush_directory(directory)
+
+
+def _place(path: Path) -> str:
+    """Return where the file is, through symbolic links; what is there is a file, or nothing."""
+    place = os.path.realpath(path)
+    if os.path.isdir(place):
+        raise _unwritable(path, "it is a directory")
+    if os.path.lexists(place) and not os.path.isfile(place):
+        raise _unwritable(path, "it is no regular file")
+    if not os.path.isdir(os.path.dirname(place)):
+        raise _unwritable(path, f"there is no directory {os.path.dirname(place)}")
+    return place
+
+
+def _partial(place: str) -> str:
+    """Return where this thread writes what is to become the file at `place`."""
+    directory, name = os.path.split(place)
+    return os.path.join(directory, f".{name}.{os.getpid()}.{threading.get_ident()}.partial")
+
+
+def _unwritable(path: Path, reason: str) -> UnwritableFileError:
+    return UnwritableFileError(
+        f"{os.fspath(path)} cannot be written: {reason}", line=str(user_line() or "")
+    )
 
 
 def _flush_directory(directory: str) -> None:

@@ -60,6 +60,10 @@ class DamagedFileError(GraphcValueError):
     """A file is not what was written, or of another format."""
 
 
+class UnwritableFileError(GraphcError, OSError):
+    """A file cannot be written; what the path held before is still there."""
+
+
 class BackendError(GraphcError, RuntimeError):
     """A backend cannot do what was asked on this machine: a device, a driver, a missing extra."""
 

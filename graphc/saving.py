@@ -3,8 +3,12 @@
     file     ::= variables of the model by path, "optimizer/" names of the optimiser's, metadata
     metadata ::= "format", and "optimizer": the optimiser's class, if one was saved
 
+A checkpoint of `graphc.fit` is such a file with more in it: "fit/" names of counters, "callback0/"
+names of what the first callback keeps, and so on. `load` leaves those alone.
+
 The optimiser's variables are its own attributes (`step_count`) by their names, and those it keeps
-for a parameter by `path of the parameter/name` (`layers.0.weight/moment1`). An optimiser makes
+for a parameter by `path of the parameter/name` (`layers.0.weight/moment1`), or by what the
+optimiser calls one that is not the model's. An optimiser makes
 those when it is first traced; loading makes them earlier where need be. Files are written whole or
 not at all, and what does not fit is named before anything has changed.
 """
@@ -12,6 +16,7 @@ not at all, and what does not fit is named before anything has changed.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,15 +34,19 @@ from graphc.frontend.variable import Variable
 __all__ = ["load", "save"]
 
 FORMAT = "graphc model 1"
+CHECKPOINT_FORMAT = "graphc checkpoint 1"
 OPTIMIZER = "optimizer/"
+COUNTERS = "fit/"
+CALLBACK = "callback"
+OF_A_RUN = re.compile(rf"{COUNTERS}|{CALLBACK}\d+/")
 
 
 def save(path: Path, model: Module, optimizer: Optimiser | None = None) -> None:
     """Write the variables of `model`, and the state of `optimizer`, to a safetensors file.
 
     The file is replaced whole or not at all, also if the process is killed meanwhile. Its tensors
-    have the model's paths as names, so that other programs can read them. Raises OSError where it
-    cannot be written.
+    have the model's paths as names, so that other programs can read them. Raises
+    UnwritableFileError, an OSError, where it cannot be written.
 
     >>> import os, tempfile
     >>> import graphc
@@ -58,12 +67,15 @@ def load(
 ) -> None:
     """Give `model`, and `optimizer`, the values that `save` wrote; all of them or none.
 
+    A checkpoint of `graphc.fit` is such a file too: the model gets the weights that it had then.
     The state of an optimiser in the file is left alone where no `optimizer` is given. Raises
     OSError where there is no such file, DamagedFileError where it is not what was written, and
     GraphcValueError that names what is missing, unexpected, or of another shape or dtype. With
     `strict=False` what is missing or unexpected is left out.
     """
     arrays, metadata = read_arrays(path)
+    if metadata.get("format") == CHECKPOINT_FORMAT:
+        arrays = {name: a for name, a in arrays.items() if not OF_A_RUN.match(name)}
     restore(arrays, metadata, model, optimizer, strict=strict, source=os.fspath(path))
 
 
@@ -72,14 +84,17 @@ def state_of(model: Module, optimizer: Optimiser | None) -> tuple[Arrays, Metada
     arrays = model.state_dict()
     metadata = {"format": FORMAT}
     if optimizer is not None:
-        clash = next((name for name in arrays if name.startswith(OPTIMIZER)), None)
-        if clash is not None:
-            raise GraphcValueError(
-                f"{clash}: names that begin with {OPTIMIZER} are the optimiser's"
-            )
+        check_free(arrays, re.compile(OPTIMIZER), "the optimiser's")
         arrays |= values(optimizer_variables(model, optimizer).items())
         metadata["optimizer"] = type(optimizer).__name__
     return arrays, metadata
+
+
+def check_free(arrays: Arrays, pattern: re.Pattern[str], whose: str) -> None:
+    """Raise GraphcValueError where a variable of the model has a name that is somebody else's."""
+    clash = next((found for found in map(pattern.match, arrays) if found), None)
+    if clash is not None:
+        raise GraphcValueError(f"{clash.string}: names that begin with {clash[0]} are {whose}")
 
 
 def restore(
@@ -90,6 +105,7 @@ def restore(
     *,
     strict: bool = True,
     source: str = "load",
+    **messages: str,
 ) -> Unmatched:
     """Give the variables their values from what `state_of` returned."""
     own = {name: a for name, a in arrays.items() if not name.startswith(OPTIMIZER)}
@@ -100,7 +116,7 @@ def restore(
         _make_state(model, optimizer, state)
         variables |= optimizer_variables(model, optimizer)
         own |= state
-    return load_values(variables, own, strict=strict, source=source)
+    return load_values(variables, own, strict=strict, source=source, **messages)
 
 
 def optimizer_variables(model: Module, optimizer: Optimiser) -> dict[str, Variable]:
@@ -112,7 +128,7 @@ def optimizer_variables(model: Module, optimizer: Optimiser) -> dict[str, Variab
         if isinstance(value, Variable)
     }
     for parameter, name, variable in optimizer.kept():
-        place = paths.get(parameter) or parameter.name
+        place = paths.get(parameter) or variable.name.removesuffix(f".{name}")
         found[f"{OPTIMIZER}{place}/{name}"] = variable
     return found
 
@@ -120,12 +136,16 @@ def optimizer_variables(model: Module, optimizer: Optimiser) -> dict[str, Variab
 def _make_state(
     model: Module, optimizer: Optimiser, state: Mapping[str, np.ndarray[Any, Any]]
 ) -> None:
-    """Let `optimizer` make the variables for parameters that it has not made so far."""
-    parameters = dict(model.named_parameters())
+    """Let `optimizer` make the variables for parameters that it has not made so far.
+
+    They are made in the order in which a step over the model's parameters makes them.
+    """
+    held: dict[str, set[str]] = {}
     for entry in state:
         place, _, name = entry.removeprefix(OPTIMIZER).rpartition("/")
-        if place in parameters:
-            optimizer.state_of(parameters[place], name)
+        held.setdefault(place, set()).add(name)
+    for place, parameter in model.named_parameters():
+        optimizer.prepare([parameter], held.get(place, set()))
 
 
 def _check_optimizer(metadata: Mapping[str, str], optimizer: Optimiser, source: str) -> None:

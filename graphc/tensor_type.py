@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import SupportsIndex, TypeAlias
 
 from graphc.dtypes import DType, DTypeLike, as_dtype, float32
-from graphc.errors import GraphcTypeError, ShapeError
+from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, ShapeError
 from graphc.source import user_line
 
 Shape: TypeAlias = tuple[int, ...]
@@ -86,6 +87,28 @@ def as_shape(like: ShapeLike) -> Shape:
     if any(extent < 0 for extent in shape):
         raise ShapeError(f"a shape has no negative extents, but {shape} was given", line=line)
     return shape
+
+
+def read_type(text: str) -> TensorType:
+    """Return the type that a text names, as types print.
+
+    Raises GraphcValueError for another text.
+
+    >>> read_type("int64[2, 3]")
+    TensorType(shape=(2, 3), dtype=graphc.int64)
+    """
+    match = re.fullmatch(r"(\w+)\[([\d,\s]*)\]", text.strip())
+    if match is None:
+        raise GraphcValueError(
+            f"{text!r} is no type; write it as float32[64,784]", line=str(user_line() or "")
+        )
+    try:
+        return tensor_type([int(e) for e in match[2].split(",") if e.strip()], match[1])
+    except (GraphcError, ValueError) as error:
+        reason = getattr(error, "message", str(error))
+        raise GraphcValueError(
+            f"{text!r} is no type: {reason}", line=str(user_line() or "")
+        ) from None
 
 
 def tensor_type(shape: ShapeLike, dtype: DTypeLike = float32) -> TensorType:

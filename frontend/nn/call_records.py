@@ -20,12 +20,14 @@ from graphc.frontend.structures import flatten_result
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.tracing import trace
 from graphc.frontend.variable import Variable
-from graphc.tensor_type import TensorType, tensor_type
+from graphc.tensor_type import TensorType, read_type, tensor_type
 
 if TYPE_CHECKING:
     from graphc.frontend.nn.module import Module
 
 __all__ = ["Row", "Summary", "record_call", "summarise"]
+
+SHOWN = 2  # results of a module in the table
 
 _local = threading.local()
 
@@ -35,7 +37,9 @@ def record_call(module: Module, result: Any) -> None:
     records: dict[int, str] | None = getattr(_local, "records", None)
     if records is not None:
         leaves, _ = flatten_result(result)
-        records[id(module)] = ", ".join(str(x.type) for x in leaves if isinstance(x, Tensor))
+        types = [str(x.type) for x in leaves if isinstance(x, Tensor)]
+        more = f", and {len(types) - SHOWN} more" if len(types) > SHOWN else ""
+        records[id(module)] = ", ".join(types[:SHOWN]) + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,9 @@ def _records(model: Module, examples: list[Any]) -> dict[int, str]:
     _local.records = records
     try:
         trace(model, examples)
+    except GraphcTypeError as error:
+        error.add_note("  hint: a shape alone is of float32; summary('int64[2, 3]') says int64")
+        raise
     finally:
         _local.records = outer
     return records
@@ -112,11 +119,13 @@ def _records(model: Module, examples: list[Any]) -> dict[int, str]:
 def _example(example: Any) -> TensorType | np.ndarray[Any, Any]:
     if isinstance(example, TensorType | np.ndarray):
         return example
+    if isinstance(example, str):
+        return read_type(example)
     if isinstance(example, int | tuple | list) and not isinstance(example, bool):
         return tensor_type(example, float32)
     fail(
         GraphcTypeError,
-        f"summary: an example is a shape, a TensorType or an array, not {type(example).__name__}",
+        f"summary: an example is a shape, a type or an array, not {type(example).__name__}",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphc.errors import GraphcTypeError
+from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.frontend.nn import state_dicts
 from graphc.frontend.nn.call_records import Summary, indented_titles, record_call, summarise
 from graphc.frontend.operands import fail
@@ -101,11 +101,24 @@ class Module:
         return self.train(False)
 
     def named_variables(self) -> Iterator[tuple[str, Variable]]:
-        """Yield path and variable of all that the module keeps, parameters or not, each once."""
+        """Yield path and variable of all that the module keeps, parameters or not, each once.
+
+        Raises GraphcValueError where two have one path, as `a` in the attribute "b" and an
+        attribute that is called "b.a" do.
+        """
         seen: set[int] = set()
+        paths: set[str] = set()
         for path, value in _walk(self):
             if isinstance(value, Variable) and id(value.state) not in seen:
+                if path in paths:
+                    fail(
+                        GraphcValueError,
+                        f"{type(self).__name__}: two variables have the path {path}",
+                        [value.node],
+                        "names of attributes and keys of dicts that hold modules have no dots",
+                    )
                 seen.add(id(value.state))
+                paths.add(path)
                 yield path, value
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
@@ -153,7 +166,8 @@ class Module:
     def summary(self, *examples: Any) -> Summary:
         """Return a table of the modules, the shapes of their results, and their parameters.
 
-        An example is an argument of the model: a shape (of float32), a `TensorType`, or an array.
+        An example is an argument of the model: a shape (of float32), a type as text
+        ("int64[16, 8]") or a `TensorType`, or an array.
         The model is traced, not run. Without examples the shapes are left out.
 
         >>> from graphc.frontend import nn

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphcValueError
+from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.frontend.operands import as_array, fail
 from graphc.frontend.variable import Variable
 
@@ -39,11 +39,19 @@ def load(
     *,
     strict: bool = True,
     source: str = "load_state_dict",
+    hint: str = "strict=False leaves out what is missing and unexpected",
 ) -> Unmatched:
     """Give each variable the value of its name, all or none; `source` begins the error's message.
 
-    Raises GraphcValueError where shapes or dtypes differ and, if `strict`, where names do.
+    Raises GraphcValueError where shapes or dtypes differ and, if `strict`, where names do, for
+    which `hint` is the likely mend; GraphcTypeError for a state that is no dict.
     """
+    if not isinstance(state, Mapping):
+        fail(
+            GraphcTypeError,
+            f"{source}: a state is a dict of arrays by name, not {type(state).__name__}",
+            hint="model.load_state_dict(other.state_dict()); graphc.load(path, model) reads a file",
+        )
     arrays = {name: as_array(value) for name, value in state.items()}
     missing = tuple(name for name in variables if name not in arrays)
     unexpected = tuple(name for name in arrays if name not in variables)
@@ -56,9 +64,7 @@ def load(
         fail(
             GraphcValueError,
             f"{source}: the state does not fit: " + "; ".join(faults),
-            hint="strict=False leaves out what is missing and unexpected"
-            if strict and (missing or unexpected)
-            else "",
+            hint=hint if strict and (missing or unexpected) else "",
         )
     for _, variable, array in both:
         variable.state.assign(array)

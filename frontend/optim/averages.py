@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from graphc.errors import TracingError
 from graphc.frontend.operands import fail
-from graphc.frontend.optim.optimiser import check_share
+from graphc.frontend.optim.optimiser import check_share, listed
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.variable import Variable
@@ -30,7 +30,7 @@ class ExponentialMovingAverage:
 
     def __init__(self, parameters: Sequence[Variable], decay: float = 0.999) -> None:
         check_share("a decay of averages", decay)
-        self.parameters, self.decay = list(parameters), decay
+        self.parameters, self.decay = listed(parameters), decay
         self.variables = [_average_of(parameter) for parameter in self.parameters]
 
     def update(self) -> None:

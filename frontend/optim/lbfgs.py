@@ -23,6 +23,7 @@ from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.frontend.hooks import hook
 from graphc.frontend.operands import fail
 from graphc.frontend.optim.line_search import Point, strong_wolfe
+from graphc.frontend.optim.optimiser import listed
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.transforms import gradients
 from graphc.frontend.variable import Variable
@@ -70,10 +71,9 @@ class LBFGS:
         gradient_tolerance: float = 1e-6,
         value_tolerance: float = 1e-12,
     ) -> None:
-        self.parameters = list(parameters)
+        self.parameters = listed(parameters)
         for parameter in self.parameters:
-            is_variable = isinstance(parameter, Variable)
-            if not (is_variable and parameter.dtype.is_float):
+            if not parameter.dtype.is_float:
                 fail(GraphcTypeError, f"LBFGS: {parameter!r} is no variable of floats")
         if history < 1 or max_iterations < 1:
             fail(GraphcValueError, "LBFGS: history and max_iterations are at least 1")

@@ -9,7 +9,7 @@ lets the subclass say what is to be subtracted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias, TypedDict, Unpack
 
 import numpy as np
@@ -19,6 +19,7 @@ from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError, Tracing
 from graphc.frontend import elementwise
 from graphc.frontend.operands import as_node, fail
 from graphc.frontend.optim.clipping import Clipping
+from graphc.frontend.optim.equal_starts import warn_of_equal_starts
 from graphc.frontend.recording import is_tracing
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.transforms import gradients
@@ -55,6 +56,25 @@ def check_share(name: str, value: Any) -> None:
         fail(GraphcValueError, f"{name} is {value}, which is not in 0 … 1")
 
 
+def listed(parameters: Any) -> list[Variable]:
+    """Return parameters as a list; raises GraphcTypeError for what is no list of variables."""
+    if not isinstance(parameters, Iterable) or isinstance(parameters, Tensor):
+        fail(
+            GraphcTypeError,
+            f"parameters are a list of variables, not {type(parameters).__name__}",
+            hint="pass model.parameters(); one variable alone as [variable]",
+        )
+    wanted = list(parameters)
+    for parameter in wanted:
+        if not isinstance(parameter, Variable):
+            fail(
+                GraphcTypeError,
+                f"a parameter is a variable, not {type(parameter).__name__}",
+                hint="pass model.parameters()",
+            )
+    return wanted
+
+
 class Optimiser:
     """The base of optimisers; a subclass defines `update`, and what state it keeps.
 
@@ -78,6 +98,7 @@ class Optimiser:
     def __init__(
         self, learning_rate: Rate, weight_decay: float = 0.0, **options: Unpack[Options]
     ) -> None:
+        _check_options(type(self).__name__, options)
         self.learning_rate = _checked_rate(learning_rate)
         self.weight_decay = weight_decay
         self.weight_decay_l1 = options.get("weight_decay_l1", 0.0)
@@ -92,6 +113,7 @@ class Optimiser:
         if self.accumulate > 1:
             self.call_count = Variable(np.int64(0), name=f"{name}.call_count", trainable=False)
         self._state: dict[tuple[VariableState, str], Variable] = {}
+        self._labels: dict[VariableState, str] = {}
 
     def minimize(self, loss: Tensor, parameters: Sequence[Variable]) -> None:
         """Record the step that makes `loss`, a scalar, smaller by changing `parameters`.
@@ -99,7 +121,7 @@ class Optimiser:
         Raises TracingError outside of tracing, ShapeError for a loss that is no scalar, and
         GraphcValueError where no gradient reaches any of the parameters.
         """
-        wanted = list(parameters)
+        wanted = listed(parameters)
         self._check(wanted)
         if not isinstance(loss, Tensor):
             fail(GraphcTypeError, f"a loss is a scalar tensor, not {type(loss).__name__}")
@@ -116,8 +138,17 @@ class Optimiser:
 
     def apply_gradients(self, found: Sequence[TensorLike], parameters: Sequence[Variable]) -> None:
         """Record the step for gradients that are given, one for each parameter."""
-        wanted = list(parameters)
+        wanted = listed(parameters)
         self._check(wanted)
+        if len(found) != len(wanted):
+            fail(
+                GraphcValueError,
+                f"apply_gradients: {len(found)} gradients for {len(wanted)} parameters",
+                hint="optimizer.apply_gradients(graphc.grad(loss, parameters), parameters)",
+            )
+        if not self.step_count.value:
+            warn_of_equal_starts(wanted)
+        self.prepare(wanted)
         pairs = zip(found, wanted, strict=True)
         slopes = [Tensor(as_node(slope, p.dtype.compute)) for slope, p in pairs]
         assigned: list[tuple[Variable, Tensor]] = []
@@ -155,18 +186,33 @@ class Optimiser:
         key = (parameter.state, name)
         if key not in self._state:
             start = np.full(parameter.shape, self.first_value(name), parameter.dtype.compute.numpy)
-            label = f"{parameter.name or 'parameter'}.{name}"
+            label = f"{self._label(parameter)}.{name}"
             self._state[key] = Variable(start, name=label, trainable=False)
         return self._state[key]
+
+    def _label(self, parameter: Variable) -> str:
+        """Return the name of a parameter, with a number where another one has it already."""
+        if parameter.state not in self._labels:
+            name = parameter.name or "parameter"
+            taken, number = set(self._labels.values()), 1
+            while (label := f"{name}_{number}" if number > 1 else name) in taken:
+                number += 1
+            self._labels[parameter.state] = label
+        return self._labels[parameter.state]
 
     def first_value(self, name: str) -> float:
         """Return what the variable `name` of a parameter is filled with when it is made."""
         return 0.0
 
-    def prepare(self, parameters: Sequence[Variable]) -> None:
-        """Make the state for `parameters` now, so that it can be given values before a step."""
+    def prepare(self, parameters: Sequence[Variable], names: Iterable[str] | None = None) -> None:
+        """Make the state for `parameters` now, so that it can be given values before a step.
+
+        With `names`, of what an optimiser keeps for a parameter only that; in the same order.
+        """
+        known = self._names()
+        wanted = known if names is None else sorted(names, key=[*known, *names].index)
         for parameter in parameters:
-            for name in self._names():
+            for name in wanted:
                 self.state_of(parameter, name)
 
     @property
@@ -260,12 +306,6 @@ class Optimiser:
             fail(GraphcValueError, "a parameter is listed twice", [p.node for p in parameters])
 
     def _check_parameter(self, parameter: Variable) -> None:
-        if not isinstance(parameter, Variable):
-            fail(
-                GraphcTypeError,
-                f"a parameter is a variable, not {type(parameter).__name__}",
-                hint="pass model.parameters()",
-            )
         if parameter.dtype.is_complex and (self.clip is not None or not self.takes_complex):
             name = type(self).__name__ + (" that clips" if self.takes_complex else "")
             fail(
@@ -274,6 +314,24 @@ class Optimiser:
                 [parameter.node],
                 "keep the parts as two variables: graphc.complex(x, y) joins them",
             )
+
+
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+    known = Options.__annotations__
+    unknown = next((option for option in options if option not in known), None)
+    if unknown is not None:
+        fail(
+            GraphcTypeError,
+            f"{name} takes no option {unknown!r}",
+            hint=f"beside its own settings it takes weight_decay, {', '.join(known)}",
+        )
+    clip = options.get("clip")
+    if clip is not None and not callable(clip):
+        fail(
+            GraphcTypeError,
+            f"clip is a function of the gradients, not {clip!r}",
+            hint="clip=optim.ClipByGlobalNorm(1.0), ClipByNorm or ClipByValue",
+        )
 
 
 def _checked_rate(rate: Rate) -> Rate:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import pathlib
-import re
 import sys
 import traceback
 from types import FunctionType, ModuleType
@@ -17,7 +16,7 @@ from graphc.cli import UsageError
 from graphc.errors import GraphcError
 from graphc.passes import Options
 from graphc.program import Program
-from graphc.tensor_type import TensorType, tensor_type
+from graphc.tensor_type import TensorType, read_type
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -91,13 +90,10 @@ def _compile_for(
 
 def parse_type(text: str) -> TensorType:
     """Return the type that `float32[64,784]` names; raises UsageError."""
-    match = re.fullmatch(r"(\w+)\[([\d,\s]*)\]", text.strip())
-    if match is None:
-        raise UsageError(f"{text!r} is no type; write it as float32[64,784]")
     try:
-        return tensor_type([int(e) for e in match[2].split(",") if e.strip()], match[1])
+        return read_type(text)
     except GraphcError as error:
-        raise UsageError(f"{text!r} is no type: {error.message}") from None
+        raise UsageError(error.message) from None
 
 
 def _load_object(target: str) -> Any:

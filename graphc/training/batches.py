@@ -14,18 +14,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
-from graphc.frontend.operands import as_array
+from graphc.frontend.operands import as_array, fail
 from graphc.frontend.structures import flatten, is_leaf, unflatten
 from graphc.frontend.tracing import takes_keyword
 
-__all__ = ["ArrayBatches", "Batches", "IterableBatches", "as_batches", "batch_size_of"]
+__all__ = [
+    "ArrayBatches",
+    "Batches",
+    "IterableBatches",
+    "as_batches",
+    "batch_size_of",
+    "with_validation",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +59,38 @@ class ArrayBatches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """Yield the batches of an epoch, counted from 0, from batch number `start` on."""
-        order = self._order(epoch) if self.shuffle else None
+        order = self._draw(epoch) if self.shuffle else None
         for batch in range(start, self.batches or 0):
             chosen = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             places = chosen if order is None else order[chosen]
             yield unflatten(self.structure, [np.ascontiguousarray(a[places]) for a in self.leaves])
 
-    def _order(self, epoch: int) -> np.ndarray[Any, Any]:
-        draws = np.random.PCG64([self.seed, epoch]).random_raw(len(self.leaves[0]))
+    def split(self, share: float) -> tuple[ArrayBatches, ArrayBatches]:
+        """Return these batches without a share of the samples, and that share.
+
+        It is drawn by the seed, and without shuffling the last samples. Raises GraphcValueError
+        where one of the two would be empty.
+        """
+        total = len(self.leaves[0])
+        count = round(share * total) if 0 < share < 1 else 0
+        least = self.batch_size if self.drop_last else 1
+        if not count or total - count < least:
+            fail(
+                GraphcValueError,
+                f"validation={share} of {total} samples leaves no batch on one of the sides",
+                hint="it is a share between 0 and 1, or data",
+            )
+        order = self._draw(0, 1) if self.shuffle else np.arange(total)
+        places = np.sort(order[: total - count]), np.sort(order[total - count :])
+        kept, held_out = (tuple(leaf[chosen] for leaf in self.leaves) for chosen in places)
+        return (
+            replace(self, leaves=kept),
+            replace(self, leaves=held_out, shuffle=False, drop_last=False),
+        )
+
+    def _draw(self, *stream: int) -> np.ndarray[Any, Any]:
+        """Return the samples in an order that the seed and the numbers of a stream fix."""
+        draws = np.random.PCG64([self.seed, *stream]).random_raw(len(self.leaves[0]))
         return np.argsort(draws, kind="stable")
 
 
@@ -109,6 +140,26 @@ def as_batches(
         f"data is arrays, a function or an iterable of batches, not {type(data).__name__}",
         hint="arrays come as a tuple: fit(…, data=(x, y))",
     )
+
+
+def with_validation(
+    training: Batches, validation: Any, batch_size: int
+) -> tuple[Batches, Batches | None]:
+    """Return the batches to train on and those to judge by, if there are such.
+
+    `validation` is data, or a float: the share of the training data's samples to hold out.
+    """
+    if validation is None:
+        return training, None
+    if not isinstance(validation, float | np.floating):
+        return training, as_batches(validation, batch_size)
+    if not isinstance(training, ArrayBatches):
+        fail(
+            GraphcTypeError,
+            "a share of the data is held out of arrays; these data are batches",
+            hint="validation=(x, y), or an iterable of batches too",
+        )
+    return training.split(float(validation))
 
 
 def _of_arrays(

@@ -8,16 +8,18 @@ it decides should follow from the history and from what it gives to a checkpoint
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc.errors import GraphcTypeError, GraphcValueError
+from graphc.frontend.operands import fail
 
 if TYPE_CHECKING:
     from graphc.training.loop import Run
 
-__all__ = ["Callback", "EarlyStopping", "FunctionCallback", "as_callback"]
+__all__ = ["Callback", "EarlyStopping", "FunctionCallback", "as_callbacks"]
 
 
 class Callback:
@@ -34,6 +36,9 @@ class Callback:
 
     def end(self, run: Run) -> None:
         """Act when training has ended."""
+
+    def failed(self, run: Run) -> None:
+        """Act when a loss or weights that turned NaN or infinite end training with an error."""
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return what a checkpoint keeps of the callback."""
@@ -54,13 +59,21 @@ class FunctionCallback(Callback):
         self.function(run)
 
 
-def as_callback(given: Any) -> Callback:
+def as_callbacks(given: Any) -> list[Callback]:
+    """Return callbacks as a list; one alone, or a function, is a list of one."""
+    if isinstance(given, Callback) or callable(given) or not isinstance(given, Iterable):
+        given = [given]
+    return [_as_callback(callback) for callback in given]
+
+
+def _as_callback(given: Any) -> Callback:
     """Return a callback, or a function as one; raises GraphcTypeError for anything else."""
     if isinstance(given, Callback):
         return given
     if callable(given) and not isinstance(given, type):
         return FunctionCallback(given)
-    raise GraphcTypeError(
+    fail(
+        GraphcTypeError,
         f"a callback is a Callback or a function of the run, not {given!r}",
         hint="callbacks=[graphc.training.EarlyStopping(patience=3)]",
     )
@@ -73,7 +86,8 @@ class EarlyStopping(Callback):
     minimum_change  less than that is no improvement
     maximise        True for accuracies and the like; by default told from the name: figures
                     that end in "accuracy" are to be large
-    restore_best    give the model the weights of the best epoch when training ends
+    restore_best    give the model the weights of the best epoch when training ends, also with a
+                    NumericsError
 
     `best_epoch` counts from 1. NaN never improves.
     """
@@ -87,6 +101,8 @@ class EarlyStopping(Callback):
         maximise: bool | None = None,
         restore_best: bool = True,
     ) -> None:
+        if monitor is not None and not isinstance(monitor, str):
+            fail(GraphcTypeError, f"monitor is the name of a figure, not {monitor!r}")
         if patience < 1:
             raise GraphcValueError(f"patience is an integer of at least 1, not {patience!r}")
         if not minimum_change >= 0:
@@ -97,7 +113,15 @@ class EarlyStopping(Callback):
         self._best_weights: dict[str, np.ndarray[Any, Any]] = {}
 
     def begin(self, run: Run) -> None:
-        """Look at the history of a resumed run."""
+        """Look at the history of a resumed run; raises GraphcValueError for an unknown figure."""
+        known = run.figure_names
+        may_get_more = any(not isinstance(other, EarlyStopping) for other in run.callbacks)
+        if self.monitor and self.monitor not in known and not may_get_more:
+            fail(
+                GraphcValueError,
+                f"EarlyStopping: the history will have no {self.monitor!r}",
+                hint=f"it will have {', '.join(known)}",
+            )
         if not len(run.history):
             self.best_epoch, self._best_weights = 0, {}
             return
@@ -113,6 +137,10 @@ class EarlyStopping(Callback):
         """Give the model its best weights back."""
         if self._best_weights:
             run.model.load_state_dict(self._best_weights)
+
+    def failed(self, run: Run) -> None:
+        """Give the model its best weights back."""
+        self.end(run)
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the best weights."""

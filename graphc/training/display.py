@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from graphc.training.history import TIMES
+
 __all__ = ["Display", "make_display"]
 
 SECONDS_BETWEEN = 0.1  # two looks at the figures
@@ -42,7 +44,7 @@ def make_display(verbose: bool | None) -> Display:
 
 def figures_text(figures: dict[str, float]) -> str:
     """Return figures as text: `loss 0.1234  accuracy 0.987`."""
-    shown = {n: v for n, v in figures.items() if n not in ("seconds", "samples_per_second")}
+    shown = {n: v for n, v in figures.items() if n not in TIMES}
     return "  ".join(f"{n.replace('_', ' ')} {v:.4g}" for n, v in shown.items())
 
 

@@ -15,18 +15,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from graphc.array_file import Path
+from graphc.array_file import Path, check_writable
 from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.frontend.nn import Module
-from graphc.frontend.optim import Optimiser
+from graphc.frontend.operands import fail
+from graphc.frontend.optim import LBFGS, Optimiser
 from graphc.graph_compilation import BackendName
-from graphc.training.batches import ArrayBatches, Batches, as_batches
-from graphc.training.callbacks import as_callback
+from graphc.training.batches import ArrayBatches, Batches, as_batches, with_validation
+from graphc.training.callbacks import as_callbacks
 from graphc.training.checkpoints import Checkpoint, as_checkpoint
 from graphc.training.display import make_display
 from graphc.training.history import History
@@ -46,7 +46,7 @@ def fit(  # noqa: PLR0913  # here users say all that there is to say of a traini
     batch_size: int = 32,
     validation: Any = None,
     metrics: Metrics | str = (),
-    callbacks: Iterable[Any] = (),
+    callbacks: Any = (),
     seed: int = 0,
     shuffle: bool = True,
     drop_last: bool = False,
@@ -67,11 +67,12 @@ def fit(  # noqa: PLR0913  # here users say all that there is to say of a traini
     epochs       passes over the data
     batch_size   samples of a batch, of data in arrays. The last batch is smaller where it does not
                  come out even, which compiles one more program; `drop_last` leaves it out
-    validation   data of the same forms, evaluated after each epoch
+    validation   data of the same forms, evaluated after each epoch; or, of data in arrays, the
+                 share of the samples to hold out for that: 0.2
     metrics      "accuracy", another function of `graphc.metrics` or of your own, of (outputs,
                  targets); or several, in a list or by name in a dict
     callbacks    `training.Callback`s, such as `training.EarlyStopping`, and functions of the run,
-                 called after each epoch
+                 called after each epoch; one, or several in a list
     seed         of the order of samples, with `shuffle`: the same seed, the same batches
     checkpoint   a path, or a `training.Checkpoint`: the run is kept there after each epoch
     resume       go on from the checkpoint, if the file is there, to the same bits as without a
@@ -81,19 +82,20 @@ def fit(  # noqa: PLR0913  # here users say all that there is to say of a traini
     verbose      progress on stderr: by default if it is a terminal; True: a line an epoch
                  elsewhere; False: none
 
-    Raises NumericsError when the loss turns NaN or infinite, `training.TrainingInterrupted`
-    (a KeyboardInterrupt that holds the history) on Ctrl-C, and what the model, the loss and the
-    data raise. The model then has the weights after the last whole batch.
+    Raises NumericsError when the loss, or after an epoch a weight, has turned NaN or infinite,
+    `training.TrainingInterrupted` (a KeyboardInterrupt that holds the history) on Ctrl-C,
+    UnwritableFileError, before it trains, where no checkpoint can be written, and what the model,
+    the loss and the data raise. The model then has the weights after the last whole batch.
     """
     _check(model, loss, optimizer, epochs)
+    kept = _checkpoint(checkpoint, resume)
     found = as_metrics(metrics)
-    training = as_batches(data, batch_size, seed, shuffle=shuffle, drop_last=drop_last)
-    held_out = None if validation is None else as_batches(validation, batch_size)
+    training: Batches = as_batches(data, batch_size, seed, shuffle=shuffle, drop_last=drop_last)
+    training, held_out = with_validation(training, validation, batch_size)
     steps = Steps(model, loss, found, backend=backend, check_numerics=check_numerics)
-    settings = _settings(training, list(found))
-    kept = [as_callback(c) for c in callbacks]
-    run = Run(model, optimizer, steps, (training, held_out), int(epochs), kept, settings)
-    return run.execute(make_display(verbose), as_checkpoint(checkpoint), resume)
+    settings, called = _settings(training, list(found)), as_callbacks(callbacks)
+    run = Run(model, optimizer, steps, (training, held_out), int(epochs), called, settings)
+    return run.execute(make_display(verbose), kept, resume)
 
 
 def evaluate(
@@ -119,21 +121,40 @@ def evaluate(
 
 def _check(model: Any, loss: Any, optimizer: Any, epochs: Any) -> None:
     if not isinstance(model, Module):
-        raise GraphcTypeError(
+        fail(
+            GraphcTypeError,
             f"a model is an nn.Module, not {type(model).__name__}",
             hint="nn.Sequential(function) makes one of functions",
         )
     if not callable(loss):
-        raise GraphcTypeError(f"a loss is a function of (outputs, targets), not {loss!r}")
+        fail(GraphcTypeError, f"a loss is a function of (outputs, targets), not {loss!r}")
+    if isinstance(optimizer, LBFGS):
+        fail(
+            GraphcTypeError,
+            "fit takes no LBFGS, which asks for the loss of a step as often as its search needs",
+            hint="optim.LBFGS(model.parameters()).minimize(lambda x, y: loss(model(x), y), x, y) "
+            "is the whole loop",
+        )
     if not isinstance(optimizer, Optimiser):
-        raise GraphcTypeError(
+        fail(
+            GraphcTypeError,
             f"an optimizer is an optim.Optimiser, not {optimizer!r}",
             hint="fit(model, loss, optim.Adam(1e-3), data)",
         )
     if not isinstance(epochs, int | np.integer) or isinstance(epochs, bool):
-        raise GraphcTypeError(f"epochs is an integer, not {epochs!r}")
+        fail(GraphcTypeError, f"epochs is an integer, not {epochs!r}")
     if epochs < 0:
-        raise GraphcValueError(f"epochs is not negative, not {epochs}")
+        fail(GraphcValueError, f"epochs is not negative, not {epochs}")
+
+
+def _checkpoint(given: Any, resume: bool) -> Checkpoint | None:
+    """Return where the run is kept; raises where it cannot be."""
+    found = as_checkpoint(given)
+    if found is not None:
+        check_writable(found.path)
+    elif resume:
+        fail(GraphcValueError, "resume=True goes on from checkpoint=, which was not given")
+    return found
 
 
 def _settings(training: Batches, metrics: list[str]) -> dict[str, Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from graphc.array_file import Path, replace_file
 from graphc.errors import GraphcValueError
+from graphc.frontend.operands import fail
 from graphc.program import Program
 
 __all__ = ["History"]
 
 VALIDATION = "validation_"
+TIMES = ("seconds", "samples_per_second")
 _COLORS = {"": "#1f5f99", VALIDATION: "#b35900"}
 
 
@@ -78,6 +81,7 @@ class History:
         shown = [n for n in self.names if not n.startswith(VALIDATION) and n not in _NOT_SHOWN]
         if not shown:
             raise GraphcValueError("there is nothing to plot: no epoch was completed")
+        _check_suffix(path)
         figure = Figure(figsize=(4.5 * len(shown), 3.6), layout="constrained")
         grid = figure.subplots(1, len(shown), squeeze=False)
         for axes, name in zip(grid[0], shown, strict=True):
@@ -105,7 +109,21 @@ class History:
         return f"<history of {len(self)} epochs{': ' * bool(figures)}{figures}>"
 
 
-_NOT_SHOWN = ("seconds", "samples_per_second", "batches")
+_NOT_SHOWN = (*TIMES, "batches")
+
+
+def _check_suffix(path: Path) -> None:
+    """Raise GraphcValueError for a kind of picture that Matplotlib does not draw."""
+    from matplotlib.backend_bases import FigureCanvasBase  # heavy, and needed here alone
+
+    suffix = os.path.splitext(path)[1]
+    if suffix.lower().removeprefix(".") not in FigureCanvasBase.get_supported_filetypes():
+        fail(
+            GraphcValueError,
+            f"history.plot: {os.fspath(path)} ends in {suffix or 'no suffix'}, which says no kind "
+            "of picture",
+            hint="history.plot('curves.svg'), or .png or .pdf",
+        )
 
 
 def save_figure(figure: Any, path: Path) -> None:

@@ -4,6 +4,9 @@ Where a run is follows from three things that a checkpoint holds: the number of 
 compiled step counts; `epoch_starts`, that number at the start of each epoch; and the history. An
 epoch counts as done in the moment when its entry in `epoch_starts` is made, after its callbacks.
 Whatever is interrupted before that is done again, with the same result.
+
+The loss of each batch is looked at, the weights after each epoch and before each checkpoint: a look
+at them after each batch would cost small steps a good part of their time.
 """
 
 from __future__ import annotations
@@ -11,18 +14,31 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from graphc.errors import NumericsError
 from graphc.frontend.nn import Module
 from graphc.frontend.optim import Optimiser
+from graphc.frontend.structures import flatten
+from graphc.numerics_check import Health, health
+from graphc.saving import OPTIMIZER
+from graphc.source import user_line
+from graphc.state import STATE_LOCK
 from graphc.training import modes
 from graphc.training.batches import Batches
 from graphc.training.callbacks import Callback
 from graphc.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from graphc.training.display import Display
-from graphc.training.history import VALIDATION, History
+from graphc.training.history import TIMES, VALIDATION, History
 from graphc.training.steps import LOSS, Steps
+
+CURES = (
+    "fit(…, check_numerics=True) names the batch and the operation; a lower learning rate or "
+    "clipped gradients are the usual cures"
+)
 
 __all__ = ["Run", "TrainingInterrupted", "evaluate_batches"]
 
@@ -57,6 +73,11 @@ class Run:
         self.seconds = 0.0  # of training in this epoch
         self._training, self._validation = batches
         self._reason = ""
+        self._watched = {
+            name: variable
+            for name, variable in model.named_variables()
+            if variable.dtype.is_float and health(variable.value) is Health.FINITE
+        }
 
     def stop(self, reason: str) -> None:
         """End training after this epoch; `history.stopped` gives the reason."""
@@ -72,6 +93,33 @@ class Run:
         """How many batches of this epoch are done."""
         return int(self.steps.batch_count.value) - self.epoch_starts[-1]
 
+    @property
+    def figure_names(self) -> list[str]:
+        """The figures that an epoch will have, but for those of callbacks."""
+        names = list(self.steps.sums)
+        held_out = [VALIDATION + name for name in names if self._validation is not None]
+        return [*names, *held_out, *TIMES]
+
+    def check_finite(self, arrays: Mapping[str, np.ndarray[Any, Any]] | None = None) -> None:
+        """Raise NumericsError where the model's variables, or `arrays`, turned NaN or infinite.
+
+        What the model held of such values before the run is its own affair.
+        """
+        if arrays is None:
+            with STATE_LOCK:
+                kinds = {name: health(v.state.host()) for name, v in self._watched.items()}
+        else:
+            judged = (n for n in arrays if n in self._watched or n.startswith(OPTIMIZER))
+            kinds = {name: health(arrays[name]) for name in judged}
+        for name, kind in kinds.items():
+            if kind is not Health.FINITE:
+                raise NumericsError(
+                    f"{name} is {kind.text} after epoch {self.epoch + 1}, batch {self.batch}, "
+                    "though the losses were finite",
+                    hint=f"the gradient of a batch was not finite: {CURES}",
+                    line=str(user_line() or ""),
+                )
+
     def execute(self, display: Display, checkpoint: Checkpoint | None, resume: bool) -> History:
         """Train until the last epoch, a callback's stop, an error or Ctrl-C."""
         try:
@@ -81,6 +129,10 @@ class Run:
                 self._train_epochs(display, checkpoint)
             for callback in self.callbacks:
                 callback.end(self)
+        except NumericsError:
+            for callback in self.callbacks:
+                callback.failed(self)
+            raise
         except KeyboardInterrupt:
             self._drop_unfinished_epoch()
             self.history.stopped = "interrupt"
@@ -123,6 +175,7 @@ class Run:
             every = checkpoint.every_batches if checkpoint is not None else None
             if checkpoint is not None and every is not None and done % every == 0:
                 write_checkpoint(checkpoint.path, self)
+        self.check_finite()
         self._end_epoch(display)
         if checkpoint is not None:
             write_checkpoint(checkpoint.path, self)
@@ -139,8 +192,9 @@ class Run:
         if not math.isfinite(loss):
             raise NumericsError(
                 f"the {LOSS} is {loss} in epoch {epoch + 1}, batch {number}",
-                hint="fit(…, check_numerics=True) names the operation; a lower learning rate or "
-                "clipped gradients are the usual cures",
+                notes=_suspects(batch, number),
+                hint=CURES,
+                line=str(user_line() or ""),
             )
 
     def _end_epoch(self, display: Display) -> None:
@@ -174,6 +228,16 @@ def evaluate_batches(steps: Steps, batches: Batches, epoch: int = 0) -> dict[str
             for name, value in figures.items():
                 totals[name] += value * count
     return {name: total / samples for name, total in totals.items()}
+
+
+def _suspects(batch: Any, number: int) -> tuple[str, ...]:
+    """Return what may have made the loss of a batch NaN or infinite, as far as one can see."""
+    worst = max((health(np.asarray(leaf)) for leaf in flatten(batch)[0]), default=Health.FINITE)
+    if worst is not Health.FINITE:
+        return (f"this batch holds values that are {worst.text}",)
+    if number == 1:
+        return ()
+    return (f"the gradient of batch {number - 1} may have spoiled the weights",)
 
 
 def _placed(error: NumericsError, epoch: int, batch: int) -> NumericsError:

@@ -13,8 +13,9 @@ Inputs that are a tuple or a dict are the model's arguments.
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -162,17 +163,55 @@ class Steps:
         batch = unflatten(structure, leaves)
         inputs, *targets = batch if isinstance(batch, tuple) else (batch,)
         outputs = _call(self.model, inputs)
+        _check_takes("loss", self._loss, outputs, targets)
         loss = Tensor(as_node(self._loss(outputs, *targets)))
         if loss.shape or not loss.dtype.is_float:
             fail(ShapeError, f"a loss is a scalar, not {loss.type}", [loss.node], "take its mean()")
         figures = {LOSS: loss.astype(float64)}
         for name, metric in self._metrics.items():
+            _check_takes("metric", metric, outputs, targets)
             value = Tensor(as_node(metric(outputs, *targets))).astype(float64)
             figures[name] = reductions.mean(value) if value.shape else value
         return figures, loss
 
 
 def _call(model: Module, inputs: Any) -> Any:
-    if isinstance(inputs, tuple):
-        return model(*inputs)
-    return model(**inputs) if isinstance(inputs, dict) else model(inputs)
+    positional = inputs if isinstance(inputs, tuple) else ()
+    named = inputs if isinstance(inputs, dict) else {}
+    if not isinstance(inputs, tuple | dict):
+        positional = (inputs,)
+    fault = _misfit(model.forward, positional, named)
+    if fault:
+        given = ", ".join(named) or f"{len(positional)} positional arguments"
+        fail(
+            GraphcTypeError,
+            f"{type(model).__name__}.forward does not take a batch ({given}): {fault}",
+            hint="inputs that are a tuple or a dict are the arguments of the model: "
+            "data=((x1, x2), targets)",
+        )
+    return model(*positional, **named)
+
+
+def _check_takes(kind: str, function: Callable[..., Any], outputs: Any, targets: list[Any]) -> None:
+    """Raise GraphcTypeError where a loss or metric does not take so many targets."""
+    fault = _misfit(function, (outputs, *targets), {})
+    if not fault:
+        return
+    name = getattr(function, "__name__", type(function).__name__)
+    fail(
+        GraphcTypeError,
+        f"the {kind} {name} is called with the outputs and the targets of a batch, and this one "
+        f"has {len(targets) or 'no'} target{'s' * (len(targets) != 1)}: {fault}",
+        hint="" if targets else "fit(…, data=(inputs, targets))",
+    )
+
+
+def _misfit(function: Callable[..., Any], positional: Sequence[Any], named: Any) -> str:
+    """Return what is wrong with these arguments, as far as the signature tells."""
+    try:
+        inspect.signature(function).bind(*positional, **named)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # it has no signature
+        pass
+    return ""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc.frontend as gc
-from graphc.errors import GraphcTypeError, ShapeError
+from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import nn
 from graphc.tensor_type import tensor_type
 from tests.frontend.evaluation import close, run
@@ -92,7 +92,10 @@ def test_the_table_counts_shared_parameters_once_and_takes_types_and_arrays() ->
     assert model.summary(np.zeros((2, 4))).rows[0].output == "float64[2, 4]"
     with pytest.raises(ShapeError, match="wants 4 as the last extent"):
         model.summary((2, 5))
-    with pytest.raises(GraphcTypeError, match="an example is a shape"):
+    assert model.summary("float64[2, 4]").rows[0].output == "float64[2, 4]"
+    with pytest.raises(GraphcTypeError, match="an example is a shape, a type or an array"):
+        model.summary(None)
+    with pytest.raises(GraphcValueError, match="'x' is no type; write it as"):
         model.summary("x")
     assert model.summary((2, 4)).rows[0].output == "float32[2, 4]"  # after an error too
 
@@ -102,3 +105,25 @@ def test_a_call_outside_of_the_table_records_nothing() -> None:
     model.summary((1, 2))
     assert run(model, np.ones((3, 2), np.float32)).shape == (3, 2)
     assert model.summary().rows[0].output == ""
+
+
+def test_the_table_shows_two_results_of_a_module_and_counts_the_others() -> None:
+    lines = str(nn.LSTM(3, 4, 2, seed=0).summary((2, 5, 3))).splitlines()
+    assert "float32[2, 5, 4], float32[2, 4], and 3 more" in lines[1]
+    assert max(map(len, lines)) < 80
+
+
+def test_a_shape_that_should_be_of_integers_hints_at_types() -> None:
+    model = nn.Embedding(3, 4, seed=0)
+    with pytest.raises(GraphcTypeError, match="takes integers") as caught:
+        model.summary((2, 5))
+    assert "summary('int64[2, 3]') says int64" in caught.value.__notes__[0]
+    assert model.summary("int64[2, 5]").rows[0].output == "float32[2, 5, 4]"
+
+
+def test_two_variables_of_one_path_are_refused() -> None:
+    model = nn.Sequential(nn.ModuleDict({"b": nn.Linear(1, 1, seed=0)}))
+    setattr(model, "layers.0", nn.ModuleDict({"b": nn.Linear(1, 1, seed=1)}))
+    for look in (model.state_dict, model.parameters, lambda: model.load_state_dict({})):
+        with pytest.raises(GraphcValueError, match=r"two variables have the path layers\.0\.b"):
+            look()

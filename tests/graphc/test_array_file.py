@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from graphc import dtypes
-from graphc.array_file import read_arrays, write_arrays
-from graphc.errors import DamagedFileError, GraphcValueError
+from graphc.array_file import check_writable, read_arrays, write_arrays
+from graphc.errors import DamagedFileError, GraphcValueError, UnwritableFileError
 
 ARRAYS: dict[str, np.ndarray[Any, Any]] = {
     "scalar": np.array(3, np.int64),
@@ -100,7 +100,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(
         raise OSError("the disk is full")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(UnwritableFileError, match="a cannot be written: the disk is full"):
         write_arrays(tmp_path / "a", {"w": np.array([2], np.float32)}, {})
     assert os.listdir(tmp_path) == ["a"]
     assert read_arrays(tmp_path / "a")[0]["w"].tolist() == [1]
@@ -137,3 +137,33 @@ def test_leftovers_of_dead_processes_are_removed_and_those_of_living_ones_kept(
     assert set(os.listdir(tmp_path)) == {
         "a", f".a.{os.getppid()}.1.partial", f".b.{dead}.1.partial",
     }  # fmt: skip
+
+
+def test_the_file_that_a_symbolic_link_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "link").symlink_to("inner/a")
+    for value in (1, 2):  # the link leads to nothing, then to a file
+        check_writable(tmp_path / "link")
+        write_arrays(tmp_path / "link", {"w": np.array([value], np.float32)}, {})
+        assert (tmp_path / "link").is_symlink()
+        assert read_arrays(tmp_path / "inner" / "a")[0]["w"].tolist() == [value]
+    assert os.listdir(tmp_path / "inner") == ["a"]
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name, text in (("pipe", "no regular file"), ("link", "no regular file"),
+                       ("", "a directory"), ("none/a", "there is no directory")):  # fmt: skip
+        for act in (check_writable, lambda path: write_arrays(path, {}, {})):
+            with pytest.raises(UnwritableFileError, match=text):
+                act(tmp_path / name)
+    assert (tmp_path / "pipe").is_fifo() and set(os.listdir(tmp_path)) == {"pipe", "link"}
+
+
+def test_a_look_at_a_place_changes_nothing(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a")
+    assert not os.listdir(tmp_path)
+    (tmp_path / "a").write_text("old")
+    check_writable(tmp_path / "a")
+    assert (tmp_path / "a").read_text() == "old"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc import nn, optim
-from graphc.errors import DamagedFileError, GraphcValueError
+from graphc import nn, optim, training
+from graphc.errors import DamagedFileError, GraphcTypeError, GraphcValueError
 
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 Y = np.arange(8) % 2
@@ -151,3 +151,60 @@ def test_a_damaged_file_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(DamagedFileError, match="checksum"):
         graphc.load(tmp_path / "m", other)
     assert all(np.array_equal(before[name], a) for name, a in other.state_dict().items())
+
+
+def test_a_checkpoint_of_fit_is_loaded_into_the_model_and_the_optimiser(tmp_path: Path) -> None:
+    model, optimizer = make_model(), optim.Adam(0.1)
+    graphc.fit(
+        model, nn.cross_entropy, optimizer, (X, Y), epochs=2, checkpoint=tmp_path / "c",
+        callbacks=training.EarlyStopping(restore_best=True),
+    )  # fmt: skip
+    other, fresh = make_model(seed=3), optim.Adam(0.1)
+    graphc.load(tmp_path / "c", other)
+    assert same(model, other)
+    graphc.load(tmp_path / "c", other, fresh)
+    assert [v.name for v in fresh.variables] == [v.name for v in optimizer.variables]
+    pairs = zip(fresh.variables, optimizer.variables, strict=True)
+    assert all(np.array_equal(a.value, b.value) for a, b in pairs)
+    with pytest.raises(GraphcValueError, match=r"unexpected: layers\.0\.bias") as caught:
+        graphc.load(tmp_path / "c", nn.Sequential(nn.ReLU(), make_model()))
+    assert "fit/" not in caught.value.message and "callback0" not in caught.value.message
+
+
+def test_optimisers_keep_the_order_of_their_variables(tmp_path: Path) -> None:
+    """By the parameters of the model and the names of the optimiser, not by the alphabet."""
+    for make in (lambda: optim.Adam(0.1, accumulate=2), lambda: optim.RMSprop(0.1, centred=True)):
+        model, optimizer, fresh, prepared = make_model(), make(), make(), make()
+        make_step(model, optimizer)(X, Y)
+        graphc.save(tmp_path / "m", model, optimizer)
+        graphc.load(tmp_path / "m", make_model(), fresh)
+        prepared.prepare(model.parameters())
+        names = [variable.name for variable in optimizer.variables]
+        assert [variable.name for variable in fresh.variables] == names
+        assert [variable.name for variable in prepared.variables] == names
+        paths = [name.rpartition(".")[0] for name in names if name.startswith("layers")]
+        assert list(dict.fromkeys(paths)) == [path for path, _ in model.named_parameters()]
+
+
+@pytest.mark.parametrize("state", [None, 3, [1.0], "weights"])
+def test_a_state_that_is_no_dict_is_named(state: Any) -> None:
+    with pytest.raises(GraphcTypeError, match="a state is a dict of arrays by name, not"):
+        nn.Linear(3, 2, seed=0).load_state_dict(state)
+
+
+def test_the_state_of_parameters_outside_of_the_model_is_kept_apart(tmp_path: Path) -> None:
+    model, extra = nn.Linear(3, 2, seed=0), [graphc.Variable(1.0), graphc.Variable(2.0)]
+    optimizer = optim.Adam(0.1)
+
+    @graphc.compile
+    def step(x: Any, y: Any) -> Any:
+        loss = nn.cross_entropy(model(x), y) + extra[0] ** 2 + extra[1] ** 2
+        optimizer.minimize(loss, [*model.parameters(), *extra])
+
+    step(X, Y)
+    kept = [variable.value for variable in optimizer.variables]
+    graphc.save(tmp_path / "m", model, optimizer)
+    step(X, Y)
+    graphc.load(tmp_path / "m", model, optimizer)
+    pairs = zip(kept, optimizer.variables, strict=True)
+    assert all(np.array_equal(value, variable.value) for value, variable in pairs)

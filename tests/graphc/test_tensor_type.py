@@ -10,8 +10,8 @@ import pytest
 
 import graphc
 from graphc import dtypes
-from graphc.errors import GraphcError, GraphcTypeError, ShapeError
-from graphc.tensor_type import MAX_RANK, TensorType, as_shape, tensor_type
+from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, ShapeError
+from graphc.tensor_type import MAX_RANK, TensorType, as_shape, read_type, tensor_type
 
 X = graphc.input((2,), name="x")
 MISTAKES: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
@@ -53,3 +53,11 @@ def test_extents_of_every_integer_type() -> None:
     assert as_shape(np.array([2, 3])) == (2, 3)
     assert as_shape(n for n in (4, 5)) == (4, 5)
     assert as_shape(()) == ()
+
+
+def test_types_are_read_as_they_print() -> None:
+    for type_ in (tensor_type(()), tensor_type((2, 0, 3), "int8"), tensor_type((7,), "bfloat16")):
+        assert read_type(f" {type_} ") == type_
+    for text in ("x", "float32", "float33[2]", "float32[-1]", "float32[1 2]", "float32[2]]"):
+        with pytest.raises(GraphcValueError, match="is no type"):
+            read_type(text)

@@ -33,7 +33,8 @@ def train(directory: Path | None, epochs: int, **options: Any) -> dict[str, Any]
     options = {"callbacks": [training.EarlyStopping(patience=3, minimum_change=0.01)], **options}
     history = graphc.fit(
         model, nn.cross_entropy, optimizer, (X, Y), epochs=epochs, batch_size=8, seed=5,
-        validation=(X[:20], Y[:20]), metrics="accuracy", checkpoint=kept, resume=True, **options,
+        validation=(X[:20], Y[:20]), metrics="accuracy", checkpoint=kept,
+        resume=kept is not None, **options,
     )  # fmt: skip
     figures = {n: v for n, v in history.to_dict().items() if n not in TIMES}
     return {"figures": json.dumps(figures), **model.state_dict()}

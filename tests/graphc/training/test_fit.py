@@ -154,7 +154,7 @@ def test_metrics_are_means_over_samples() -> None:
         ({"data": iter([(X, Y)]), "epochs": 2}, "which the first epoch has used up"),
         ({"data": [(X, "y")]}, "no numbers"),
         ({"callbacks": [training.EarlyStopping]}, "a callback is"),
-        ({"callbacks": [training.EarlyStopping("los")]}, "the history has no 'los'"),
+        ({"callbacks": [training.EarlyStopping("los")]}, "the history will have no 'los'"),
         ({"checkpoint": 3}, "a checkpoint's path"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -264,6 +264,9 @@ def test_the_history_is_data_and_curves(tmp_path: Path) -> None:
     assert ElementTree.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
     assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
     assert "2 epochs: loss=" in repr(history) and "nothing" not in history
+    for name in ("a.xyz", "a"):
+        with pytest.raises(GraphcValueError, match="says no kind of picture"):
+            history.plot(tmp_path / name)
     empty, _ = fit(epochs=0)
     assert empty.to_dict() == {} and empty.program is None
     with pytest.raises(GraphcValueError, match="no epoch was completed"):

@@ -170,6 +170,42 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         fit(batch_size=10, optimizer=optim.Adam(0.1))
 
 
+def test_a_checkpoint_of_another_model_or_with_other_callbacks_says_so(tmp_path: Path) -> None:
+    runs.train(tmp_path, 1)
+
+    class Other(training.Callback):
+        pass
+
+    for callbacks, has in (([], "no callbacks"), ([Other()], "Other")):
+        with pytest.raises(GraphcValueError, match=f"keeps the state of EarlyStopping.*{has}") as c:
+            runs.train(tmp_path, 2, callbacks=callbacks)
+        assert "the same callbacks" in c.value.hint and "resume=False" in c.value.hint
+    with pytest.raises(GraphcValueError, match="missing: weight, bias; unexpected: ") as caught:
+        graphc.fit(
+            nn.Linear(3, 2, seed=0), nn.cross_entropy, optim.Adam(0.02), (runs.X, runs.Y), seed=5,
+            batch_size=8, metrics="accuracy", callbacks=training.EarlyStopping(),
+            checkpoint=tmp_path / "run", resume=True,
+        )  # fmt: skip
+    assert "strict" not in caught.value.hint and "another model" in caught.value.hint
+
+
+def test_a_model_with_names_of_checkpoints_is_refused(tmp_path: Path) -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            self.parts = {"fit/x": nn.Linear(3, 2, seed=0)}
+
+        def named_children(self) -> Any:
+            return iter(self.parts.items())
+
+        def forward(self, x: Any) -> Any:
+            return self.parts["fit/x"](x)
+
+    with pytest.raises(GraphcValueError, match="begin with fit/ are those of checkpoints"):
+        graphc.fit(
+            Odd(), nn.cross_entropy, optim.SGD(0.1), (runs.X, runs.Y), checkpoint=tmp_path / "run"
+        )
+
+
 def test_damaged_checkpoints_and_other_files_are_refused(tmp_path: Path) -> None:
     runs.train(tmp_path, 1)
     content = bytearray((tmp_path / "run").read_bytes())
