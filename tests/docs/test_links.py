@@ -19,9 +19,11 @@ def without_code(page: Path) -> str:
 
 
 def headings(page: Path) -> set[str]:
-    """Return the anchors that GitHub makes of the headings of a page."""
-    titles = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    """Return the anchors of a page: its own, and those that GitHub makes of the headings."""
+    text = page.read_text()
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    made = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    return made | set(re.findall(r'<a id="([^"]+)"></a>', text))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -11,7 +11,7 @@ from graphc.backends.opencl import BACKEND
 from graphc.dtypes import DType
 from graphc.kernel import Access, Kernel
 from graphc.node import Node
-from graphc.op import Composition, Host, Op
+from graphc.op import Composition, Host, OnPairs, Op
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import lower
 from graphc.plan import STATUS, Call
@@ -19,10 +19,10 @@ from tests.backends.opencl.harness import Array, check
 from tests.samples import Case, as_graph, cases
 from tests.test_op_matrix import computed_ops
 
-OPS = [  # compositions are lowered as what they are made of
+OPS = [  # compositions, and complex numbers, are lowered as what they are made of
     op
     for op in computed_ops()
-    if not (op.is_elementwise or isinstance(op.lowering, Composition | Host))
+    if not (op.is_elementwise or isinstance(op.lowering, Composition | Host | OnPairs))
 ]
 MOST = 12  # cases of an op and a dtype: the device is a simulator
 

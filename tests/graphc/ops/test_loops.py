@@ -115,14 +115,6 @@ def test_operations_count_a_body_for_each_step() -> None:
     assert graph_operations(scan_graph(7)) == 7 * once
 
 
-def test_loops_are_refused_where_they_do_not_run() -> None:
-    graph = scan_graph()
-    tensors = [graphc.Tensor(output) for output in graph.outputs]
-    with pytest.raises(graphc.BackendError, match=r"not run scan yet\n.*loop_graphs") as caught:
-        graphc.compile(tensors, inputs=[graphc.Tensor(i) for i in graph.inputs], backend="opencl")
-    assert caught.value.hint
-
-
 def test_pictures_show_loops() -> None:
     text = to_dot(scan_graph(7))
     assert "scan of 7 steps" in text and "result 1" in text and "float32[7, 3]" in text
