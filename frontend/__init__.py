@@ -6,7 +6,8 @@ Python array API (2024.12) and of NumPy. The facade `graphc` re-exports what `__
 Importing the package imports graphc's core and NumPy, nothing else.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from graphc.frontend.tensor import Tensor  # isort: skip  # first: the functions need the class
 
@@ -18,7 +19,7 @@ from graphc.frontend import contractions as _contractions
 from graphc.frontend import convolutions as _convolutions
 from graphc.frontend import cumulative as _cumulative
 from graphc.frontend import elementwise as _elementwise
-from graphc.frontend import fft, linalg, metrics, nn, optim
+from graphc.frontend import fft, linalg, metrics, nn
 from graphc.frontend import function_calls as _function_calls
 from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
@@ -56,6 +57,9 @@ from graphc.frontend.tracing import Traced, trace
 from graphc.frontend.transforms import *  # noqa: F403  # as above
 from graphc.frontend.variable import Variable
 from graphc.frontend.vmap import vmap
+
+if TYPE_CHECKING:
+    from graphc.frontend import optim
 
 __all__ = [
     "Tensor",
@@ -95,7 +99,10 @@ __all__ += _transforms.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """Return the function of an elementwise op that was declared since, as `elementwise` does."""
+    """Return `optim`, which is imported when it is first asked for, or the function of an
+    elementwise op that was declared since, as `elementwise` does."""
+    if name == "optim":
+        return import_module("graphc.frontend.optim")
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_elementwise, name)

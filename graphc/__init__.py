@@ -9,9 +9,10 @@ array([[0.09, 0.24, 0.67],
 """
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from graphc import compiler_digest, frontend, training  # the first notes when the sources were read
+from graphc import compiler_digest, frontend  # the first notes when the sources were read
 from graphc.api import CompiledFunction, compile
 from graphc.dtypes import (
     DType,
@@ -58,7 +59,6 @@ from graphc.frontend import (
     linalg,
     metrics,
     nn,
-    optim,
     random,
     trace,
     vmap,
@@ -83,14 +83,11 @@ from graphc.frontend.scattering import *  # noqa: F403  # as above
 from graphc.frontend.shapes import *  # noqa: F403  # as above
 from graphc.frontend.sorting import *  # noqa: F403  # as above
 from graphc.frontend.transforms import *  # noqa: F403  # as above
-from graphc.gradient_check import GradientError, GradientReport, check_grads
 from graphc.graph import Graph
 from graphc.graph_text import parse_graph, print_graph
 from graphc.program import Program
-from graphc.saving import load, save
 from graphc.tensor_type import TensorType, tensor_type
 from graphc.thread_limit import threads
-from graphc.training import fit
 from graphc.version import __version__
 
 __all__ = [
@@ -158,12 +155,38 @@ __all__ = [
 ]
 __all__ += frontend.__all__  # some twice: a type checker reads the list above alone
 
-if not TYPE_CHECKING:  # a type checker shall find misspelt names
+# What not every program needs, with the module that has it: imported when it is first asked for.
+_LATE = {
+    "GradientError": "graphc.gradient_check",
+    "GradientReport": "graphc.gradient_check",
+    "check_grads": "graphc.gradient_check",
+    "fit": "graphc.training",
+    "load": "graphc.saving",
+    "optim": "graphc.frontend",
+    "save": "graphc.saving",
+}
+
+if TYPE_CHECKING:
+    from graphc import training
+    from graphc.frontend import optim
+    from graphc.gradient_check import GradientError, GradientReport, check_grads
+    from graphc.saving import load, save
+    from graphc.training.fit import fit
+else:  # a type checker shall find misspelt names
 
     def __getattr__(name: str) -> object:
-        """Return the function of an op that was declared after import, as the frontend does."""
+        """Return what is imported late, or the function of an op that was declared after import."""
+        if name == "training":
+            return import_module("graphc.training")  # which then is an attribute
+        if name in _LATE:
+            found = globals()[name] = getattr(import_module(_LATE[name]), name)
+            return found
         try:
             return getattr(frontend, name)
         except AttributeError:
             message = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(message, name=name, obj=sys.modules[__name__]) from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

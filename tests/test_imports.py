@@ -233,3 +233,19 @@ def test_import_of_graphc_is_light() -> None:
     ).stdout
     assert "graphc" in output.split()
     assert HEAVY.isdisjoint(output.split())
+
+
+_LATE = """
+import sys, graphc
+late = {"graphc.training", "graphc.frontend.optim", "graphc.gradient_check", "graphc.saving"}
+assert not late & set(sys.modules), late & set(sys.modules)
+assert late & set(sys.modules) or {"optim", "fit", "training", "load"} <= set(dir(graphc))
+for name in graphc.__all__:
+    assert getattr(graphc, name) is getattr(graphc, name), name
+assert late <= set(sys.modules)
+assert graphc.fit is graphc.training.fit and graphc.optim is graphc.frontend.optim
+"""
+
+
+def test_what_few_programs_need_is_imported_when_it_is_asked_for() -> None:
+    subprocess.run([sys.executable, "-c", _LATE], check=True, cwd=ROOT)
