@@ -35,6 +35,7 @@ from graphc.frontend.operands import (
 )
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node, constant_value, is_constant
+from graphc.ops.gather import valid_indices
 
 __all__ = ["one_hot", "take", "take_along_axis"]
 
@@ -295,6 +296,23 @@ def _normalise_known(name: str, node: Node, index: Node, axis: int, mode: str) -
         )
     wide = array.astype(np.int64)
     return as_node(np.where(wide < 0, wide + extent, wide))
+
+
+def checked_index(indices: Node, extent: int, what: str) -> Tensor:
+    """Return integers as int64; one that is not in 0 … extent - 1 raises an error that says `what`.
+
+    It is raised here if it is known already, else when the program runs.
+    """
+    if is_constant(indices):
+        array = constant_value(indices)
+        outside = (array < 0) | (array >= extent)
+        if outside.any():
+            message = f"{what}: {array[outside].flat[0]}{valid_indices(extent)}"
+            fail(GraphcIndexError, message, [indices])
+    wide = cast(indices, int64)
+    if not indices.type.size or is_constant(indices):
+        return Tensor(wide)
+    return Tensor(apply("checked_index", wide, extent=extent, what=what))
 
 
 def one_hot(

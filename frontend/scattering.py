@@ -7,11 +7,14 @@ row-major order. Indices are integers; modes are those of `take`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import SupportsIndex
+
+import numpy as np
 
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import elementwise, shapes
-from graphc.frontend.indexing import normalise_indices
+from graphc.frontend.indexing import checked_index, normalise_indices
 from graphc.frontend.operands import (
     apply,
     as_node,
@@ -22,7 +25,7 @@ from graphc.frontend.operands import (
     normalise_axis,
 )
 from graphc.frontend.tensor import Tensor, TensorLike
-from graphc.node import Node
+from graphc.node import Node, constant_value, is_constant
 from graphc.tensor_type import Shape
 
 __all__ = ["gather_nd", "scatter", "scatter_nd"]
@@ -128,26 +131,27 @@ def scatter_nd(
 def _flattened(name: str, node: Node, indices: Node, mode: str) -> tuple[Node, Node, str]:
     """Return data whose indexed axes are one, places along it, and the mode for these.
 
-    An index out of range on one axis may name a place within another row: with mode "raise" its
-    place is -1, which the op refuses.
+    An index out of range on one axis may name a place within another row, and so each is checked.
     """
     count = indices.shape[-1] if indices.shape else 0
     if not 0 < count <= len(node.shape):
         message = f"{name}: rows of {count} indices for {len(node.shape)} axes"
         fail(ShapeError, message, [node, indices], "the last axis of indices is that of the rows")
-    columns = shapes.unstack(Tensor(indices), axis=-1)
+    columns: Sequence[TensorLike]
+    if is_constant(indices):
+        columns = list(np.moveaxis(constant_value(indices), -1, 0))
+    else:
+        columns = shapes.unstack(Tensor(indices), axis=-1)
     extents = node.shape[:count]
     places: Tensor | None = None
-    is_inside: Tensor | None = None
     for axis, (column, extent) in enumerate(zip(columns, extents, strict=True)):
-        index = Tensor(normalise_indices(name, node, column, axis, mode)[0])
+        node_of_axis = normalise_indices(name, node, column, axis, mode)[0]
         if mode == "clip":
-            index = elementwise.minimum(elementwise.maximum(index, 0), max(extent - 1, 0))
-        inside = elementwise.logical_and(index >= 0, index < extent)
+            index = elementwise.clip(Tensor(node_of_axis), 0, max(extent - 1, 0))
+        else:
+            what = f"{name}: an index is out of bounds for axis {axis} of extent {extent}"
+            index = checked_index(node_of_axis, extent, what)
         places = index if places is None else places * extent + index
-        is_inside = inside if is_inside is None else elementwise.logical_and(is_inside, inside)
-    assert places is not None and is_inside is not None
-    if mode == "raise":
-        places = elementwise.where(is_inside, places, -1)
+    assert places is not None
     flat = shapes.reshape_node(node, (math.prod(extents), *node.shape[count:]))
-    return flat, places.node, "raise" if mode == "raise" else "clip"
+    return flat, places.node, "clip"

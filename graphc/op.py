@@ -2,7 +2,7 @@
 
 An `Op` states its operands and attributes, its type rule, its meaning in NumPy (the *reference*),
 its derivative, its algebra, and one *lowering*: how a single element of the result is computed.
-There are eighteen kinds of lowering and no others, so passes and backends dispatch on the kind,
+There are nineteen kinds of lowering and no others, so passes and backends dispatch on the kind,
 never on a name:
 
     Leaf          input, variable, constant: nothing is computed
@@ -14,6 +14,7 @@ never on a name:
     Selection     the place of the best element along an axis (argmax)
     Contraction   sums of products of two operands over shared labels (matmul, einsum)
     Gather        the element of the first operand at places read from the second (take)
+    Checked       the element at the same place, an index that is checked and moved into bounds
     Scatter       the first operand with the third combined at places read from the second
     Concatenation operands side by side along an axis
     Cumulative    elements combined with those before them along an axis
@@ -143,6 +144,11 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """Indices (int64) as they are; one outside 0 … `extent` - 1 ends the call with an error."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scatter:
     """scatter(data, indices, updates, axis), the converse of Gather, in row-major order.
 
@@ -228,6 +234,7 @@ Lowering: TypeAlias = (
     | Selection
     | Contraction
     | Gather
+    | Checked
     | Scatter
     | Concatenation
     | Cumulative

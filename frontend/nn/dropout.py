@@ -8,7 +8,8 @@ Source: Srivastava et al. 2014; of channels, Tompson et al. 2015 (arXiv:1411.428
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from graphc.frontend.variable import Variable
 from graphc.interpreter import evaluate
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d", "dropout"]
+
+DropoutLike: TypeAlias = "float | Callable[[Any], Tensor] | None"  # a layer's argument `dropout`
 
 
 def dropout(
@@ -100,6 +103,27 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """Return the rate."""
         return str(self.rate)
+
+
+def as_dropout(
+    layer: str, given: DropoutLike, random: np.random.Generator
+) -> Callable[[Any], Tensor] | None:
+    """Return the function that a layer's argument `dropout` means: of a rate, a `Dropout`.
+
+    Its seed comes of a child of `random`, whose own numbers stay what they are without dropout.
+    """
+    if isinstance(given, bool | type) or not (
+        given is None or callable(given) or isinstance(given, int | float | np.floating)
+    ):
+        fail(
+            GraphcTypeError,
+            f"{layer}: dropout is a rate, a module, a function or None, not {given!r}",
+            hint="dropout=0.1, or dropout=nn.Dropout(0.1, seed=…)",
+        )
+    if given is None or callable(given):
+        return given
+    _check_rate(float(given))
+    return Dropout(float(given), seed=int(random.spawn(1)[0].integers(2**63)))
 
 
 class _OfChannels(Dropout):

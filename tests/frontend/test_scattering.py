@@ -124,11 +124,15 @@ def test_out_of_range() -> None:
     """An index that is out on one axis does not name a place of another row."""
     gather = graphc.compile(graphc.gather_nd)
     data = np.zeros((4, 3))
-    for row in ([0, 3], [4, 0], [0, -4], [-5, 0]):
-        with pytest.raises(GraphcIndexError, match="out of bounds"):
+    for row, place in (([0, 3], "1 of extent 3"), ([4, 0], "0 of extent 4"),
+                       ([0, -4], "1 of extent 3"), ([-5, 0], "0 of extent 4")):  # fmt: skip
+        wrong = f"_nd: an index is out of bounds for axis {place}"
+        with pytest.raises(GraphcIndexError, match=f"gather{wrong}"):
             gather(data, np.array([row]))
-        with pytest.raises(GraphcIndexError, match="out of bounds"):
+        with pytest.raises(GraphcIndexError, match=f"scatter{wrong}"):
             graphc.compile(graphc.scatter_nd)(data, np.array([row]), np.ones(1))
+    with pytest.raises(GraphcIndexError, match="gather_nd: index 3 is out of bounds for axis 1"):
+        graphc.gather_nd(graphc.input((4, 3)), [[0, 3]])
     with pytest.raises(GraphcIndexError, match="out of bounds"):
         graphc.scatter(data, [4], 1.0)
     with pytest.raises(GraphcIndexError, match="out of bounds"):
