@@ -309,10 +309,9 @@ def checked_index(indices: Node, extent: int, what: str) -> Tensor:
         if outside.any():
             message = f"{what}: {array[outside].flat[0]}{valid_indices(extent)}"
             fail(GraphcIndexError, message, [indices])
-    wide = cast(indices, int64)
     if not indices.type.size or is_constant(indices):
-        return Tensor(wide)
-    return Tensor(apply("checked_index", wide, extent=extent, what=what))
+        return Tensor(cast(indices, int64))
+    return Tensor(apply("checked_index", indices, extent=extent, what=what))
 
 
 def one_hot(

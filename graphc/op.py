@@ -145,7 +145,7 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Indices (int64) as they are; one outside 0 … `extent` - 1 ends the call with an error."""
+    """Indices as int64; one outside 0 … `extent` - 1 ends the call with an error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,8 @@ def gathered_place(
 
 def _checked(emitter: Emitter, element: Element) -> Wanting:
     node = element.node
-    number = yield Element(node.inputs[0], element.indices, element.where)
+    given = yield Element(node.inputs[0], element.indices, element.where)
+    number = emitter.convert(given, dtypes.int64)
     depth, extent = emitter.depth_of(element), node.attributes["extent"]
     return _clamped(emitter, node, number, extent, element.where, depth, raises=True)
 

@@ -347,9 +347,8 @@ def _gather(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
 
 def _checked(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
     for shape, extent in (((5,), 3), ((), 1), ((2, 70), 100), ((0, 3), 0), ((2, 3, 4), 2)):
-        if dtype is dtypes.int64:
-            indices = rng.integers(0, max(extent, 1), shape, np.int64)
-            yield Case((indices,), {"extent": extent, "what": "a place: out of bounds"})
+        indices = rng.integers(0, max(extent, 1), shape, dtype.numpy)
+        yield Case((indices,), {"extent": extent, "what": "a place: out of bounds"})
 
 
 def _gather_along(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:

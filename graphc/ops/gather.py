@@ -18,7 +18,15 @@ from graphc.errors import GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.node import Node
 from graphc.op import Checked, Gather, Op, Scatter
 from graphc.ops.declare import Array
-from graphc.ops.type_rules import ALL, INTEGER, NUMERIC, check_axis, check_kind, check_mode, check_same
+from graphc.ops.type_rules import (
+    ALL,
+    INTEGER,
+    NUMERIC,
+    check_axis,
+    check_kind,
+    check_mode,
+    check_same,
+)
 from graphc.tensor_type import Shape, TensorType
 
 
@@ -106,16 +114,15 @@ take = Op(
 
 
 def _checked_rule(indices: TensorType, extent: int, what: str) -> TensorType:
-    if indices.dtype is not dtypes.int64:
-        raise GraphcTypeError(f"checked_index takes int64, not {indices.dtype}", hint="cast them")
-    return indices
+    check_kind("checked_index", indices.dtype, INTEGER)
+    return TensorType(indices.shape, dtypes.int64)
 
 
 def _checked_reference(indices: Array, result: TensorType, extent: int, what: str) -> Array:
     outside = (indices < 0) | (indices >= extent)
     if outside.any():
         raise GraphcIndexError(f"{what}: {indices[outside].flat[0]}{valid_indices(extent)}")
-    return indices
+    return indices.astype(np.int64)
 
 
 checked_index = Op(
@@ -126,7 +133,7 @@ checked_index = Op(
     reference=_checked_reference,
     lowering=Checked(),
     kinds=INTEGER,
-    summary="indices; one out of bounds raises GraphcIndexError, whose message begins with `what`",
+    summary="indices as int64; one out of bounds raises an error that begins with `what`",
 )
 
 # --- along one axis, place by place --------------------------------------------------------------
