@@ -23,7 +23,7 @@ from graphc.frontend.recording import BodyTrace, outer_value
 from graphc.frontend.structures import Structure, flatten_result, unflatten
 from graphc.frontend.symbolic import as_tensors, compiled_on_arrays
 from graphc.graph import Graph, substitute, topological_order
-from graphc.node import Node, next_serial
+from graphc.node import Node, at_line, next_serial
 from graphc.op import Contraction, Elementwise, Gather, Reduction, Scatter
 from graphc.ops.loops import items
 
@@ -349,7 +349,8 @@ class _Rule:
 def _asked(function: Callable[..., Any], what: str, arguments: Sequence[Any]) -> Any:
     """Call a part of a rule; raises GraphcTypeError where it takes other arguments."""
     _bound(function, what, arguments, {})
-    return function(*arguments)
+    with at_line(None):  # the nodes of a rule stand on its own lines
+        return function(*arguments)
 
 
 def _positional(

@@ -9,10 +9,10 @@ transformed function is compiled and run.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from graphc.errors import GraphcValueError
+from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.frontend.constructors import input as make_input
 from graphc.frontend.hooks import hook
 from graphc.frontend.nn.module import Module
@@ -99,7 +99,13 @@ class Subjects:
 
 
 def _places(argnums: int | Sequence[int], count: int) -> list[int]:
-    given = [argnums] if isinstance(argnums, int) else list(argnums)
+    given = list(argnums) if isinstance(argnums, Iterable) else [argnums]
+    if isinstance(argnums, str | bool) or not all(isinstance(place, int) for place in given):
+        fail(
+            GraphcTypeError,
+            f"argnums are numbers of positional arguments, not {argnums!r}",
+            hint="argnums=0 is the first argument, argnums=(0, 1) are the first two",
+        )
     if any(not -count <= place < count for place in given):
         fail(
             GraphcValueError,

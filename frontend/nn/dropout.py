@@ -2,7 +2,8 @@
 
 The layers keep their key in a variable, which is no parameter. Every call in training takes the
 next key and assigns it, also several in one step; in evaluation they give back what they get. The
-numbers that are kept are divided by the probability to be kept, so that means stay.
+numbers that are kept are divided by the probability to be kept, so that means stay. Under `vmap`
+the number of the example goes into the key: each has a mask of its own.
 Source: Srivastava et al. 2014; of channels, Tompson et al. 2015 (arXiv:1411.4280).
 """
 
@@ -18,6 +19,7 @@ from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import constructors, elementwise, random_numbers
 from graphc.frontend.nn.module import Module
 from graphc.frontend.operands import as_node, fail, normalise_axes
+from graphc.frontend.recording import example_numbers
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.variable import Variable
 from graphc.interpreter import evaluate
@@ -98,6 +100,8 @@ class Dropout(Module):
             return tensor
         key = Tensor(self.key.node)
         self.key.assign(_following(key))
+        for number in example_numbers():
+            key = random_numbers.fold_in(key, Tensor(number))
         return dropout(tensor, self.rate, key, shared)
 
     def extra_repr(self) -> str:

@@ -325,3 +325,20 @@ def test_tensors_of_a_body_do_not_leave_it() -> None:
 
     with pytest.raises(GraphcValueError, match=r"carry .float32\[3\].*, slice"):
         run(lambda x: (gc.scan(body, gc.zeros(3), x), leaked[0])[1], X)
+
+
+@pytest.mark.parametrize("upper", [5, gc.asarray(5)])
+def test_messages_name_the_function_that_was_called(upper: Any) -> None:
+    """The counter of a `fori_loop` is int64, which the hint says; no carry of its own shows."""
+    hint = "counter is int64, and makes float64 of floats: compute with i.astype"
+    with pytest.raises(GraphcTypeError, match=r"fori_loop: carry is float32.*") as caught:
+        gc.fori_loop(0, upper, lambda i, c: c + i, F32(1))
+    assert hint in caught.value.hint
+    with pytest.raises(GraphcTypeError, match=r"fori_loop: carry\.a is float32.*"):
+        gc.fori_loop(0, upper, lambda i, c: {"a": c["a"] + i}, {"a": F32(1)})
+    found = run(lambda x: gc.fori_loop(0, upper, lambda i, c: c + i.astype(c.dtype), x), F32(1))
+    same(found, F32(11))
+    with pytest.raises(ShapeError, match="map: xs holds a scalar"):
+        gc.map(lambda x: x, F32(1))
+    with pytest.raises(GraphcTypeError, match="while_loop: carry is"):
+        gc.while_loop(lambda c: c < 3, lambda c: c + np.float64(1), F32(1))

@@ -353,3 +353,10 @@ def test_a_compiled_model_has_the_parameters_of_its_forward() -> None:
     assert predict(x, out=y) is y
     assert [given_name(node) for node in predict.programs[0].inputs] == ["x"]
     assert (graphc.compile(model, donate="x")(x.copy()) == y).all()
+
+
+def test_attributes_have_no_dots() -> None:
+    """The path of one would be that of another variable."""
+    module = nn.Module()
+    with pytest.raises(GraphcValueError, match=r"'a\.b' holds a dot"):
+        setattr(module, "a.b", nn.Linear(1, 1, seed=0))
