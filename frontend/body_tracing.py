@@ -63,7 +63,7 @@ class Words:
 
     def paths(self, structure: Structure) -> list[str]:
         """Return the path of each leaf of the carry, as its user would call it."""
-        found = structure.paths("carry")
+        found = list(structure.paths("carry"))
         if not self.is_counted:
             return found
         return ["counter" if p == "carry.0" else "carry" + p.removeprefix("carry.1") for p in found]
@@ -78,7 +78,7 @@ def carried(words: Words, step: Step, init: Any) -> Carried:
     leaves, structure = flatten_numbers(init)
     start = [as_node(leaf) for leaf in leaves]
     while True:
-        parameters = [new_parameter(node.type, "carry") for node in start]
+        parameters = [new_parameter(node.type, "carry", words.name) for node in start]
         with BodyTrace() as trace:
             after, others = step(unflatten(structure, tensors(parameters)))
             outputs = _outputs(words, structure, after, parameters)

@@ -56,12 +56,15 @@ class _Called:
 
 
 def _called(
-    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    owner: str,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any],
 ) -> _Called:
     given = (tuple(as_tensors(a) for a in arguments), dict(keywords))
     leaves, structure = flatten_result(given)
     operands = [as_node(leaf) for leaf in leaves]
-    parameters = [new_parameter(node.type, "operand") for node in operands]
+    parameters = [new_parameter(node.type, "operand", owner) for node in operands]
     start = next_serial()
     with BodyTrace() as trace:
         positional, named = unflatten(structure, tensors(parameters))
@@ -108,7 +111,7 @@ def checkpoint(
 
     @functools.wraps(function)
     def block(*arguments: Any, **keywords: Any) -> Any:
-        called = _called(function, arguments, keywords)
+        called = _called("checkpoint", function, arguments, keywords)
         candidates = _inner_nodes(called)
         if max_memory is None:
             kept = [node for node in candidates if is_kept(node)]
@@ -205,7 +208,7 @@ class CustomVjp:
                 f"{self._name} has no derivative yet",
                 hint="say it with defvjp(forward, backward), or leave custom_vjp out",
             )
-        called = _called(self._function, arguments, {})
+        called = _called("custom_vjp", self._function, arguments, {})
         if called.variables:
             fail(GraphcTypeError, f"{self._name} assigns a variable, which custom_vjp cannot carry")
         body = Body(Graph(called.parameters, called.results, name="body"))

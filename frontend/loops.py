@@ -79,7 +79,9 @@ def _scan(  # the arguments of scan
         leaves, structure = flatten_numbers(xs)
         stacked = tuple(as_node(leaf) for leaf in leaves)
         count = _length(words.name, stacked, length)
-        slices = [new_parameter(n.type.with_shape(n.shape[1:]), "slice") for n in stacked]
+        slices = [
+            new_parameter(n.type.with_shape(n.shape[1:]), "slice", words.name) for n in stacked
+        ]
         x = unflatten(structure, tensors(slices))
         loop = carried(words, lambda carry: _pair(words.name, f(carry, x)), init)
         roots, parameters = (*loop.outputs, *loop.others), loop.parameters
@@ -200,9 +202,9 @@ def fori_loop(
     """
     hint = "the counter is {}, and makes float64 of floats: compute with i.astype(carry.dtype)"
     if isinstance(lower, Tensor) or isinstance(upper, Tensor):
-        words = Words("fori_loop", hint.format(as_node(upper).type.dtype), is_counted=True)
         last = as_node(upper)  # type: ignore[arg-type]  # a number or a tensor
         first = Tensor(cast(as_node(lower), last.type.dtype))  # type: ignore[arg-type]  # as above
+        words = Words("fori_loop", hint.format(last.type.dtype), is_counted=True)
         return _while(
             words,
             lambda state: state[0] < Tensor(last),

@@ -20,7 +20,7 @@ from graphc.frontend.operands import as_node, fail
 from graphc.frontend.recording import Trace, current_trace, is_tracing
 from graphc.frontend.structures import Structure, flatten_result, unflatten
 from graphc.frontend.tensor import Tensor
-from graphc.graph import substitute
+from graphc.graph import belongs_to, substitute
 from graphc.node import Node
 
 __all__ = ["Subjects", "as_tensors", "compiled_on_arrays", "fresh_like", "substituted"]
@@ -44,7 +44,10 @@ def compiled_on_arrays(symbolic: Callable[..., Any]) -> Callable[..., Any]:
 
 def fresh_like(leaves: Sequence[Any]) -> list[Tensor]:
     """Return a fresh input of the type of each leaf."""
-    return [make_input(leaf.shape, leaf.dtype) for leaf in leaves]
+    fresh = [make_input(leaf.shape, leaf.dtype) for leaf in leaves]
+    for tensor in fresh:
+        belongs_to(tensor.node, "a derivative")
+    return fresh
 
 
 class Subjects:

@@ -127,7 +127,7 @@ class _Examples:
         for leaf, axis in zip(leaves, axes, strict=True):
             place = None if axis is None else _inside(axis, len(leaf.shape), leaf)
             extents = leaf.shape if place is None else leaf.shape[:place] + leaf.shape[place + 1 :]
-            single = new_parameter(leaf.type.with_shape(extents))
+            single = new_parameter(leaf.type.with_shape(extents), "argument", "vmap")
             self.single.append(single)
             if place is None:
                 self._others[single] = leaf

@@ -56,7 +56,7 @@ def make_programs(agent: Agent, optimizer: optim.Optimiser) -> tuple[Any, Any]:
         chances = nn.softmax(scores)
         surprise = nn.cross_entropy(scores, actions, reduction="none")
         variety = -graphc.sum(chances * nn.log_softmax(scores), axis=-1)
-        loss = (surprise * advantage - 0.01 * variety).mean() + 0.5 * nn.mse(
+        loss: graphc.Tensor = (surprise * advantage - 0.01 * variety).mean() + 0.5 * nn.mse(
             value / 50, returns / 50
         )
         optimizer.minimize(loss, agent.parameters())

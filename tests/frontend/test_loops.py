@@ -323,8 +323,36 @@ def test_tensors_of_a_body_do_not_leave_it() -> None:
         leaked.append(c * x)
         return c, None
 
-    with pytest.raises(GraphcValueError, match=r"carry .float32\[3\].*, slice"):
+    with pytest.raises(
+        GraphcValueError, match=r"to scan is .* carry .float32\[3\].*, slice"
+    ) as caught:
         run(lambda x: (gc.scan(body, gc.zeros(3), x), leaked[0])[1], X)
+    assert "gc.scan(body" in caught.value.line
+
+
+TRANSFORMS: dict[str, Callable[[Callable[[Any], Any]], Any]] = {
+    "map": lambda f: lambda x: gc.map(f, x),
+    "fori_loop": lambda f: lambda x: gc.fori_loop(0, 2, lambda i, c: f(c), x),
+    "while_loop": lambda f: lambda x: gc.while_loop(lambda c: c.sum() < 0, f, x),
+    "cond": lambda f: lambda x: gc.cond(x.sum() > 0, f, f, x),
+    "vmap": gc.vmap,
+    "checkpoint": gc.checkpoint,
+    "a derivative": lambda f: gc.grad(lambda x: f(x).sum()),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_what_leaves_a_function_is_told_whose_it_was(name: str) -> None:
+    leaked: list[Any] = []
+
+    def keep(x: Any) -> Any:
+        leaked.append(x * 2)
+        return x
+
+    with pytest.raises(GraphcValueError, match=f"given to {name} is used outside of it"):
+        run(lambda x: (TRANSFORMS[name](keep)(x), leaked[0])[1], X)
+    with pytest.raises(GraphcValueError, match=f"given to {name} is used outside of it"):
+        graphc.evaluate(leaked[0])
 
 
 @pytest.mark.parametrize("upper", [5, gc.asarray(5)])
