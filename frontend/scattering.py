@@ -28,7 +28,7 @@ from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node, constant_value, is_constant
 from graphc.tensor_type import Shape
 
-__all__ = ["gather_nd", "scatter", "scatter_nd"]
+__all__ = ["gather_nd", "scatter", "scatter_along_axis", "scatter_nd"]
 
 _KINDS = {
     "set": "scatter_set",
@@ -65,6 +65,42 @@ def scatter(  # the operands, and what `take` has
     return Tensor(_scattered("scatter", node, index, updates, shape, place, mode, kind))
 
 
+def scatter_along_axis(  # the operands, and what `take_along_axis` has
+    data: TensorLike,
+    indices: TensorLike,
+    updates: TensorLike,
+    axis: SupportsIndex = -1,
+    mode: str = "raise",
+    kind: str = "set",
+) -> Tensor:
+    """Return data with `updates` at the places that `take_along_axis(data, indices, axis)` reads.
+
+    NumPy's `put_along_axis`, and with kind "add" PyTorch's `scatter_add`. `indices` have the axes
+    of data and broadcast to it outside `axis`; updates and kinds as in `scatter`.
+
+    >>> import graphc
+    >>> graphc.evaluate(scatter_along_axis(graphc.zeros((2, 3)), [[0], [2]], 5.0))
+    array([[5., 0., 0.],
+           [0., 0., 5.]], dtype=float32)
+    """
+    name, node, given = "scatter_along_axis", as_node(data), as_node(indices)
+    place = normalise_axis(name, axis, len(node.shape), node)
+    if len(node.shape) != len(given.shape):
+        message = f"{name}: {len(given.shape)} axes of indices for {len(node.shape)} axes"
+        fail(ShapeError, message, [node, given])
+    index, mode = normalise_indices(name, node, Tensor(given), place, mode)
+    shape = (*node.shape[:place], index.shape[place], *node.shape[place + 1 :])
+    try:
+        fits = broadcast_shapes(index.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        message = f"{name}: {node.shape} and {given.shape} differ outside axis {place}"
+        fail(ShapeError, message, [node, given])
+    wide = broadcast_to(index, shape)
+    return Tensor(_scattered(name, node, wide, updates, shape, place, mode, kind))
+
+
 def _scattered(  # what an op of scatter takes
     name: str,
     node: Node,
@@ -90,7 +126,8 @@ def _scattered(  # what an op of scatter takes
     if not fits:
         message = f"{name}: updates of shape {new.shape} do not broadcast to {shape}"
         fail(ShapeError, message, [node, index, new])
-    return apply(_KINDS[kind], node, index, broadcast_to(new, shape), axis=axis, mode=mode)
+    op = _KINDS[kind] + ("_along_axis" if name == "scatter_along_axis" else "")
+    return apply(op, node, index, broadcast_to(new, shape), axis=axis, mode=mode)
 
 
 def gather_nd(data: TensorLike, indices: TensorLike, mode: str = "raise") -> Tensor:

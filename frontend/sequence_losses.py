@@ -20,6 +20,7 @@ from graphc.frontend.indexing import checked_index, take_along_axis
 from graphc.frontend.loops import scan
 from graphc.frontend.losses import reduce
 from graphc.frontend.operands import as_node, fail
+from graphc.frontend.padding import pad
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
 
@@ -126,7 +127,7 @@ def _start(shape: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:
 
 def _after_none(x: Tensor, none: float = IMPOSSIBLE) -> Tensor:
     """Return `none` for no label, then what x has for each label."""
-    return shapes.pad(x, [(0, 0)] * (x.ndim - 1) + [(1, 0)], constant_values=none)
+    return pad(x, [(0, 0)] * (x.ndim - 1) + [(1, 0)], constant_values=none)
 
 
 def _read_labels(labels: Tensor, counts: Tensor, blank: int, classes: int) -> Tensor:
