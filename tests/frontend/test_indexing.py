@@ -201,7 +201,8 @@ def test_arrays_on_two_axes_in_a_program() -> None:
     pick = graphc.compile(lambda x, i, j: x[i, :, j])
     same(pick(x, ROWS, COLUMNS), x[ROWS, :, COLUMNS])
     slope = np.zeros_like(x)
-    np.add.at(slope, (ROWS, slice(None), COLUMNS), 2 * x[ROWS, :, COLUMNS])
+    places: Any = (ROWS, slice(None), COLUMNS)
+    np.add.at(slope, places, 2 * x[places])
     close(graphc.grad(lambda x, i, j: (x[i, :, j] ** 2).sum())(x, ROWS, COLUMNS), slope, 1e-12)
     with pytest.raises(GraphcIndexError, match="out of bounds for axis 0 of extent 3"):
         pick(x, ROWS + 1, COLUMNS)
