@@ -25,6 +25,7 @@ from graphc.frontend import indexing as _indexing
 from graphc.frontend import jacobians as _jacobians
 from graphc.frontend import loops as _loops
 from graphc.frontend import normalisation as _normalisation
+from graphc.frontend import padding as _padding
 from graphc.frontend import pooling as _pooling
 from graphc.frontend import random_numbers as random
 from graphc.frontend import reductions as _reductions
@@ -46,6 +47,7 @@ from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.normalisation import *  # noqa: F403  # as above
+from graphc.frontend.padding import *  # noqa: F403  # as above
 from graphc.frontend.pooling import *  # noqa: F403  # as above
 from graphc.frontend.recording import Trace, is_tracing
 from graphc.frontend.reductions import *  # noqa: F403  # as above
@@ -83,6 +85,7 @@ __all__ += _contractions.__all__
 __all__ += _convolutions.__all__
 __all__ += _cumulative.__all__
 __all__ += _resizing.__all__
+__all__ += _padding.__all__
 __all__ += _pooling.__all__
 __all__ += _normalisation.__all__
 __all__ += _attention.__all__

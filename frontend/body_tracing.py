@@ -49,7 +49,27 @@ class Carried:
         return unflatten(self.structure, tensors(carries[:count]))
 
 
-def carried(name: str, step: Step, init: Any) -> Carried:
+@dataclass(frozen=True)
+class Words:
+    """How messages speak of a loop: by the name of the function that was called.
+
+    `hint` is that of a carry that changes its type. Where `is_counted`, the carry is a pair of a
+    counter and of what its user calls the carry.
+    """
+
+    name: str
+    hint: str = "convert it with astype, or start from another one"
+    is_counted: bool = False
+
+    def paths(self, structure: Structure) -> list[str]:
+        """Return the path of each leaf of the carry, as its user would call it."""
+        found = list(structure.paths("carry"))
+        if not self.is_counted:
+            return found
+        return ["counter" if p == "carry.0" else "carry" + p.removeprefix("carry.1") for p in found]
+
+
+def carried(words: Words, step: Step, init: Any) -> Carried:
     """Return `carry, others = step(carry)` on symbolic carries like `init`.
 
     A Python number in `init` takes the dtype that the step gives it; the step is then run again.
@@ -58,10 +78,10 @@ def carried(name: str, step: Step, init: Any) -> Carried:
     leaves, structure = flatten_numbers(init)
     start = [as_node(leaf) for leaf in leaves]
     while True:
-        parameters = [new_parameter(node.type, "carry") for node in start]
+        parameters = [new_parameter(node.type, "carry", words.name) for node in start]
         with BodyTrace() as trace:
             after, others = step(unflatten(structure, tensors(parameters)))
-            outputs = _outputs(name, structure, after, parameters)
+            outputs = _outputs(words, structure, after, parameters)
             given, others_structure = flatten_numbers(others)
             rest = [as_node(value) for value in given]
         pairs = zip(leaves, start, outputs, strict=True)
@@ -69,7 +89,7 @@ def carried(name: str, step: Step, init: Any) -> Carried:
         if adapted == start:
             break
         start = adapted
-    _check_types(name, structure, start, outputs)
+    _check_types(words, structure, start, outputs)
     assigned = dict(trace.assignments)
     stand_ins = [trace.stand_in(variable) for variable in assigned]
     read = [(node, v) for v, node in trace.stand_ins.items() if v not in assigned]
@@ -87,13 +107,16 @@ def carried(name: str, step: Step, init: Any) -> Carried:
     )
 
 
-def _outputs(name: str, structure: Structure, after: Any, parameters: Sequence[Node]) -> list[Node]:
+def _outputs(
+    words: Words, structure: Structure, after: Any, parameters: Sequence[Node]
+) -> list[Node]:
     leaves, found = flatten_numbers(after)
     if found != structure:
-        was, now = (", ".join(s.paths("carry")) or "nothing" for s in (structure, found))
+        was, now = (", ".join(words.paths(s)) or "nothing" for s in (structure, found))
         fail(
             GraphcTypeError,
-            f"{name}: the carry is nested in another way after a step: {now} in the place of {was}",
+            f"{words.name}: the carry is nested in another way after a step: "
+            f"{now} in the place of {was}",
             hint="a step gives the carry as it got it: the same containers, keys and numbers",
         )
     pairs = zip(leaves, parameters, strict=True)
@@ -114,15 +137,15 @@ def _adapted(leaf: Any, node: Node, output: Node) -> Node:
 
 
 def _check_types(
-    name: str, structure: Structure, start: Sequence[Node], outputs: Sequence[Node]
+    words: Words, structure: Structure, start: Sequence[Node], outputs: Sequence[Node]
 ) -> None:
-    for path, before, after in zip(structure.paths("carry"), start, outputs, strict=True):
+    for path, before, after in zip(words.paths(structure), start, outputs, strict=True):
         if before.type != after.type:
             fail(
                 GraphcTypeError,
-                f"{name}: {path} is {before.type} before a step and {after.type} after it",
+                f"{words.name}: {path} is {before.type} before a step and {after.type} after it",
                 [before, after],
-                "a carry keeps its type: convert it with astype, or start from another one",
+                f"a carry keeps its type: {words.hint}",
             )
 
 

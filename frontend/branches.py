@@ -66,7 +66,7 @@ def choose(
     def symbolic(index: Any, operands: Sequence[Any]) -> Any:
         leaves, structure = flatten_numbers(tuple(operands))
         given = [as_node(leaf) for leaf in leaves]
-        parameters = [new_parameter(node.type, "operand") for node in given]
+        parameters = [new_parameter(node.type, "operand", name) for node in given]
         chosen, start = number(index), next_serial()
         arguments = unflatten(structure, tensors(parameters))
         branches = [_run(function, arguments) for function in functions]

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from typing import SupportsIndex
 
-from graphc.dtypes import DType, int64
+from graphc.dtypes import DType
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import elementwise, reductions, shapes
 from graphc.frontend.composites import as_float, log_softmax
-from graphc.frontend.indexing import label_mask
+from graphc.frontend.indexing import checked_index, label_mask
 from graphc.frontend.losses import positive, reduce
-from graphc.frontend.operands import apply, as_node, cast, fail, normalise_axis
+from graphc.frontend.operands import as_node, cast, fail, normalise_axis
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
 
@@ -106,7 +106,7 @@ class _Likelihood:
         if ignore_index is not None:
             self.counts = chosen != ignore_index
             chosen = elementwise.where(self.counts, chosen, 0)
-        self.mask = label_mask(in_range(chosen.node, self.classes), self.classes, axis)
+        self.mask = label_mask(checked_label(name, chosen.node, self.classes), self.classes, axis)
 
     def reduced(self, reduction: str, weights: TensorLike | None, smoothing: float) -> Tensor:
         """Return the losses as `reduction` says; the mean is over the weights that count."""
@@ -156,7 +156,7 @@ def multiclass_hinge(
     name = "multiclass_hinge"
     wide, result, place = _scores(name, scores, axis, labels)
     classes = wide.shape[place]
-    mask = label_mask(in_range(_integers(name, labels), classes), classes, place)
+    mask = label_mask(checked_label(name, _integers(name, labels), classes), classes, place)
     own = reductions.sum(elementwise.where(mask, wide, 0), place, keepdims=True)
     apart = elementwise.maximum(positive(name, "the margin", margin) - own + wide, 0)
     losses = reductions.mean(elementwise.where(mask, 0, apart), place)
@@ -249,12 +249,9 @@ def _class_weights(name: str, weights: TensorLike, scores: Tensor, axis: int) ->
     return shapes.reshape(Tensor(node), extents)
 
 
-def in_range(labels: Node, classes: int) -> Tensor:
-    """Return integer labels through a gather from 0 … classes - 1, which raises out of range."""
-    if not labels.type.size:
-        return Tensor(cast(labels, int64))
-    places = apply("iota", shape=(classes,), axis=0, dtype=int64)
-    return Tensor(apply("take", places, cast(labels, int64), axis=0, mode="raise"))
+def checked_label(name: str, labels: Node, classes: int) -> Tensor:
+    """Return integer labels; one that is not in 0 … classes - 1 raises when the program runs."""
+    return checked_index(labels, classes, f"{name}: a label is out of bounds")
 
 
 def _check_labels(name: str, scores: Node, labels: Node, axis: int) -> None:

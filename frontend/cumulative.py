@@ -11,9 +11,9 @@ from typing import SupportsIndex
 
 from graphc.dtypes import DTypeLike, bool_
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.frontend import shapes
 from graphc.frontend.composites import as_float
 from graphc.frontend.operands import apply, as_node, cast, fail, normalise_axis
+from graphc.frontend.padding import pad
 from graphc.frontend.reductions import sum_dtype
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
@@ -112,4 +112,4 @@ def _with_initial(x: Tensor, axis: SupportsIndex | None, value: int, reverse: bo
     place = normalise_axis("axis", 0 if axis is None else axis, x.ndim)
     width = [(0, 0)] * x.ndim
     width[place] = (0, 1) if reverse else (1, 0)
-    return shapes.pad(x, width, constant_values=value)
+    return pad(x, width, constant_values=value)

@@ -17,7 +17,7 @@ graphc.float64
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, overload
 
 from graphc import op as ops
 from graphc.dtypes import DType, DTypeLike, as_dtype, bool_, float64
@@ -32,6 +32,7 @@ from graphc.frontend.operands import (
     promote,
     result_dtype,
 )
+from graphc.frontend.structures import flatten_numbers, unflatten
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
 from graphc.ops.type_rules import PARTS
@@ -311,9 +312,36 @@ def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:
     return Tensor(cast(as_node(x), as_dtype(dtype)))
 
 
-def stop_gradient(x: TensorLike) -> Tensor:
-    """Return x as a constant for differentiation: no gradient flows through it."""
-    node = as_node(x)
+@overload
+def stop_gradient(x: Tensor) -> Tensor: ...
+
+
+@overload
+def stop_gradient(x: Any) -> Any: ...
+
+
+def stop_gradient(x: Any) -> Any:
+    """Return x as a constant for differentiation: no gradient flows through it.
+
+    x may be a nesting of tensors: a tuple, list, dict or dataclass. Raises GraphcTypeError for what
+    holds something else, such as a module.
+
+    >>> from graphc.frontend import input
+    >>> stop_gradient({"a": input((2,)), "b": (None, 1.0)})["b"][1].shape
+    ()
+    """
+    leaves, structure = flatten_numbers(x)
+    others = [value for value in structure.statics() if value is not None]
+    if others:
+        fail(
+            GraphcTypeError,
+            f"stop_gradient: an object of type {type(others[0]).__name__} is no tensor",
+            hint="of a module: what it gives, or its parameters one by one, are",
+        )
+    return unflatten(structure, [_stopped(as_node(leaf)) for leaf in leaves])
+
+
+def _stopped(node: Node) -> Tensor:
     return Tensor(apply("stop_gradient", node) if node.type.dtype.is_inexact else node)
 
 

@@ -24,7 +24,7 @@ from graphc.frontend.recording import BodyTrace, outer_value
 from graphc.frontend.structures import Structure, flatten_result, unflatten
 from graphc.frontend.symbolic import as_tensors, compiled_on_arrays
 from graphc.graph import Graph, substitute, topological_order
-from graphc.node import Node, next_serial
+from graphc.node import Node, at_line, next_serial
 from graphc.op import Contraction
 from graphc.ops.loops import items
 from graphc.source import user_line
@@ -58,12 +58,15 @@ class _Called:
 
 
 def _called(
-    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    owner: str,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any],
 ) -> _Called:
     given = (tuple(as_tensors(a) for a in arguments), dict(keywords))
     leaves, structure = flatten_result(given)
     operands = [as_node(leaf) for leaf in leaves]
-    parameters = [new_parameter(node.type, "operand") for node in operands]
+    parameters = [new_parameter(node.type, "operand", owner) for node in operands]
     start = next_serial()
     with BodyTrace() as trace:
         positional, named = unflatten(structure, tensors(parameters))
@@ -111,7 +114,7 @@ def checkpoint(
 
     @functools.wraps(function)
     def block(*arguments: Any, **keywords: Any) -> Any:
-        called = _called(function, arguments, keywords)
+        called = _called("checkpoint", function, arguments, keywords)
         if max_memory is not None:
             return called.finish(_in_segments(called, max_memory))
         inner = candidates(called.parameters, called.results)
@@ -200,7 +203,7 @@ class CustomVjp:
                 f"{self._name} has no derivative yet",
                 hint="say it with defvjp(forward, backward), or leave custom_vjp out",
             )
-        called = _called(self._function, arguments, {})
+        called = _called("custom_vjp", self._function, arguments, {})
         if called.variables:
             fail(GraphcTypeError, f"{self._name} assigns a variable, which custom_vjp cannot carry")
         body = Body(Graph(called.parameters, called.results, name="body"))
@@ -344,7 +347,8 @@ class _Rule:
 def _asked(function: Callable[..., Any], what: str, arguments: Sequence[Any]) -> Any:
     """Call a part of a rule; raises GraphcTypeError where it takes other arguments."""
     _bound(function, what, arguments, {})
-    return function(*arguments)
+    with at_line(None):  # the nodes of a rule stand on its own lines
+        return function(*arguments)
 
 
 def _positional(

@@ -1,14 +1,16 @@
 """Elements at places: `x[…]`, `take`, `take_along_axis`, `one_hot`.
 
-Integers, slices with any step, `...` and None make views. One axis may be indexed by integers in an
-array or a tensor, of any shape; a NumPy bool array of one axis stands for the places where it
-holds. The axes of such an index stand where NumPy puts them. Negative indices count from the end.
+Integers, slices with any step, `...` and None make views. Axes may be indexed by integers in arrays
+or tensors, which broadcast against each other; a NumPy bool array of one axis stands for the places
+where it holds. The axes of such indices stand where NumPy puts them. Negative indices count from
+the end.
 An index out of range that is known raises GraphcIndexError here; one that is not raises when the
 program runs.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
@@ -27,6 +29,7 @@ from graphc.frontend import elementwise, shapes
 from graphc.frontend.operands import (
     apply,
     as_node,
+    broadcast,
     broadcast_shapes,
     broadcast_to,
     cast,
@@ -35,6 +38,7 @@ from graphc.frontend.operands import (
 )
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node, constant_value, is_constant
+from graphc.ops.gather import valid_indices
 
 __all__ = ["one_hot", "take", "take_along_axis"]
 
@@ -44,18 +48,13 @@ _WHOLE = slice(None)
 def get_item(x: TensorLike, key: Any) -> Tensor:
     """Return `x[key]`; raises GraphcIndexError for a key out of bounds or of a wrong kind."""
     node = as_node(x)
-    items = _expand_ellipsis(node, key if isinstance(key, tuple) else (key,))
+    given = key if isinstance(key, tuple) else (key,)
+    items = _expand_ellipsis(node, given)
     arrays = [i for i, item in enumerate(items) if _is_array(item)]
-    if len(arrays) > 1:
-        fail(
-            GraphcIndexError,
-            "only one axis can be indexed by an array or a tensor",
-            [node, *(as_node(items[i]) for i in arrays)],
-            "graphc.take_along_axis picks one element from each row",
-        )
     if not arrays:
         return Tensor(_basic(node, items))
-    return _with_array(node, items, arrays[0])
+    ellipsis = next((i for i, item in enumerate(given) if item is Ellipsis), 0)
+    return _with_arrays(node, items, arrays, ellipsis)
 
 
 def _expand_ellipsis(node: Node, items: tuple[Any, ...]) -> list[Any]:
@@ -148,20 +147,49 @@ def _canonical(places: range) -> range:
     return range(places[0], places[-1] + (1 if places.step > 0 else -1), places.step)
 
 
-def _with_array(node: Node, items: list[Any], place: int) -> Tensor:
-    """Index by an array on one axis; integers beside it are advanced indices too, as in NumPy."""
-    if isinstance(items[place], bool | np.bool_):
-        fail(GraphcIndexError, f"{items[place]} is no index", [node])
-    index = _index_node(items[place], node)
-    advanced = [i for i, item in enumerate(items) if i == place or _is_integer(item)]
-    keep = [_WHOLE if i == place else item for i, item in enumerate(items)]
-    basic = _basic(node, keep)
-    axis = sum(1 for item in keep[:place] if item is None or isinstance(item, slice))
-    result = take(Tensor(basic), Tensor(index), axis)
-    if advanced == list(range(advanced[0], advanced[-1] + 1)):
-        return result
-    rank = len(index.shape)
-    return shapes.moveaxis(result, tuple(range(axis, axis + rank)), tuple(range(rank)))
+def _with_arrays(node: Node, items: list[Any], arrays: list[int], ellipsis: int) -> Tensor:
+    """Index by arrays; integers beside them are advanced indices too, as in NumPy.
+
+    Their axes stand in the place of the first if all are side by side, else at the front; an
+    ellipsis between them, before the item of number `ellipsis`, parts them though it be for none.
+    """
+    indices = [_index_node(items[place], node) for place in arrays]
+    advanced = [i for i, item in enumerate(items) if i in arrays or _is_integer(item)]
+    keep = [_WHOLE if i in arrays else item for i, item in enumerate(items)]
+    basic = Tensor(_basic(node, keep))
+    axes = [
+        sum(1 for item in keep[:place] if item is None or isinstance(item, slice))
+        for place in arrays
+    ]
+    result, rank = _taken(basic, indices, axes)
+    is_parted = advanced[0] < ellipsis <= advanced[-1]
+    side_by_side = advanced == list(range(advanced[0], advanced[-1] + 1)) and not is_parted
+    first = axes[0] if side_by_side else 0
+    return shapes.moveaxis(result, tuple(range(rank)), tuple(range(first, first + rank)))
+
+
+def _taken(x: Tensor, indices: list[Node], axes: list[int]) -> tuple[Tensor, int]:
+    """Return x at `indices` into `axes`, whose common axes come first, and how many these are."""
+    if len(indices) == 1:
+        index, rank = indices[0], len(indices[0].shape)
+        taken = take(x, Tensor(index), axes[0])
+        moved = tuple(range(axes[0], axes[0] + rank))
+        return shapes.moveaxis(taken, moved, tuple(range(rank))), rank
+    return _taken_at_places(x, broadcast("an index", indices), axes)
+
+
+def _taken_at_places(x: Tensor, indices: list[Node], axes: list[int]) -> tuple[Tensor, int]:
+    front = shapes.moveaxis(x, tuple(axes), tuple(range(len(axes))))
+    extents = front.shape[: len(axes)]
+    places: Tensor | None = None
+    for axis, index, extent in zip(axes, indices, extents, strict=True):
+        counted, _ = normalise_indices("an index", x.node, Tensor(index), axis, "raise")
+        what = f"an index is out of bounds for axis {axis} of extent {extent}"
+        checked = checked_index(counted, extent, what)
+        places = checked if places is None else places * extent + checked
+    assert places is not None
+    flat = shapes.reshape(front, (math.prod(extents), *front.shape[len(axes) :]))
+    return take(flat, places, 0, mode="clip"), places.ndim
 
 
 def _is_integer(item: Any) -> bool:
@@ -170,6 +198,8 @@ def _is_integer(item: Any) -> bool:
 
 def _index_node(item: Any, node: Node) -> Node:
     """Return the integers of an index; the places where a known bool array of one axis holds."""
+    if isinstance(item, bool | np.bool_):
+        fail(GraphcIndexError, f"{item} is no index", [node])
     index = as_node([] if isinstance(item, list) and not item else item)
     if isinstance(item, list) and not item:
         return cast(index, int64)
@@ -295,6 +325,22 @@ def _normalise_known(name: str, node: Node, index: Node, axis: int, mode: str) -
         )
     wide = array.astype(np.int64)
     return as_node(np.where(wide < 0, wide + extent, wide))
+
+
+def checked_index(indices: Node, extent: int, what: str) -> Tensor:
+    """Return integers as int64; one that is not in 0 … extent - 1 raises an error that says `what`.
+
+    It is raised here if it is known already, else when the program runs.
+    """
+    if is_constant(indices):
+        array = constant_value(indices)
+        outside = (array < 0) | (array >= extent)
+        if outside.any():
+            message = f"{what}: {array[outside].flat[0]}{valid_indices(extent)}"
+            fail(GraphcIndexError, message, [indices])
+    if not indices.type.size or is_constant(indices):
+        return Tensor(cast(indices, int64))
+    return Tensor(apply("checked_index", indices, extent=extent, what=what))
 
 
 def one_hot(

@@ -3,12 +3,14 @@
 An initialiser is called as `initialiser(shape, random, dtype)` with a NumPy `Generator` and gives
 an array. There is no global state: who wants random numbers passes a seed, and the same seed gives
 the same bits. Kernels have the shape (…, inputs, outputs); the axes before are a convolution's
-window. `initialisers.he_uniform` and the five others like it are initialisers; functions with
-settings make such.
+window. Each name here is both: `orthogonal` is an initialiser, by its default settings, and
+`orthogonal(gain=2.0)` makes one by others. Layers take such names as text too (`first_value`).
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable
 from statistics import NormalDist
@@ -27,8 +29,10 @@ __all__ = [
     "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
 ]  # fmt: skip
 
-Initialiser: TypeAlias = Callable[[Shape, np.random.Generator, DType], np.ndarray[Any, Any]]
+Initialiser: TypeAlias = "Callable[[Shape, np.random.Generator, DType], np.ndarray[Any, Any]]"
+Start: TypeAlias = "str | Initialiser"  # what layers take: an initialiser, or the name of one
 Seed: TypeAlias = "int | np.random.SeedSequence | np.random.Generator"
+NAMED: dict[str, Initialiser] = {}
 
 
 def generator(seed: Seed) -> np.random.Generator:
@@ -48,19 +52,98 @@ def generator(seed: Seed) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+class Maker:
+    """A function that makes initialisers, and is one itself, by its default settings.
+
+    >>> from graphc.dtypes import float32
+    >>> bool((zeros((2,), generator(0), float32) == zeros()((2,), generator(0), float32)).all())
+    True
+    """
+
+    def __init__(self, make: Callable[..., Initialiser]) -> None:
+        functools.update_wrapper(self, make)
+        self._make, self._name = make, getattr(make, "__name__", "")
+        NAMED[self._name] = self
+
+    def __call__(self, *settings: Any, **named: Any) -> Any:
+        if len(settings) > 1 and isinstance(settings[1], np.random.Generator):
+            return self._bound()(*settings)
+        return self._bound(*settings, **named)
+
+    def _bound(self, *settings: Any, **named: Any) -> Initialiser:
+        signature = inspect.signature(self._make)
+        try:
+            signature.bind(*settings, **named)
+        except TypeError as error:
+            known = ", ".join(signature.parameters)
+            hint = f"initialisers.{self._name}({known}) makes one"
+            fail(GraphcTypeError, f"initialisers.{self._name}: {error}", hint=hint)
+        return self._make(*settings, **named)
+
+    def __repr__(self) -> str:
+        return f"initialisers.{self._name}"
+
+
+def first_value(
+    layer: str, given: Start, shape: Shape, random: np.random.Generator, dtype: DType
+) -> np.ndarray[Any, Any]:
+    """Return what an initialiser, or the one called `given`, makes; `layer` is who asks.
+
+    Raises GraphcValueError for another name, GraphcTypeError for what is no initialiser, and
+    ShapeError where an array of another shape comes back.
+    """
+    array = np.asarray(_found(layer, given)(shape, random, dtype))
+    if array.shape != shape:
+        fail(ShapeError, f"{layer}: an initialiser gives the shape {array.shape}, not {shape}")
+    return array.astype(dtype.numpy, copy=False)
+
+
+def _found(layer: str, given: Start) -> Initialiser:
+    if isinstance(given, str):
+        if given not in NAMED:
+            names = ", ".join(sorted(NAMED))
+            fail(GraphcValueError, f"{layer}: no initialiser is called {given!r}", hint=names)
+        return NAMED[given]
+    if isinstance(given, Maker):
+        return given
+    hint = "an initialiser is called as initialiser(shape, random, dtype): nn.initialisers has some"
+    if not callable(given):
+        fail(GraphcTypeError, f"{layer}: {type(given).__name__} is no initialiser", hint=hint)
+    try:
+        inspect.signature(given).bind((), None, None)
+    except TypeError as error:
+        fail(GraphcTypeError, f"{layer}: {given!r} is no initialiser: {error}", hint=hint)
+    except ValueError:  # what is written in C may not tell its parameters
+        pass
+    return given
+
+
+@Maker
 def constant(value: float) -> Initialiser:
     """Return the initialiser that fills with `value`."""
+    return _filled(value)
 
+
+def _filled(value: float) -> Initialiser:
     def initialise(shape: Shape, random: np.random.Generator, dtype: DType) -> np.ndarray[Any, Any]:
         return np.full(shape, value, dtype.numpy)
 
     return initialise
 
 
-zeros: Initialiser = constant(0.0)
-ones: Initialiser = constant(1.0)
+@Maker
+def zeros() -> Initialiser:
+    """Return the initialiser that fills with 0."""
+    return _filled(0.0)
 
 
+@Maker
+def ones() -> Initialiser:
+    """Return the initialiser that fills with 1."""
+    return _filled(1.0)
+
+
+@Maker
 def uniform(low: float, high: float) -> Initialiser:
     """Return the initialiser that draws uniformly from low … high."""
 
@@ -70,6 +153,7 @@ def uniform(low: float, high: float) -> Initialiser:
     return initialise
 
 
+@Maker
 def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
     """Return the initialiser that draws from the normal distribution."""
 
@@ -79,6 +163,7 @@ def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
     return initialise
 
 
+@Maker
 def truncated_normal(
     mean: float = 0.0, deviation: float = 1.0, low: float = -2.0, high: float = 2.0
 ) -> Initialiser:
@@ -102,6 +187,7 @@ def truncated_normal(
     return initialise
 
 
+@Maker
 def orthogonal(gain: float = 1.0) -> Initialiser:
     """Return the initialiser of orthogonal matrices times `gain`, evenly spread over all of them.
 
@@ -122,6 +208,7 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
     return initialise
 
 
+@Maker
 def identity(gain: float = 1.0) -> Initialiser:
     """Return the initialiser of the identity times `gain`: each output is the input of its place.
 
@@ -171,6 +258,7 @@ DISTRIBUTIONS: dict[str, Callable[[float], Initialiser]] = {
 TRUNCATED_DEVIATION = 0.8796256610342398  # of the normal distribution between -2 and 2
 
 
+@Maker
 def variance_scaling(
     scale: float = 1.0, mode: str = "fan_in", distribution: str = "uniform"
 ) -> Initialiser:
@@ -188,6 +276,10 @@ def variance_scaling(
     >>> kernel.shape
     (64, 32)
     """
+    return _scaled(scale, mode, distribution)
+
+
+def _scaled(scale: float, mode: str, distribution: str) -> Initialiser:
     for word, given, known in (("mode", mode, FANS), ("distribution", distribution, DISTRIBUTIONS)):
         if given not in known:
             names = ", ".join(known)
@@ -218,12 +310,37 @@ def gain(activation: str, negative_slope: float = 0.01) -> float:
     return GAINS[activation]
 
 
-# Glorot and Bengio 2010: for tanh and sigmoid.
-xavier_uniform = variance_scaling(1.0, "fan_average", "uniform")
-xavier_normal = variance_scaling(1.0, "fan_average", "normal")
-# He et al. 2015 (arXiv:1502.01852): for relu.
-he_uniform = variance_scaling(2.0, "fan_in", "uniform")
-he_normal = variance_scaling(2.0, "fan_in", "normal")
-# LeCun et al. 1998, Efficient BackProp.
-lecun_uniform = variance_scaling(1.0, "fan_in", "uniform")
-lecun_normal = variance_scaling(1.0, "fan_in", "normal")
+@Maker
+def xavier_uniform() -> Initialiser:
+    """Return the uniform initialiser of Glorot and Bengio 2010, for tanh and sigmoid."""
+    return _scaled(1.0, "fan_average", "uniform")
+
+
+@Maker
+def xavier_normal() -> Initialiser:
+    """Return the normal initialiser of Glorot and Bengio 2010, for tanh and sigmoid."""
+    return _scaled(1.0, "fan_average", "normal")
+
+
+@Maker
+def he_uniform() -> Initialiser:
+    """Return the uniform initialiser of He et al. 2015 (arXiv:1502.01852), for relu."""
+    return _scaled(2.0, "fan_in", "uniform")
+
+
+@Maker
+def he_normal() -> Initialiser:
+    """Return the normal initialiser of He et al. 2015 (arXiv:1502.01852), for relu."""
+    return _scaled(2.0, "fan_in", "normal")
+
+
+@Maker
+def lecun_uniform() -> Initialiser:
+    """Return the uniform initialiser of LeCun et al. 1998, Efficient BackProp."""
+    return _scaled(1.0, "fan_in", "uniform")
+
+
+@Maker
+def lecun_normal() -> Initialiser:
+    """Return the normal initialiser of LeCun et al. 1998, Efficient BackProp."""
+    return _scaled(1.0, "fan_in", "normal")

@@ -22,7 +22,7 @@ from graphc.frontend.recording import Trace
 from graphc.frontend.structures import Structure, flatten_result, unflatten
 from graphc.frontend.symbolic import Subjects, as_tensors, compiled_on_arrays, substituted
 from graphc.frontend.tensor import Tensor
-from graphc.frontend.transforms import grad
+from graphc.frontend.transforms import grad, with_aux
 from graphc.graph import substitute
 from graphc.node import Node
 from graphc.ops.views import reshaped
@@ -33,13 +33,12 @@ Mode: TypeAlias = Literal["auto", "reverse", "forward"]
 MODES: tuple[Mode, ...] = ("auto", "reverse", "forward")
 
 
-def vjp(
-    function: Callable[..., Any], *primals: Any
-) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Return `function(*primals)` and its pullback there.
 
     The pullback takes a cotangent for the result, in its structure, and returns a tuple of the
-    cotangents of the primals, in theirs: the cotangent times the Jacobian.
+    cotangents of the primals, in theirs: the cotangent times the Jacobian. With `has_aux` the
+    function gives a pair, and its second part, anything else, is a third result here.
 
     >>> import numpy as np
     >>> import graphc
@@ -47,15 +46,25 @@ def vjp(
     >>> value, pullback(np.float32([1, 10]))
     (array([1., 4.], dtype=float32), (array([ 2., 40.], dtype=float32),))
     """
-    apply_function = compiled_on_arrays(function)
-    pulled = compiled_on_arrays(functools.partial(_pulled, function))
-    return apply_function(*primals), lambda cotangent: pulled(primals, cotangent)
+
+    def result_and_aux(*arguments: Any) -> tuple[Any, Any]:
+        result = function(*arguments)
+        return with_aux(result) if has_aux else (result, None)
+
+    pulled = compiled_on_arrays(functools.partial(_pulled, result_and_aux))
+    value, aux = compiled_on_arrays(result_and_aux)(*primals)
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = pulled(primals, cotangent)
+        return found
+
+    return (value, pullback, aux) if has_aux else (value, pullback)
 
 
 def _pulled(function: Callable[..., Any], primals: tuple[Any, ...], cotangent: Any) -> Any:
     subjects = Subjects(range(len(primals)), primals)
     with Trace() as recorded:
-        outputs, structure = flatten_result(function(*subjects.arguments))
+        outputs, structure = flatten_result(function(*subjects.arguments)[0])
         nodes = [as_node(x) for x in outputs]
     seeds = _like(cotangent, nodes, structure, "cotangent")
     pairs = [(n, s) for n, s in zip(nodes, seeds, strict=True) if n.type.dtype.is_inexact]
@@ -76,8 +85,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     >>> graphc.jvp(lambda x: x * x, [x], [direction])
     (array([1., 4.], dtype=float32), array([ 2., 40.], dtype=float32))
     """
-    if len(primals) != len(tangents):
-        fail(GraphcValueError, f"jvp: {len(primals)} primals, but {len(tangents)} tangents")
+    _check_sequences("jvp", primals, tangents, "tangents")
     pushed = compiled_on_arrays(functools.partial(_pushed, function))
     return pushed(tuple(primals), tuple(tangents))
 
@@ -225,11 +233,26 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], vectors: Sequence[
     >>> graphc.hvp(lambda x: (x * x * x).sum(), [x], [direction])
     (array([  6., 120.], dtype=float32),)
     """
+    _check_sequences("hvp", primals, vectors, "vectors")
     gradient = grad(function, argnums=tuple(range(len(primals))))
     return jvp(gradient, primals, vectors)[1]
 
 
 # --- checks --------------------------------------------------------------------------------------
+
+
+def _check_sequences(name: str, primals: Any, others: Any, what: str) -> None:
+    """Raise unless both are tuples or lists of one length; an array has rows, and no arguments."""
+    for word, given in (("primals", primals), (what, others)):
+        if not isinstance(given, tuple | list):
+            fail(
+                GraphcTypeError,
+                f"{name}: {word} are a tuple or list, with one for each argument of the function, "
+                f"not {type(given).__name__}",
+                hint=f"graphc.{name}(f, [x], [direction])",
+            )
+    if len(primals) != len(others):
+        fail(GraphcValueError, f"{name}: {len(primals)} primals, but {len(others)} {what}")
 
 
 def _like(given: Any, nodes: list[Node], structure: Structure, what: str) -> list[Node]:

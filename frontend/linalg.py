@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.errors import ShapeError
+from graphc.errors import GraphcValueError, ShapeError
 from graphc.frontend import reductions, shapes
 from graphc.frontend.contractions import matmul, outer, tensordot, vecdot
 from graphc.frontend.matrices import (
@@ -194,9 +194,11 @@ def _results(node: Node) -> list[Tensor]:
     return [Tensor(apply("item", node, index=index)) for index in range(len(node.results))]
 
 
-def qr(x: TensorLike, /) -> tuple[Tensor, Tensor]:
+def qr(x: TensorLike, /, *, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     """Return q with orthonormal columns and upper triangular r, for which x = q @ r (reduced).
 
+    `mode` is "reduced", or, of matrices with no more rows than columns, where it is the same,
+    "complete".
     Signs are LAPACK's. The derivative asks for independent columns, or, of a wide matrix, for
     independent ones in its first square; it raises where the diagonal of r has an exact 0.
 
@@ -205,23 +207,40 @@ def qr(x: TensorLike, /) -> tuple[Tensor, Tensor]:
     >>> q.shape, r.shape
     ((10, 5, 3), (10, 3, 3))
     """
-    q, r = _results(apply("qr", matrices("qr", x).node))
+    given = matrices("qr", x)
+    if mode not in ("reduced", "complete"):
+        message = f'qr: mode is "reduced" or "complete", not {mode!r}'
+        fail(GraphcValueError, message, [given.node])
+    if mode == "complete" and given.shape[-2] > given.shape[-1]:
+        message = f"qr: complete q of matrices with more rows than columns, {given.shape}"
+        hint = 'mode="reduced" spans their range'
+        fail(GraphcValueError, message, [given.node], hint)
+    q, r = _results(apply("qr", given.node))
     return q, r
 
 
-def svd(x: TensorLike, /) -> tuple[Tensor, Tensor, Tensor]:
+def svd(x: TensorLike, /, *, full_matrices: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Return u, the singular values s in descending order, and vh: x = (u * s) @ vh (reduced).
 
-    NumPy's `svd(x, full_matrices=False)`. The signs of the vectors are LAPACK's. The derivative of
-    u and vh raises GraphcValueError where two singular values are equal, or one is 0 and the matrix
-    not square; that of s alone exists.
+    NumPy's `svd(x, full_matrices=False)`, which is the default here; True is refused unless the
+    matrices are square, of which both are the same. The signs of the vectors are LAPACK's. The
+    derivative of u and vh raises GraphcValueError where two singular values are equal, or one is 0
+    and the matrix not square; that of s alone exists.
 
     >>> from graphc.frontend import input
     >>> u, s, vh = svd(input((10, 5, 3)))
     >>> u.shape, s.shape, vh.shape
     ((10, 5, 3), (10, 3), (10, 3, 3))
     """
-    u, values, vh = _results(apply("svd", matrices("svd", x).node))
+    given = matrices("svd", x)
+    if full_matrices and given.shape[-2] != given.shape[-1]:
+        fail(
+            GraphcValueError,
+            f"svd: full matrices of a matrix that is not square, {given.shape}",
+            [given.node],
+            "full_matrices=False: the vectors that it leaves out belong to no singular value",
+        )
+    u, values, vh = _results(apply("svd", given.node))
     return u, values, vh
 
 

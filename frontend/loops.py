@@ -17,7 +17,7 @@ from graphc.body import Body
 from graphc.capture import close, invariant, new_parameter
 from graphc.dtypes import int32, int64
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
-from graphc.frontend.body_tracing import carried, checked_count, on_arrays, tensors
+from graphc.frontend.body_tracing import Words, carried, checked_count, on_arrays, tensors
 from graphc.frontend.branches import choose, predicate_node
 from graphc.frontend.constructors import arange
 from graphc.frontend.loop_segments import Steps, build
@@ -60,13 +60,30 @@ def scan(
     unroll = checked_count("unroll", unroll)
     every = 0 if checkpoint_every is None else checked_count("checkpoint_every", checkpoint_every)
 
+    return _scan(Words("scan"), f, init, xs, length, reverse, unroll, every)
+
+
+def _scan(  # the arguments of scan
+    words: Words,
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any,
+    length: int | None,
+    reverse: bool = False,
+    unroll: int = 1,
+    every: int = 0,
+) -> tuple[Any, Any]:
+    """Return what `scan` does, where `words` are those of the function that the user called."""
+
     def symbolic(init: Any, xs: Any) -> tuple[Any, Any]:
         leaves, structure = flatten_numbers(xs)
         stacked = tuple(as_node(leaf) for leaf in leaves)
-        count = _length(stacked, length)
-        slices = [new_parameter(n.type.with_shape(n.shape[1:]), "slice") for n in stacked]
+        count = _length(words.name, stacked, length)
+        slices = [
+            new_parameter(n.type.with_shape(n.shape[1:]), "slice", words.name) for n in stacked
+        ]
         x = unflatten(structure, tensors(slices))
-        loop = carried("scan", lambda carry: _pair("scan", f(carry, x)), init)
+        loop = carried(words, lambda carry: _pair(words.name, f(carry, x)), init)
         roots, parameters = (*loop.outputs, *loop.others), loop.parameters
         outside = invariant(roots, (*parameters, *slices), runs=count > 0)
         body, constants = close(parameters, slices, roots, outside)
@@ -88,18 +105,18 @@ def _pair(name: str, result: Any) -> tuple[Any, Any]:
     return result
 
 
-def _length(stacked: Sequence[Node], length: int | None) -> int:
+def _length(name: str, stacked: Sequence[Node], length: int | None) -> int:
     for node in stacked:
         if not node.shape:
-            fail(ShapeError, "scan: xs holds a scalar, which has no slices", [node])
+            fail(ShapeError, f"{name}: xs holds a scalar, which has no slices", [node])
     lengths = [node.shape[0] for node in stacked]
     if length is not None:
         lengths.append(checked_count("length", length, least=0))
     if not lengths:
-        fail(GraphcValueError, "scan: how many steps? there are no xs", hint="pass length=")
+        fail(GraphcValueError, f"{name}: how many steps? there are no xs", hint="pass length=")
     if len(set(lengths)) > 1:
         given = " and ".join(str(count) for count in dict.fromkeys(lengths))
-        fail(ShapeError, f"scan: xs and length= give {given} steps", stacked)
+        fail(ShapeError, f"{name}: xs and length= give {given} steps", stacked)
     return lengths[0]
 
 
@@ -110,7 +127,7 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     >>> map(lambda row: row.sum(), graphc.asarray([[1, 2], [3, 4]])).shape
     (2,)
     """
-    return scan(lambda _, x: (None, f(x)), None, xs)[1]
+    return _scan(Words("map"), lambda _, x: (None, f(x)), None, xs, None)[1]
 
 
 def while_loop(
@@ -131,13 +148,20 @@ def while_loop(
     if max_iterations is not None:
         most = checked_count("max_iterations", max_iterations, least=0)
         return _bounded_loop(condition, f, init, most)
+    return _while(Words("while_loop"), condition, f, init)
+
+
+def _while(
+    words: Words, condition: Callable[[Any], Any], f: Callable[[Any], Any], init: Any
+) -> Any:
+    """Return what `while_loop` does, where `words` are those of the function that was called."""
 
     def step(carry: Any) -> tuple[Any, Any]:
-        holds = predicate_node("while_loop", condition(carry))
+        holds = predicate_node(words.name, condition(carry))
         return f(carry), Tensor(holds)
 
     def symbolic(init: Any) -> Any:
-        loop = carried("while_loop", step, init)
+        loop = carried(words, step, init)
         roots, parameters = (*loop.outputs, *loop.others), loop.parameters
         both, constants = close(parameters, (), roots, invariant(roots, parameters, runs=False))
         body, test = (
@@ -157,7 +181,7 @@ def _bounded_loop(
     def step(carry: Any, _: None) -> tuple[Any, None]:
         return cond(condition(carry), f, lambda same: same, carry), None
 
-    return scan(step, init, length=most)[0]
+    return _scan(Words("while_loop"), step, init, None, most)[0]
 
 
 def fori_loop(
@@ -168,16 +192,21 @@ def fori_loop(
 ) -> Any:
     """Return what `carry = f(i, carry)` makes of `init` for i from `lower` to `upper` - 1.
 
-    With Python integers as bounds it is a `scan`, which has derivatives; else a `while_loop`.
+    With Python integers as bounds it is a `scan`, which has derivatives; else a `while_loop`. The
+    counter is an int64 tensor, and with a float32 one gives float64, as everywhere: where it is
+    computed with, `i.astype(carry.dtype)` keeps the carry what it is.
 
     >>> import graphc
     >>> fori_loop(0, 10, lambda i, total: total + i, graphc.asarray(0)).dtype
     graphc.int64
     """
+    hint = "the counter is {}, and makes float64 of floats: compute with i.astype(carry.dtype)"
     if isinstance(lower, Tensor) or isinstance(upper, Tensor):
         last = as_node(upper)  # type: ignore[arg-type]  # a number or a tensor
         first = Tensor(cast(as_node(lower), last.type.dtype))  # type: ignore[arg-type]  # as above
-        return while_loop(
+        words = Words("fori_loop", hint.format(last.type.dtype), is_counted=True)
+        return _while(
+            words,
             lambda state: state[0] < Tensor(last),
             lambda state: (state[0] + 1, f(state[0], state[1])),
             (first, init),
@@ -185,7 +214,8 @@ def fori_loop(
     bounds = operator.index(lower), operator.index(upper)
 
     def symbolic(init: Any) -> Any:
-        return scan(lambda carry, i: (f(i, carry), None), init, arange(*bounds))[0]
+        words = Words("fori_loop", hint.format(int64))
+        return _scan(words, lambda carry, i: (f(i, carry), None), init, arange(*bounds), None)[0]
 
     return on_arrays(symbolic, init)
 

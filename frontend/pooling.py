@@ -17,6 +17,7 @@ from graphc.errors import GraphcTypeError, ShapeError
 from graphc.frontend import elementwise, indexing, reductions, shapes
 from graphc.frontend.composites import as_float
 from graphc.frontend.operands import apply, as_node, fail
+from graphc.frontend.padding import pad
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.window_geometry import Extents, Geometry, Padding, geometry, numbers
 from graphc.node import Node
@@ -219,7 +220,7 @@ def _padded(x: Tensor, axes: Shape, found: Geometry, value: float) -> Tensor:
     width = [(0, 0)] * x.ndim
     for axis, low, high in zip(axes, found.low, found.high, strict=True):
         width[axis] = (low, high)
-    return shapes.pad(x, width, constant_values=value)
+    return pad(x, width, constant_values=value)
 
 
 def _greatest(x: Tensor, axes: Shape, found: Geometry) -> Tensor:

@@ -17,8 +17,8 @@ from graphc.capture import new_parameter
 from graphc.node import Node
 
 __all__ = [
-    "BodyTrace", "Moded", "Trace", "current_mode_epoch", "current_trace", "is_tracing",
-    "mode_changed", "outer_value",
+    "BodyTrace", "ExampleTrace", "Moded", "Trace", "current_mode_epoch", "current_trace",
+    "example_numbers", "is_tracing", "mode_changed", "outer_value",
 ]  # fmt: skip
 
 _local = threading.local()
@@ -70,6 +70,11 @@ class Trace:
         _local.trace = self._outer
 
     @property
+    def outer(self) -> Trace | None:
+        """The trace around this one."""
+        return self._outer
+
+    @property
     def assignments(self) -> tuple[tuple[Node, Node], ...]:
         """Each assigned variable once, in the order of first assignments, and its last value."""
         return tuple(self._assigned.items())
@@ -117,6 +122,25 @@ class BodyTrace(Trace):
         if variable not in self.stand_ins:
             self.stand_ins[variable] = new_parameter(variable.type)
         return self.stand_ins[variable]
+
+
+class ExampleTrace(Trace):
+    """The trace of a function that is mapped over examples; `number` says which one this is."""
+
+    def __init__(self, number: Node) -> None:
+        super().__init__()
+        self.number = number
+
+
+def example_numbers() -> list[Node]:
+    """Return the number of the example in every mapped function that is traced now, outer first."""
+    found: list[Node] = []
+    trace = current_trace()
+    while trace is not None:
+        if isinstance(trace, ExampleTrace):
+            found.insert(0, trace.number)
+        trace = trace.outer
+    return found
 
 
 def outer_value(variable: Node) -> Node:

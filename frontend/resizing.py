@@ -17,6 +17,9 @@ from graphc.frontend.window_geometry import Extents, numbers
 
 __all__ = ["resize"]
 
+# The methods, and the number of axes over which one is called so.
+METHODS = {"nearest": None, "linear": None, "bilinear": 2, "trilinear": 3}
+
 
 def resize(
     x: TensorLike,
@@ -28,10 +31,10 @@ def resize(
 ) -> Tensor:
     """Return x with its spatial axes resized to `sizes`.
 
-    "nearest" takes element floor(i n / size) of n for place i. "linear" (bilinear over two axes)
-    interpolates between the two nearest elements: those of place i lie around
-    (i + 1/2) n / size - 1/2, pixels being squares, or with `align_corners` around
-    i (n - 1) / (size - 1), so that the ends stay. Beyond the ends it takes the end.
+    "nearest" takes element floor(i n / size) of n for place i. "linear", also called "bilinear"
+    over two axes and "trilinear" over three, interpolates between the two nearest elements: those
+    of place i lie around (i + 1/2) n / size - 1/2, pixels being squares, or with `align_corners`
+    around i (n - 1) / (size - 1), so that the ends stay. Beyond the ends it takes the end.
 
     >>> from graphc.frontend import input
     >>> resize(input((8, 14, 14, 3)), (28, 30), "linear").shape
@@ -41,10 +44,9 @@ def resize(
     rank = len(node.shape)
     if rank < 3:
         fail(ShapeError, f"resize: x is (batch, spatial…, channels), not {node.shape}", [node])
-    if method not in ("nearest", "linear"):
-        fail(
-            GraphcValueError, f'resize: the method is "nearest" or "linear", not {method!r}', [node]
-        )
+    if method not in METHODS or METHODS[method] not in (rank - 2, None):
+        known = ", ".join(f'"{m}"' for m, axes in METHODS.items() if axes in (rank - 2, None))
+        fail(GraphcValueError, f"resize: the method is one of {known}, not {method!r}", [node])
     if align_corners and method == "nearest":
         fail(GraphcValueError, 'resize: align_corners is for the method "linear"', [node])
     axes = range(2, rank) if channels_first else range(1, rank - 1)

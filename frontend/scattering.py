@@ -7,11 +7,14 @@ row-major order. Indices are integers; modes are those of `take`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import SupportsIndex
+
+import numpy as np
 
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import elementwise, shapes
-from graphc.frontend.indexing import normalise_indices
+from graphc.frontend.indexing import checked_index, normalise_indices
 from graphc.frontend.operands import (
     apply,
     as_node,
@@ -22,10 +25,10 @@ from graphc.frontend.operands import (
     normalise_axis,
 )
 from graphc.frontend.tensor import Tensor, TensorLike
-from graphc.node import Node
+from graphc.node import Node, constant_value, is_constant
 from graphc.tensor_type import Shape
 
-__all__ = ["gather_nd", "scatter", "scatter_nd"]
+__all__ = ["gather_nd", "scatter", "scatter_along_axis", "scatter_nd"]
 
 _KINDS = {
     "set": "scatter_set",
@@ -62,6 +65,42 @@ def scatter(  # the operands, and what `take` has
     return Tensor(_scattered("scatter", node, index, updates, shape, place, mode, kind))
 
 
+def scatter_along_axis(  # the operands, and what `take_along_axis` has
+    data: TensorLike,
+    indices: TensorLike,
+    updates: TensorLike,
+    axis: SupportsIndex = -1,
+    mode: str = "raise",
+    kind: str = "set",
+) -> Tensor:
+    """Return data with `updates` at the places that `take_along_axis(data, indices, axis)` reads.
+
+    NumPy's `put_along_axis`, and with kind "add" PyTorch's `scatter_add`. `indices` have the axes
+    of data and broadcast to it outside `axis`; updates and kinds as in `scatter`.
+
+    >>> import graphc
+    >>> graphc.evaluate(scatter_along_axis(graphc.zeros((2, 3)), [[0], [2]], 5.0))
+    array([[5., 0., 0.],
+           [0., 0., 5.]], dtype=float32)
+    """
+    name, node, given = "scatter_along_axis", as_node(data), as_node(indices)
+    place = normalise_axis(name, axis, len(node.shape), node)
+    if len(node.shape) != len(given.shape):
+        message = f"{name}: {len(given.shape)} axes of indices for {len(node.shape)} axes"
+        fail(ShapeError, message, [node, given])
+    index, mode = normalise_indices(name, node, Tensor(given), place, mode)
+    shape = (*node.shape[:place], index.shape[place], *node.shape[place + 1 :])
+    try:
+        fits = broadcast_shapes(index.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        message = f"{name}: {node.shape} and {given.shape} differ outside axis {place}"
+        fail(ShapeError, message, [node, given])
+    wide = broadcast_to(index, shape)
+    return Tensor(_scattered(name, node, wide, updates, shape, place, mode, kind))
+
+
 def _scattered(  # what an op of scatter takes
     name: str,
     node: Node,
@@ -87,7 +126,8 @@ def _scattered(  # what an op of scatter takes
     if not fits:
         message = f"{name}: updates of shape {new.shape} do not broadcast to {shape}"
         fail(ShapeError, message, [node, index, new])
-    return apply(_KINDS[kind], node, index, broadcast_to(new, shape), axis=axis, mode=mode)
+    op = _KINDS[kind] + ("_along_axis" if name == "scatter_along_axis" else "")
+    return apply(op, node, index, broadcast_to(new, shape), axis=axis, mode=mode)
 
 
 def gather_nd(data: TensorLike, indices: TensorLike, mode: str = "raise") -> Tensor:
@@ -128,26 +168,27 @@ def scatter_nd(
 def _flattened(name: str, node: Node, indices: Node, mode: str) -> tuple[Node, Node, str]:
     """Return data whose indexed axes are one, places along it, and the mode for these.
 
-    An index out of range on one axis may name a place within another row: with mode "raise" its
-    place is -1, which the op refuses.
+    An index out of range on one axis may name a place within another row, and so each is checked.
     """
     count = indices.shape[-1] if indices.shape else 0
     if not 0 < count <= len(node.shape):
         message = f"{name}: rows of {count} indices for {len(node.shape)} axes"
         fail(ShapeError, message, [node, indices], "the last axis of indices is that of the rows")
-    columns = shapes.unstack(Tensor(indices), axis=-1)
+    columns: Sequence[TensorLike]
+    if is_constant(indices):
+        columns = list(np.moveaxis(constant_value(indices), -1, 0))
+    else:
+        columns = shapes.unstack(Tensor(indices), axis=-1)
     extents = node.shape[:count]
     places: Tensor | None = None
-    is_inside: Tensor | None = None
     for axis, (column, extent) in enumerate(zip(columns, extents, strict=True)):
-        index = Tensor(normalise_indices(name, node, column, axis, mode)[0])
+        node_of_axis = normalise_indices(name, node, column, axis, mode)[0]
         if mode == "clip":
-            index = elementwise.minimum(elementwise.maximum(index, 0), max(extent - 1, 0))
-        inside = elementwise.logical_and(index >= 0, index < extent)
+            index = elementwise.clip(Tensor(node_of_axis), 0, max(extent - 1, 0))
+        else:
+            what = f"{name}: an index is out of bounds for axis {axis} of extent {extent}"
+            index = checked_index(node_of_axis, extent, what)
         places = index if places is None else places * extent + index
-        is_inside = inside if is_inside is None else elementwise.logical_and(is_inside, inside)
-    assert places is not None and is_inside is not None
-    if mode == "raise":
-        places = elementwise.where(is_inside, places, -1)
+    assert places is not None
     flat = shapes.reshape_node(node, (math.prod(extents), *node.shape[count:]))
-    return flat, places.node, "raise" if mode == "raise" else "clip"
+    return flat, places.node, "clip"

@@ -14,12 +14,13 @@ import numpy as np
 from graphc.dtypes import int64
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import constructors, elementwise, shapes
-from graphc.frontend.class_losses import in_range
+from graphc.frontend.class_losses import checked_label
 from graphc.frontend.composites import as_float
-from graphc.frontend.indexing import take_along_axis
+from graphc.frontend.indexing import checked_index, take_along_axis
 from graphc.frontend.loops import scan
 from graphc.frontend.losses import reduce
 from graphc.frontend.operands import as_node, fail
+from graphc.frontend.padding import pad
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.node import Node
 
@@ -126,14 +127,16 @@ def _start(shape: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:
 
 def _after_none(x: Tensor, none: float = IMPOSSIBLE) -> Tensor:
     """Return `none` for no label, then what x has for each label."""
-    return shapes.pad(x, [(0, 0)] * (x.ndim - 1) + [(1, 0)], constant_values=none)
+    return pad(x, [(0, 0)] * (x.ndim - 1) + [(1, 0)], constant_values=none)
 
 
 def _read_labels(labels: Tensor, counts: Tensor, blank: int, classes: int) -> Tensor:
     """Return labels that are checked, and in the place of those that do not count any class."""
     read = constructors.arange(labels.shape[-1]) < counts[..., None]
     wide = elementwise.where(labels == blank, -1, labels.astype(int64))
-    return in_range(elementwise.where(read, wide, (blank + 1) % classes).node, classes)
+    return checked_label(
+        "ctc_loss", elementwise.where(read, wide, (blank + 1) % classes).node, classes
+    )
 
 
 def _lengths(name: str, lengths: TensorLike | None, batch: tuple[int, ...], most: int) -> Tensor:
@@ -143,7 +146,7 @@ def _lengths(name: str, lengths: TensorLike | None, batch: tuple[int, ...], most
     node = as_node(lengths)
     if node.shape != batch or not node.type.dtype.is_integer:
         fail(ShapeError, f"ctc_loss: {name} are integers of shape {batch}, not {node.type}", [node])
-    return in_range(node, most + 1)
+    return checked_index(node, most + 1, f"ctc_loss: one of {name} is out of bounds")
 
 
 def _check_blank(blank: int, classes: int) -> None:

@@ -34,7 +34,7 @@ from graphc.tensor_type import Shape, ShapeLike, as_shape
 
 __all__ = [
     "broadcast_arrays", "broadcast_to", "concat", "concatenate", "expand_dims", "flip",
-    "matrix_transpose", "moveaxis", "pad", "permute_dims", "ravel", "repeat", "reshape", "roll",
+    "matrix_transpose", "moveaxis", "permute_dims", "ravel", "repeat", "reshape", "roll",
     "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unstack",
 ]  # fmt: skip
 
@@ -210,41 +210,6 @@ def flip(x: TensorLike, axis: AxisLike = None) -> Tensor:
     backwards, forwards = slice(None, None, -1), slice(None)
     key = [backwards if a in axes else forwards for a in range(len(node.shape))]
     return Tensor(indexing.slice_node(node, key))
-
-
-def pad(
-    x: TensorLike, pad_width: Any, mode: str = "constant", constant_values: TensorLike = 0
-) -> Tensor:
-    """Return x with elements put before and after it along each axis.
-
-    `pad_width` is one integer, a pair (before, after), or such a pair for each axis; `mode` is
-    "constant" and `constant_values` one number. Raises GraphcValueError for anything else.
-    """
-    node = as_node(x)
-    if mode != "constant":
-        fail(
-            GraphcValueError, f'pad: mode {mode!r} is not known; the only one is "constant"', [node]
-        )
-    try:
-        widths = np.broadcast_to(np.asarray(pad_width), (len(node.shape), 2))
-    except ValueError:
-        fail(ShapeError, f"pad: {pad_width} gives no pair for each axis of {node.shape}", [node])
-    if widths.dtype.kind not in "iu" and widths.size:
-        fail(GraphcTypeError, f"pad: widths are integers, not {pad_width!r}", [node])
-    if (widths < 0).any():
-        fail(
-            GraphcValueError,
-            f"pad: widths {pad_width} are negative",
-            [node],
-            "a slice removes elements",
-        )
-    value = as_node(constant_values, node.type.dtype)
-    if value.shape:
-        fail(ShapeError, f"pad: the value has the shape {value.shape}; a scalar is needed", [value])
-    low, high = (tuple(int(w) for w in column) for column in widths.T)
-    if not any(low + high):
-        return Tensor(node)
-    return Tensor(apply("pad", node, value, low=low, high=high))
 
 
 def concat(arrays: Sequence[TensorLike], axis: SupportsIndex | None = 0) -> Tensor:

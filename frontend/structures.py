@@ -72,6 +72,13 @@ class Structure:
         """The number of leaves."""
         return 1 if self.kind == "leaf" else sum(child.leaf_count for child in self.children)
 
+    def statics(self) -> Iterator[Any]:
+        """Yield the values that are part of the structure, and no leaves."""
+        if self.kind == "static" and self.static is not None:
+            yield self.static.value
+        for child in self.children:
+            yield from child.statics()
+
     def paths(self, prefix: str = "") -> Iterator[str]:
         """Yield a name for each leaf: `params.weights`, `batch.0`."""
         if self.kind == "leaf":

@@ -9,10 +9,10 @@ transformed function is compiled and run.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from graphc.errors import GraphcValueError
+from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.frontend.constructors import input as make_input
 from graphc.frontend.hooks import hook
 from graphc.frontend.nn.module import Module
@@ -20,7 +20,7 @@ from graphc.frontend.operands import as_node, fail
 from graphc.frontend.recording import Trace, current_trace, is_tracing
 from graphc.frontend.structures import Structure, flatten_result, unflatten
 from graphc.frontend.tensor import Tensor
-from graphc.graph import substitute
+from graphc.graph import belongs_to, substitute
 from graphc.node import Node
 
 __all__ = ["Subjects", "as_tensors", "compiled_on_arrays", "fresh_like", "substituted"]
@@ -44,7 +44,10 @@ def compiled_on_arrays(symbolic: Callable[..., Any]) -> Callable[..., Any]:
 
 def fresh_like(leaves: Sequence[Any]) -> list[Tensor]:
     """Return a fresh input of the type of each leaf."""
-    return [make_input(leaf.shape, leaf.dtype) for leaf in leaves]
+    fresh = [make_input(leaf.shape, leaf.dtype) for leaf in leaves]
+    for tensor in fresh:
+        belongs_to(tensor.node, "a derivative")
+    return fresh
 
 
 class Subjects:
@@ -99,7 +102,13 @@ class Subjects:
 
 
 def _places(argnums: int | Sequence[int], count: int) -> list[int]:
-    given = [argnums] if isinstance(argnums, int) else list(argnums)
+    given = list(argnums) if isinstance(argnums, Iterable) else [argnums]
+    if isinstance(argnums, str | bool) or not all(isinstance(place, int) for place in given):
+        fail(
+            GraphcTypeError,
+            f"argnums are numbers of positional arguments, not {argnums!r}",
+            hint="argnums=0 is the first argument, argnums=(0, 1) are the first two",
+        )
     if any(not -count <= place < count for place in given):
         fail(
             GraphcValueError,

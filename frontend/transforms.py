@@ -221,12 +221,7 @@ def _differentiate(
     subjects = Subjects(argnums, arguments)
     with Trace() as recorded:
         result = function(*subjects.arguments, **keywords)
-    if has_aux and not (isinstance(result, tuple) and len(result) == 2):
-        fail(
-            GraphcTypeError,
-            f"with has_aux the function returns a pair (loss, others), not {_described(result)}",
-        )
-    value = result[0] if has_aux else result
+    value = with_aux(result)[0] if has_aux else result
     if not isinstance(value, Tensor):
         fail(
             GraphcTypeError,
@@ -236,6 +231,16 @@ def _differentiate(
     found = gradients(value, subjects.fresh)
     result, found = substituted((result, found), subjects.mapping(), recorded)
     return result, subjects.nested(found)
+
+
+def with_aux(result: Any) -> tuple[Any, Any]:
+    """Return the pair that a function gives with `has_aux`; raises GraphcTypeError for another."""
+    if not (isinstance(result, tuple) and len(result) == 2):
+        fail(
+            GraphcTypeError,
+            f"with has_aux the function returns a pair (loss, others), not {_described(result)}",
+        )
+    return result
 
 
 def _described(result: object) -> str:

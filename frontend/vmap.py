@@ -12,15 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from graphc.capture import new_parameter
+from graphc.dtypes import uint32
 from graphc.errors import GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.frontend.hooks import hook
 from graphc.frontend.operands import apply, as_node, broadcast_to, fail
-from graphc.frontend.recording import Trace, current_trace
+from graphc.frontend.recording import ExampleTrace, Trace, current_trace
 from graphc.frontend.structures import Structure, flatten_result, unflatten
 from graphc.frontend.symbolic import as_tensors, compiled_on_arrays
 from graphc.frontend.tensor import Tensor
 from graphc.graph import substitute
 from graphc.node import Node
+from graphc.tensor_type import TensorType
 
 __all__ = ["vmap"]
 
@@ -36,7 +38,9 @@ def vmap(function: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) ->
     out_axes  for the result, in the same way, where the examples go; None where the result does not
               depend on them
 
-    Named as in JAX. Raises ShapeError where arguments have different numbers of examples or none,
+    A layer of dropout drops other elements of each example. Named as in JAX.
+
+    Raises ShapeError where arguments have different numbers of examples or none,
     GraphcIndexError for an axis that is not there, and GraphcTypeError for an op that cannot be
     batched and for a variable that would be assigned a different value for each example.
 
@@ -71,7 +75,7 @@ def _map(
     axes = [axis for child, each in pairs for axis in axes_of(child, each, "in_axes")]
     axes += [0] * named.leaf_count
     examples = _Examples([as_node(leaf) for leaf in leaves], axes)
-    with Trace() as recorded:
+    with ExampleTrace(examples.number) as recorded:
         replaced, names = unflatten(structure, [Tensor(node) for node in examples.single])
         result = function(*replaced, **names)
         outputs, shape = flatten_result(result)
@@ -110,7 +114,10 @@ def _keys(structure: Structure) -> set[Any]:
 
 
 class _Examples:
-    """The leaves of the arguments: `single` of one example, and their images of all `size`."""
+    """The leaves of the arguments: `single` of one example, and their images of all `size`.
+
+    `number` is which example it is.
+    """
 
     def __init__(self, leaves: Sequence[Node], axes: Sequence[int | None]) -> None:
         self.single: list[Node] = []
@@ -120,7 +127,7 @@ class _Examples:
         for leaf, axis in zip(leaves, axes, strict=True):
             place = None if axis is None else _inside(axis, len(leaf.shape), leaf)
             extents = leaf.shape if place is None else leaf.shape[:place] + leaf.shape[place + 1 :]
-            single = new_parameter(leaf.type.with_shape(extents))
+            single = new_parameter(leaf.type.with_shape(extents), "argument", "vmap")
             self.single.append(single)
             if place is None:
                 self._others[single] = leaf
@@ -128,6 +135,8 @@ class _Examples:
                 sizes.setdefault(leaf.shape[place], leaf)
                 self.images[single] = moved(leaf, place, 0)
         self.size = _one_size(sizes)
+        self.number = new_parameter(TensorType((), uint32), "example")
+        self.images[self.number] = apply("iota", shape=(self.size,), axis=0, dtype=uint32)
 
     def batch(self, roots: Sequence[Node]) -> list[tuple[Node, bool]]:
         """Return the images of `roots`, over the caller's tensors."""

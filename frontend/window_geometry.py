@@ -83,7 +83,7 @@ def geometry(
                 f"{name}: a window over {reaches[n]} elements is longer than the "
                 f"{extents[n] + low[n] + high[n]} along axis {n} of those it goes over",
                 [node],
-                'padding="same" pads x as far as is needed',
+                'padding="same" pads x as far as is needed' if extents[n] else "the axis is empty",
             )
     return found
 

@@ -76,6 +76,7 @@ from graphc.frontend.indexing import *  # noqa: F403  # as above
 from graphc.frontend.jacobians import *  # noqa: F403  # as above
 from graphc.frontend.loops import *  # noqa: F403  # as above
 from graphc.frontend.normalisation import *  # noqa: F403  # as above
+from graphc.frontend.padding import *  # noqa: F403  # as above
 from graphc.frontend.pooling import *  # noqa: F403  # as above
 from graphc.frontend.reductions import *  # noqa: F403  # as above
 from graphc.frontend.resizing import *  # noqa: F403  # as above

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from graphc.body import Body
-from graphc.graph import Graph, substitute, topological_order
+from graphc.graph import Graph, belongs_to, substitute, topological_order
 from graphc.node import Node, constant_value, fresh_number, is_constant
 from graphc.op import FromIndex, Item, View, find
 from graphc.tensor_type import TensorType
@@ -107,8 +107,11 @@ def _stays_inside(node: Node) -> bool:
     return is_small_constant(node) or isinstance(node.op.lowering, FromIndex)
 
 
-def new_parameter(type_: TensorType, name: str = "") -> Node:
-    """Return a fresh input of this type."""
+def new_parameter(type_: TensorType, name: str = "", owner: str = "") -> Node:
+    """Return a fresh input of this type; `owner` is the function to whose body it belongs."""
     op = find("input")
     assert op is not None
-    return op(number=fresh_number(), name=name, shape=type_.shape, dtype=type_.dtype)
+    node = op(number=fresh_number(), name=name, shape=type_.shape, dtype=type_.dtype)
+    if owner:
+        belongs_to(node, owner)
+    return node

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.frontend.tensor import Tensor
-from graphc.graph import Graph, topological_order
+from graphc.graph import Graph, stray_error, topological_order
 from graphc.graph_compilation import Settings, compile_graph
 from graphc.node import given_name
 from graphc.passes import Options
@@ -30,7 +30,7 @@ def evaluate(*tensors: Tensor) -> Any:
     nodes = [tensor.node for tensor in tensors]
     first = next((n for n in topological_order(nodes) if n.op.name == "input"), None)
     if first is not None:
-        raise GraphcValueError(
+        raise stray_error([first]) or GraphcValueError(
             f"evaluate: the value depends on the input {given_name(first)} ({first.type})",
             hint="graphc.compile([y], inputs=[x]) makes a program that takes it",
             line=str(first.line or ""),

@@ -12,11 +12,33 @@ stack.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphc.errors import GraphcValueError
 from graphc.lazy import LazyProperty
 from graphc.node import Node, at_line
+
+_owners: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
+
+
+def belongs_to(node: Node, owner: str) -> None:
+    """Note that `node` is a parameter of a body of `owner`, a function that its user called."""
+    _owners[node] = owner
+
+
+def stray_error(nodes: Sequence[Node]) -> GraphcValueError | None:
+    """Return the error of a body's parameter that is used outside of the body, if one is there."""
+    found = next((node for node in nodes if node in _owners), None)
+    if found is None:
+        return None
+    names = ", ".join(f"{n.attributes['name']} ({n.type})" for n in nodes if n in _owners)
+    return GraphcValueError(
+        f"a tensor of a function given to {_owners[found]} is used outside of it, where it has no "
+        f"value; it depends on {names}",
+        line=str(found.line or ""),
+        hint="what is needed outside is a result of that function: return it",
+    )
 
 
 class Graph:
@@ -35,7 +57,7 @@ class Graph:
             raise GraphcValueError("an input is listed twice")
         missing = [n for n in self.nodes if n.op.name == "input" and n not in set(self.inputs)]
         if missing:
-            raise GraphcValueError(
+            raise stray_error(missing) or GraphcValueError(
                 "the outputs depend on inputs that are not listed: "
                 + ", ".join(f"{n.attributes['name']} ({n.type})" for n in missing),
                 line=str(missing[0].line or ""),

@@ -14,6 +14,7 @@ never on a name:
     Selection     the place of the best element along an axis (argmax)
     Contraction   sums of products of two operands over shared labels (matmul, einsum)
     Gather        the element of the first operand at places read from the second (take)
+    Checked       the element at the same place, an index that is checked and moved into bounds
     Scatter       the first operand with the third combined at places read from the second
     Concatenation operands side by side along an axis
     Cumulative    elements combined with those before them along an axis
@@ -147,6 +148,11 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """Indices as int64; one outside 0 … `extent` - 1 ends the call with an error."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scatter:
     """scatter(data, indices, updates, axis), the converse of Gather, in row-major order.
 
@@ -237,6 +243,7 @@ Lowering: TypeAlias = (
     | Selection
     | Contraction
     | Gather
+    | Checked
     | Scatter
     | Concatenation
     | Cumulative

@@ -22,6 +22,7 @@ from graphc.errors import GraphcTypeError, GraphcValueError
 from graphc.graph import rebuild, substitute, topological_order
 from graphc.node import Node, at_line
 from graphc.op import (
+    Checked,
     Composition,
     Concatenation,
     Contraction,
@@ -242,6 +243,7 @@ def batched_expansion(node: Node, operands: Operands) -> list[Image]:
 
 _RULES: dict[type, Rule] = {
     Composition: _composition,
+    Checked: _elementwise,
     Elementwise: _elementwise,
     OnPairs: _elementwise,
     Reduction: _reduction,

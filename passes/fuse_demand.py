@@ -8,6 +8,7 @@ from dataclasses import replace
 from graphc.group import Reason
 from graphc.node import Node
 from graphc.op import (
+    Checked,
     Concatenation,
     Contraction,
     Cumulative,
@@ -112,6 +113,7 @@ def _everywhere(node: Node, extents: tuple[int, ...], prefix: str) -> Indices:
 
 
 _ROWS: dict[type, Callable[[Node, Demand, int], Iterator[Wish]]] = {
+    Checked: _elementwise,
     Elementwise: _elementwise,
     View: _view,
     Guarded: _guarded,

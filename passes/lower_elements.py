@@ -14,8 +14,8 @@ from graphc.errors import InternalError
 from graphc.index import Index
 from graphc.kernel import Access, Value
 from graphc.node import Node
-from graphc.op import Elementwise, FromIndex, Gather, Guarded, View
-from graphc.ops.gather import valid_indices
+from graphc.op import Checked, Elementwise, FromIndex, Gather, Guarded, View
+from graphc.ops.gather import out_of_bounds
 from graphc.passes.lower_emitter import Element, Emitter, Row, Wanting
 from graphc.plan import STATUS, Check
 
@@ -130,31 +130,52 @@ def gathered_place(
     In the mode "raise" a number outside sets the status. The predicate returned is `where`, or
     false where the axis is empty, so that nothing is read or written there.
     """
-    extent = node.inputs[0].shape[node.attributes["axis"]]
-    zero = emitter.literal(0, dtypes.int64, depth)
-    last = emitter.literal(max(extent - 1, 0), dtypes.int64, depth)
-    below = emitter.let("lt", (number, zero), dtypes.bool_, None, depth)
-    above = emitter.let("lt", (last, number), dtypes.bool_, None, depth)
-    if node.attributes["mode"] == "raise":
-        _check(emitter, node, (below, above), where, depth)
-    low = emitter.let("select", (below, zero, number), dtypes.int64, None, depth)
-    clamped = emitter.let("select", (above, last, low), dtypes.int64, None, depth)
+    extent, raises = (
+        node.inputs[0].shape[node.attributes["axis"]],
+        node.attributes["mode"] == "raise",
+    )
+    clamped = _clamped(emitter, node, number, extent, where, depth, raises=raises)
     if extent == 0:
         return emitter.place(clamped, 1), emitter.literal(False, dtypes.bool_, depth)
     return emitter.place(clamped, extent), where
 
 
-def _check(
-    emitter: Emitter, node: Node, outside: tuple[Value, Value], where: Value | None, depth: int
-) -> None:
-    extent, axis = node.inputs[0].shape[node.attributes["axis"]], node.attributes["axis"]
-    bad = emitter.let("or", outside, dtypes.bool_, None, depth)
-    if extent == 0:
-        bad = emitter.literal(True, dtypes.bool_, depth)
+def _checked(emitter: Emitter, element: Element) -> Wanting:
+    node = element.node
+    given = yield Element(node.inputs[0], element.indices, element.where)
+    number = emitter.convert(given, dtypes.int64)
+    depth, extent = emitter.depth_of(element), node.attributes["extent"]
+    return _clamped(emitter, node, number, extent, element.where, depth, raises=True)
+
+
+def _clamped(
+    emitter: Emitter,
+    node: Node,
+    number: Value,
+    extent: int,
+    where: Value | None,
+    depth: int,
+    *,
+    raises: bool,
+) -> Value:
+    """Return `number` moved into 0 … extent - 1; with `raises` one outside sets the status."""
+    zero = emitter.literal(0, dtypes.int64, depth)
+    last = emitter.literal(max(extent - 1, 0), dtypes.int64, depth)
+    below = emitter.let("lt", (number, zero), dtypes.bool_, None, depth)
+    above = emitter.let("lt", (last, number), dtypes.bool_, None, depth)
+    if raises:
+        bad = emitter.let("or", (below, above), dtypes.bool_, None, depth)
+        if extent == 0:
+            bad = emitter.literal(True, dtypes.bool_, depth)
+        _check(emitter, node, bad, where, depth)
+    low = emitter.let("select", (below, zero, number), dtypes.int64, None, depth)
+    return emitter.let("select", (above, last, low), dtypes.int64, None, depth)
+
+
+def _check(emitter: Emitter, node: Node, bad: Value, where: Value | None, depth: int) -> None:
     if where is not None:
         bad = emitter.let("and", (bad, where), dtypes.bool_, None, depth)
-    message = f"{node.op.name}: an index is out of bounds for axis {axis} of extent {extent}"
-    emitter.checks.append(Check(message + valid_indices(extent), node.line))
+    emitter.checks.append(Check(out_of_bounds(node), node.line))
     code = emitter.literal(len(emitter.checks), dtypes.int32, depth)
     buffer = emitter.buffer_of(STATUS, Access.INOUT)
     emitter.store(buffer, (Index((), 0),), code, bad, depth)
@@ -166,4 +187,5 @@ _ROWS: dict[type, Row] = {
     View: _view,
     Guarded: _guarded,
     Gather: _gather,
+    Checked: _checked,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.node import Node
-from graphc.op import Elementwise, FromIndex, Gather, Guarded
+from graphc.op import Checked, Elementwise, FromIndex, Gather, Guarded
 
 # What may be computed again for each use rather than kept.
 MOST_REPEATED = 3
@@ -24,7 +24,7 @@ _WEIGHTS: dict[str, int] = {
         1,
     ),
 }  # fmt: skip
-_BY_KIND: dict[type, int] = {FromIndex: 1, Guarded: 2, Gather: 4}
+_BY_KIND: dict[type, int] = {FromIndex: 1, Guarded: 2, Checked: 4, Gather: 4}
 
 
 def weight(node: Node) -> int:

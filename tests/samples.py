@@ -302,6 +302,12 @@ def _gather(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
         yield Case((data, indices, *updates), {"axis": axis, "mode": mode})
 
 
+def _checked(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
+    for shape, extent in (((5,), 3), ((), 1), ((2, 70), 100), ((0, 3), 0), ((2, 3, 4), 2)):
+        indices = rng.integers(0, max(extent, 1), shape, dtype.numpy)
+        yield Case((indices,), {"extent": extent, "what": "a place: out of bounds"})
+
+
 def _gather_along(op: Op, dtype: DType, rng: np.random.Generator) -> Iterator[Case]:
     adds = op.name.startswith("scatter")
     rows = (((5,), 3, 0), ((5, 3), 4, 0), ((5, 3), 7, 1), ((2, 3, 4), 2, 1), ((5, 3), 0, 0),
@@ -400,5 +406,6 @@ _MAKERS: dict[str, _Maker] = {
     ),
     "iota": _iota,
     **dict.fromkeys(("take", *_SCATTERS), _gather),
+    "checked_index": _checked,
     **dict.fromkeys(("take_along_axis", *(f"{s}_along_axis" for s in _SCATTERS)), _gather_along),
 }

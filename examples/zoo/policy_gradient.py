@@ -51,7 +51,7 @@ def make_agent(model: PolicyAndValue, optimizer: optim.Optimiser) -> Any:
         surprise = nn.cross_entropy(scores, actions, reduction="none")  # -log of its chance
         variety = -graphc.sum(nn.softmax(scores) * nn.log_softmax(scores), axis=-1)
         policy_loss = (surprise * advantage - 0.01 * variety).mean()
-        loss = policy_loss + 0.5 * nn.mse(value / 50, returns / 50)
+        loss: graphc.Tensor = policy_loss + 0.5 * nn.mse(value / 50, returns / 50)
         optimizer.minimize(loss, model.parameters())
         return loss
 

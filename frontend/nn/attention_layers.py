@@ -1,18 +1,21 @@
 """Embeddings, attention, and the layers of transformers, over (batch, length, width).
 
-`dropout` is a module or a function, `nn.Dropout(…)` for one, that is applied to the weights of
-attention and to what each part adds; None leaves it out.
+`dropout` is a rate, or a module or a function, `nn.Dropout(…)` for one, that is applied to the
+weights of attention and to what each part adds; None leaves it out. A mask of keys, (batch, m), is
+given as `mask[:, None, None, :]`.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 from graphc.dtypes import DTypeLike, as_dtype, float32
 from graphc.errors import GraphcTypeError, GraphcValueError
-from graphc.frontend import composites, indexing, initialisers, shapes
+from graphc.frontend import composites, elementwise, indexing, initialisers, shapes
 from graphc.frontend.attention import scaled_dot_product_attention
+from graphc.frontend.nn.dropout import DropoutLike, as_dropout
 from graphc.frontend.nn.layers import Linear
 from graphc.frontend.nn.module import Module
 from graphc.frontend.nn.normalisation_layers import LayerNorm
@@ -30,6 +33,8 @@ Function = Callable[[Any], Tensor]
 class Embedding(Module):
     """A row of the weight (count, width) for each integer of x; drawn from a normal distribution.
 
+    The integer `padding_index`, inside 0 … count - 1 or not, gives zeros and trains no row.
+
     >>> from graphc.frontend import input
     >>> Embedding(100, 16, seed=0)(input((8, 12), "int64")).shape
     (8, 12, 16)
@@ -42,25 +47,41 @@ class Embedding(Module):
         *,
         seed: initialisers.Seed,
         dtype: DTypeLike = float32,
-        weight_initialiser: initialisers.Initialiser | None = None,
+        padding_index: int | None = None,
+        weight_initialiser: initialisers.Start = "normal",
         name: str = "",
     ) -> None:
         if count < 1 or width < 1:
             fail(GraphcValueError, f"Embedding: {count} rows of {width} are none")
-        initialiser = initialisers.normal() if weight_initialiser is None else weight_initialiser
-        first = initialiser((count, width), initialisers.generator(seed), as_dtype(dtype))
+        random, kind = initialisers.generator(seed), as_dtype(dtype)
+        first = initialisers.first_value(
+            "Embedding", weight_initialiser, (count, width), random, kind
+        )
         self.weight = Variable(first, name=f"{name}.weight" if name else "weight")
+        self.padding_index = None if padding_index is None else operator.index(padding_index)
 
     def forward(self, x: TensorLike) -> Tensor:
-        """Return the rows; integers out of range raise GraphcIndexError when the program runs."""
-        node = as_node(x)
+        """Return the rows; integers out of range, which negative ones are, raise GraphcIndexError.
+
+        They do when the program runs.
+        """
+        node, count = as_node(x), self.weight.shape[0]
         if not node.type.dtype.is_integer:
             fail(GraphcTypeError, f"Embedding takes integers, not {node.type}", [node])
-        return indexing.take(self.weight, Tensor(node), axis=0)
+        what = f"Embedding: an integer is out of bounds for {count} rows"
+        if self.padding_index is None:
+            rows = indexing.checked_index(node, count, what)
+            return indexing.take(self.weight, rows, axis=0, mode="clip")
+        counts = Tensor(node) != self.padding_index
+        rows = indexing.checked_index(elementwise.where(counts, Tensor(node), 0).node, count, what)
+        found = indexing.take(self.weight, rows, axis=0, mode="clip")
+        return elementwise.where(counts[..., None], found, 0)
 
     def extra_repr(self) -> str:
         """Return the extents."""
-        return ", ".join(map(str, self.weight.shape))
+        words = ", ".join(map(str, self.weight.shape))
+        padding = self.padding_index
+        return words if padding is None else f"{words}, padding_index={padding}"
 
 
 class MultiHeadAttention(Module):
@@ -79,7 +100,7 @@ class MultiHeadAttention(Module):
         kv_heads: int | None = None,
         bias: bool = True,
         *,
-        dropout: Function | None = None,
+        dropout: DropoutLike = None,
         seed: initialisers.Seed,
         dtype: DTypeLike = float32,
     ) -> None:
@@ -96,13 +117,13 @@ class MultiHeadAttention(Module):
             "bias": bias,
             "seed": random,
             "dtype": dtype,
-            "weight_initialiser": initialisers.xavier_uniform,
+            "weight_initialiser": "xavier_uniform",
         }
         self.query = Linear(width, width, **options)
         self.key = Linear(width, groups * each, **options)
         self.value = Linear(width, groups * each, **options)
         self.output = Linear(width, width, **options)
-        self.dropout = dropout
+        self.dropout = as_dropout("MultiHeadAttention", dropout, random)
 
     def forward(
         self,
@@ -180,12 +201,13 @@ class TransformerEncoderLayer(_TransformerLayer):
         activation: Function = composites.relu,
         norm_first: bool = False,
         *,
-        dropout: Function | None = None,
+        dropout: DropoutLike = None,
         seed: initialisers.Seed,
         dtype: DTypeLike = float32,
     ) -> None:
         random = initialisers.generator(seed)
-        self.activation, self.norm_first, self.dropout = activation, norm_first, dropout
+        self.activation, self.norm_first = activation, norm_first
+        self.dropout = as_dropout("TransformerEncoderLayer", dropout, random)
         self.attention = MultiHeadAttention(width, heads, dropout=dropout, seed=random, dtype=dtype)
         inner = 4 * width if hidden is None else hidden
         self.expand = Linear(width, inner, seed=random, dtype=dtype)
@@ -221,12 +243,13 @@ class TransformerDecoderLayer(_TransformerLayer):
         activation: Function = composites.relu,
         norm_first: bool = False,
         *,
-        dropout: Function | None = None,
+        dropout: DropoutLike = None,
         seed: initialisers.Seed,
         dtype: DTypeLike = float32,
     ) -> None:
         random = initialisers.generator(seed)
-        self.activation, self.norm_first, self.dropout = activation, norm_first, dropout
+        self.activation, self.norm_first = activation, norm_first
+        self.dropout = as_dropout("TransformerDecoderLayer", dropout, random)
         self.attention, self.cross_attention = (
             MultiHeadAttention(width, heads, dropout=dropout, seed=random, dtype=dtype)
             for _ in range(2)

@@ -45,16 +45,18 @@ class _Convolution(Module):
         bias: bool,
         seed: initialisers.Seed,
         dtype: DTypeLike,
-        first: tuple[initialisers.Initialiser, initialisers.Initialiser],
+        first: tuple[initialisers.Start, initialisers.Start],
         name: str,
     ) -> None:
         """Draw the weight, and the bias if there is one, by the initialisers `first`."""
         random, kind = initialisers.generator(seed), as_dtype(dtype)
         prefix = f"{name}." if name else ""
-        self.weight = Variable(first[0](shape, random, kind), name=f"{prefix}weight")
+        weight = initialisers.first_value(self._title, first[0], shape, random, kind)
+        self.weight = Variable(weight, name=f"{prefix}weight")
         self.bias = None
         if bias:
-            self.bias = Variable(first[1](shape[-1:], random, kind), name=f"{prefix}bias")
+            start = initialisers.first_value(self._title, first[1], shape[-1:], random, kind)
+            self.bias = Variable(start, name=f"{prefix}bias")
 
     def _weight_shape(self, inputs: int, outputs: int, size: Extents, groups: int) -> Shape:
         sizes = tuple(size) if isinstance(size, Sequence) else (size,) * self.rank
@@ -136,8 +138,8 @@ class _Conv(_Convolution):
         seed: initialisers.Seed,
         dtype: DTypeLike = float32,
         channels_first: bool = False,
-        weight_initialiser: initialisers.Initialiser = initialisers.he_uniform,
-        bias_initialiser: initialisers.Initialiser = initialisers.zeros,
+        weight_initialiser: initialisers.Start = "he_uniform",
+        bias_initialiser: initialisers.Start = "zeros",
         name: str = "",
     ) -> None:
         shape = self._weight_shape(inputs, outputs, size, groups)
@@ -175,8 +177,8 @@ class _ConvTranspose(_Convolution):
         seed: initialisers.Seed,
         dtype: DTypeLike = float32,
         channels_first: bool = False,
-        weight_initialiser: initialisers.Initialiser = initialisers.he_uniform,
-        bias_initialiser: initialisers.Initialiser = initialisers.zeros,
+        weight_initialiser: initialisers.Start = "he_uniform",
+        bias_initialiser: initialisers.Start = "zeros",
         name: str = "",
     ) -> None:
         shape = self._weight_shape(inputs, outputs, size, groups)

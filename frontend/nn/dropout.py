@@ -2,13 +2,15 @@
 
 The layers keep their key in a variable, which is no parameter. Every call in training takes the
 next key and assigns it, also several in one step; in evaluation they give back what they get. The
-numbers that are kept are divided by the probability to be kept, so that means stay.
+numbers that are kept are divided by the probability to be kept, so that means stay. Under `vmap`
+the number of the example goes into the key: each has a mask of its own.
 Source: Srivastava et al. 2014; of channels, Tompson et al. 2015 (arXiv:1411.4280).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,11 +19,14 @@ from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import constructors, elementwise, random_numbers
 from graphc.frontend.nn.module import Module
 from graphc.frontend.operands import as_node, fail, normalise_axes
+from graphc.frontend.recording import example_numbers
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.variable import Variable
 from graphc.interpreter import evaluate
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d", "dropout"]
+
+DropoutLike: TypeAlias = "float | Callable[[Any], Tensor] | None"  # a layer's argument `dropout`
 
 
 def dropout(
@@ -95,11 +100,34 @@ class Dropout(Module):
             return tensor
         key = Tensor(self.key.node)
         self.key.assign(_following(key))
+        for number in example_numbers():
+            key = random_numbers.fold_in(key, Tensor(number))
         return dropout(tensor, self.rate, key, shared)
 
     def extra_repr(self) -> str:
         """Return the rate."""
         return str(self.rate)
+
+
+def as_dropout(
+    layer: str, given: DropoutLike, random: np.random.Generator
+) -> Callable[[Any], Tensor] | None:
+    """Return the function that a layer's argument `dropout` means: of a rate, a `Dropout`.
+
+    Its seed comes of a child of `random`, whose own numbers stay what they are without dropout.
+    """
+    if isinstance(given, bool | type) or not (
+        given is None or callable(given) or isinstance(given, int | float | np.floating)
+    ):
+        fail(
+            GraphcTypeError,
+            f"{layer}: dropout is a rate, a module, a function or None, not {given!r}",
+            hint="dropout=0.1, or dropout=nn.Dropout(0.1, seed=…)",
+        )
+    if given is None or callable(given):
+        return given
+    _check_rate(float(given))
+    return Dropout(float(given), seed=int(random.spawn(1)[0].integers(2**63)))
 
 
 class _OfChannels(Dropout):

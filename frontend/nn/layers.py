@@ -25,9 +25,10 @@ __all__ = [
 class Linear(Module):
     """`x @ weight + bias` over the last axis of x; the weight has the shape (inputs, outputs).
 
-    The weight is drawn by `weight_initialiser` (by default He's, for relu) from `seed`, an integer
-    or a NumPy Generator that several layers draw from in turn; the bias starts at 0. Layers of one
-    shape and one integer seed start equal. `name` goes before those of the two variables.
+    The weight is drawn by `weight_initialiser`, a function of `nn.initialisers` or its name (by
+    default He's, for relu), from `seed`, an integer or a NumPy Generator that several layers draw
+    from in turn; the bias starts at 0. Layers of one shape and one integer seed start equal. `name`
+    goes before those of the two variables.
 
     >>> layer = Linear(64, 10, seed=0)
     >>> [p.shape for p in layer.parameters()]
@@ -42,18 +43,19 @@ class Linear(Module):
         *,
         seed: initialisers.Seed,
         dtype: DTypeLike = float32,
-        weight_initialiser: initialisers.Initialiser = initialisers.he_uniform,
-        bias_initialiser: initialisers.Initialiser = initialisers.zeros,
+        weight_initialiser: initialisers.Start = "he_uniform",
+        bias_initialiser: initialisers.Start = "zeros",
         name: str = "",
     ) -> None:
         _check_extents(inputs, outputs)
         random, kind = initialisers.generator(seed), as_dtype(dtype)
-        weight = weight_initialiser((inputs, outputs), random, kind)
+        shape = (inputs, outputs)
+        weight = initialisers.first_value("Linear", weight_initialiser, shape, random, kind)
         prefix = f"{name}." if name else ""
         self.weight = Variable(weight, name=f"{prefix}weight")
         self.bias = None
         if bias:
-            start = bias_initialiser((outputs,), random, kind)
+            start = initialisers.first_value("Linear", bias_initialiser, shape[1:], random, kind)
             self.bias = Variable(start, name=f"{prefix}bias")
 
     def forward(self, x: TensorLike) -> Tensor:

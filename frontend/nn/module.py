@@ -57,6 +57,12 @@ class Module:
         return result
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if "." in name:
+            fail(
+                GraphcValueError,
+                f"{type(self).__name__}: the attribute {name!r} holds a dot, as paths do",
+                hint="nn.ModuleList and nn.ModuleDict hold modules by numbers and names",
+            )
         held = self.__dict__.get(name)
         is_value = is_tensor_like(value) and not isinstance(value, Variable)
         if isinstance(held, Variable) and is_value:

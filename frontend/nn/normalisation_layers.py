@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc.dtypes import DTypeLike, as_dtype, float32
-from graphc.errors import GraphcValueError
+from graphc.errors import GraphcValueError, ShapeError
 from graphc.frontend import composites, normalisation
 from graphc.frontend.nn.module import Module
 from graphc.frontend.operands import as_node, fail
@@ -30,6 +30,27 @@ class _Norm(Module):
         self.features = features
         self.scale = Variable(np.ones(features, kind)) if affine else None
         self.bias = Variable(np.zeros(features, kind)) if affine else None
+
+    def _checked(self, x: TensorLike, channels_first: bool = False) -> Tensor:
+        """Return x; raises ShapeError unless it has the features where they are expected."""
+        node = as_node(x)
+        place = 1 if channels_first else len(node.shape) - 1
+        if not 0 <= place < len(node.shape) or node.shape[place] != self.features:
+            axis = "axis 1, that of the channels" if channels_first else "the last axis"
+            fail(
+                ShapeError,
+                f"{type(self).__name__}({self.features}) wants {self.features} features along "
+                f"{axis}, not the shape {node.shape}",
+                [node],
+                self._hint(node.shape, channels_first),
+            )
+        return Tensor(node)
+
+    def _hint(self, shape: tuple[int, ...], channels_first: bool) -> str:
+        other = -1 if channels_first else 1
+        if not hasattr(self, "channels_first") or len(shape) < 3 or shape[other] != self.features:
+            return ""
+        return f"the channels come elsewhere: say channels_first={not channels_first}"
 
     def extra_repr(self) -> str:
         """Return the features."""
@@ -67,7 +88,7 @@ class BatchNorm(_Norm):
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return x normalised; while training, the running moments move on."""
-        tensor = Tensor(as_node(x))
+        tensor = self._checked(x, self.channels_first)
         mean, variance = self._moments(tensor)
         return normalisation.batch_norm(
             tensor,
@@ -109,7 +130,7 @@ class LayerNorm(_Norm):
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return x normalised over its last axis."""
-        return composites.layer_norm(x, self.scale, self.bias, epsilon=self.epsilon)
+        return composites.layer_norm(self._checked(x), self.scale, self.bias, epsilon=self.epsilon)
 
 
 class RMSNorm(_Norm):
@@ -129,7 +150,7 @@ class RMSNorm(_Norm):
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return x divided by the root mean square over its last axis."""
-        return normalisation.rms_norm(x, self.scale, epsilon=self.epsilon)
+        return normalisation.rms_norm(self._checked(x), self.scale, epsilon=self.epsilon)
 
 
 class GroupNorm(_Norm):
@@ -155,8 +176,9 @@ class GroupNorm(_Norm):
     def forward(self, x: TensorLike) -> Tensor:
         """Return x normalised."""
         settings: dict[str, Any] = {"channels_first": self.channels_first}
+        checked = self._checked(x, self.channels_first)
         return normalisation.group_norm(
-            x, self.groups, self.scale, self.bias, self.epsilon, **settings
+            checked, self.groups, self.scale, self.bias, self.epsilon, **settings
         )
 
     def extra_repr(self) -> str:
@@ -181,6 +203,7 @@ class InstanceNorm(_Norm):
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return x normalised."""
+        checked = self._checked(x, self.channels_first)
         return normalisation.instance_norm(
-            x, self.scale, self.bias, self.epsilon, channels_first=self.channels_first
+            checked, self.scale, self.bias, self.epsilon, channels_first=self.channels_first
         )

@@ -18,11 +18,14 @@ import numpy as np
 from graphc.dtypes import DTypeLike, as_dtype, bool_, float32
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import composites, constructors, elementwise, initialisers, shapes
+from graphc.frontend.indexing import checked_index
 from graphc.frontend.loops import scan
+from graphc.frontend.nn.dropout import DropoutLike, as_dropout
 from graphc.frontend.nn.module import Module
 from graphc.frontend.operands import as_node, fail
 from graphc.frontend.tensor import Tensor, TensorLike
 from graphc.frontend.variable import Variable
+from graphc.node import Node
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -46,7 +49,7 @@ class RecurrentCell(Module):
         seed: initialisers.Seed,
         bias: bool = True,
         dtype: DTypeLike = float32,
-        initialiser: initialisers.Initialiser | None = None,
+        initialiser: initialisers.Start | None = None,
     ) -> None:
         name = type(self).__name__
         for what, extent in (("inputs", inputs), ("hidden", hidden)):
@@ -55,11 +58,15 @@ class RecurrentCell(Module):
         self.inputs, self.hidden = inputs, hidden
         random, kind = initialisers.generator(seed), as_dtype(dtype)
         limit = 1 / math.sqrt(hidden)
-        draw = initialiser or initialisers.uniform(-limit, limit)
+        first = initialisers.uniform(-limit, limit) if initialiser is None else initialiser
         width = self.gates * hidden
-        self.weight_input = Variable(draw((inputs, width), random, kind))
-        self.weight_hidden = Variable(draw((hidden, width), random, kind))
-        self.bias = Variable(draw((width,), random, kind)) if bias else None
+
+        def drawn(*shape: int) -> Variable:
+            return Variable(initialisers.first_value(name, first, shape, random, kind))
+
+        self.weight_input = drawn(inputs, width)
+        self.weight_hidden = drawn(hidden, width)
+        self.bias = drawn(width) if bias else None
 
     def project(self, x: Tensor) -> Tensor:
         """Return what the step needs of inputs of the shape (…, inputs): (…, gates * hidden)."""
@@ -186,7 +193,10 @@ class GRUCell(RecurrentCell):
 
 
 class RecurrentLayer(Module):
-    """Cells run over time, `layers` of them on top of one another, in one direction or in both."""
+    """Cells run over time, `layers` of them on top of one another, in one direction or in both.
+
+    `dropout`, a rate or a module, is applied to the outputs of each layer but the last.
+    """
 
     cell: ClassVar[type[RecurrentCell]]
 
@@ -197,6 +207,7 @@ class RecurrentLayer(Module):
         layers: int = 1,
         *,
         bidirectional: bool = False,
+        dropout: DropoutLike = None,
         seed: initialisers.Seed,
         **keywords: Any,
     ) -> None:
@@ -210,6 +221,7 @@ class RecurrentLayer(Module):
             [self.cell(width, hidden, seed=random, **keywords) for _ in range(directions)]
             for width in widths
         ]
+        self.dropout = as_dropout(type(self).__name__, dropout, random)
 
     def forward(
         self,
@@ -222,32 +234,54 @@ class RecurrentLayer(Module):
         """Return the outputs at all times, and the last state of every cell.
 
         x        (batch, time, inputs)
-        state    the first states, as the second result has them: for each layer, and within it for
-                 each direction, a (batch, hidden) tensor, of an LSTM a pair (h, c); else zeros
+        state    the first states, as the second result has them: a tuple with, for each layer and
+                 within it for each direction, a (batch, hidden) tensor, of an LSTM a pair (h, c) of
+                 such; else zeros
         mask     bool (batch, time): where it does not hold a step is left out: the state stays as
                  it is, and the output is zero
-        lengths  integers (batch,): instead of a mask, how many of the first steps count
+        lengths  integers (batch,): instead of a mask, how many of the first steps count; others
+                 than 0 … time raise GraphcIndexError
 
         The outputs have the shape (batch, time, directions * hidden).
         """
         tensor = self._checked(as_node(x))
         batch, time = tensor.shape[:2]
         kept = _kept_steps(type(self).__name__, batch, time, mask, lengths)
-        count = sum(len(pair) for pair in self.cells)
-        states = [None] * count if state is None else list(state)
-        if len(states) != count:
-            fail(GraphcValueError, f"{type(self).__name__}: {count} states, not {len(states)}")
+        states = self._first_states(tensor, batch, state)
         last: list[Any] = []
-        for pair in self.cells:
-            given = [states.pop(0) for _ in pair]
+        for layer, pair in enumerate(self.cells):
+            if layer and self.dropout is not None:
+                tensor = self.dropout(tensor)
             runs = [
-                _run(cell, tensor, cell.first_state(tensor, batch, start), kept, bool(direction))
-                for direction, (cell, start) in enumerate(zip(pair, given, strict=True))
+                _run(cell, tensor, states.pop(0), kept, bool(direction))
+                for direction, cell in enumerate(pair)
             ]
             outputs = [output for output, _ in runs]
             tensor = outputs[0] if len(outputs) == 1 else shapes.concat(outputs, axis=-1)
             last += [found if self.cell.parts > 1 else found[0] for _, found in runs]
         return tensor, tuple(last)
+
+    def _first_states(self, x: Tensor, batch: int, given: Any) -> list[State]:
+        """Return the states before the first step, one for each layer and direction."""
+        cells = [cell for pair in self.cells for cell in pair]
+        if given is None:
+            return [cell.first_state(x, batch, None) for cell in cells]
+        states = list(given) if isinstance(given, tuple | list) else [given]
+        parts = [tuple(s) if isinstance(s, tuple | list) else (s,) for s in states]
+        nodes = [[as_node(part) for part in state] for state in parts]
+        shape = (batch, cells[0].hidden)
+        if [[n.shape for n in state] for state in nodes] != [[shape] * c.parts for c in cells]:
+            each = (
+                f"a pair (h, c) of tensors {shape}" if self.cell.parts > 1 else f"a tensor {shape}"
+            )
+            fail(
+                ShapeError,
+                f"{type(self).__name__}: the state is a tuple of {len(cells)}, one for each layer "
+                f"and direction: {each}",
+                [node for state in nodes for node in state],
+                _state_hint(nodes, self.cell.parts),
+            )
+        return [tuple(map(Tensor, state)) for state in nodes]
 
     def _checked(self, node: Any) -> Tensor:
         inputs = self.cells[0][0].inputs
@@ -298,6 +332,15 @@ class GRU(RecurrentLayer):
     cell = GRUCell
 
 
+def _state_hint(nodes: Sequence[Sequence[Node]], parts: int) -> str:
+    """Return how states that PyTorch stacks, (layers, batch, hidden), are given here."""
+    if parts > 1 and [[len(n.shape) for n in state] for state in nodes] == [[3], [3]]:
+        return "of PyTorch's (h, c): tuple(zip(h, c))"
+    if parts == 1 and [[len(n.shape) for n in state] for state in nodes] == [[3]]:
+        return "of PyTorch's h: tuple(h)"
+    return ""
+
+
 def _run(
     cell: RecurrentCell, x: Tensor, start: State, kept: Tensor | None, reverse: bool
 ) -> tuple[Tensor, State]:
@@ -327,8 +370,9 @@ def _kept_steps(
         node = as_node(lengths)
         if node.shape != (batch,) or not node.type.dtype.is_integer:
             fail(ShapeError, f"{name}: lengths are {batch} integers, not {node.type}", [node])
-        places = constructors.arange(time)
-        return (places[:, None] < Tensor(node)[None, :])[:, :, None]
+        what = f"{name}: one of lengths= is out of bounds for {time} steps"
+        counts = checked_index(node, time + 1, what)
+        return (constructors.arange(time)[:, None] < counts[None, :])[:, :, None]
     if mask is None:
         return None
     node = as_node(mask)

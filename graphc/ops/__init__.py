@@ -62,7 +62,13 @@ from graphc.ops.exponential import (
 )  # fmt: skip
 from graphc.ops.factorisations import eigh, qr, reciprocal_gaps, svd
 from graphc.ops.fourier import fft, ifft, irfft, rfft
-from graphc.ops.gather import scatter_add, scatter_add_along_axis, take, take_along_axis
+from graphc.ops.gather import (
+    checked_index,
+    scatter_add,
+    scatter_add_along_axis,
+    take,
+    take_along_axis,
+)
 from graphc.ops.leaves import constant, input_, iota, variable
 from graphc.ops.linear_algebra import cholesky, solve_triangular
 from graphc.ops.linear_systems import cofactors, det, inv, pinv, slogdet, solve
@@ -139,6 +145,7 @@ __all__ = [
     "broadcast_to",
     "cast",
     "ceil",
+    "checked_index",
     "checkpoint",
     "cholesky",
     "cofactors",

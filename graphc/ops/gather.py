@@ -16,11 +16,12 @@ from graphc import dtypes
 from graphc.arithmetic import zeros_like
 from graphc.errors import GraphcIndexError, GraphcTypeError, ShapeError
 from graphc.node import Node
-from graphc.op import Gather, Op, Scatter
+from graphc.op import Checked, Gather, Op, Scatter
 from graphc.ops.declare import Array
 from graphc.ops.pairs import componentwise, for_both_parts
 from graphc.ops.type_rules import (
     ANY,
+    INTEGER,
     NUMBER,
     NUMERIC,
     check_axis,
@@ -46,9 +47,19 @@ def _check_source(name: str, data: TensorType, axis: int, taken: TensorType) -> 
     return taken
 
 
+def out_of_bounds(node: Node) -> str:
+    """Return the message of a node that finds an index out of bounds."""
+    if isinstance(node.op.lowering, Checked):
+        return str(node.attributes["what"]) + valid_indices(node.attributes["extent"])
+    axis = node.attributes["axis"]
+    extent = node.inputs[0].shape[axis]
+    what = f"{node.op.name}: an index is out of bounds for axis {axis} of extent {extent}"
+    return what + valid_indices(extent)
+
+
 def valid_indices(extent: int) -> str:
-    """Return the end of the message about an index that is out of bounds; labels are indices."""
-    return f"; indices, and class labels, lie in 0 … {extent - 1}" if extent else ""
+    """Return the end of the message about an index that is out of bounds."""
+    return f"; the valid ones are 0 … {extent - 1}" if extent else ""
 
 
 def _resolve(name: str, indices: Array, extent: int, mode: str) -> Array:
@@ -106,6 +117,32 @@ take = Op(
     on_pairs=componentwise,
     kinds=ANY,
     summary="data with one axis replaced by the axes of indices into it",
+)
+
+# --- indices alone ------------------------------------------------------------------------------
+
+
+def _checked_rule(indices: TensorType, extent: int, what: str) -> TensorType:
+    check_kind("checked_index", indices.dtype, INTEGER)
+    return TensorType(indices.shape, dtypes.int64)
+
+
+def _checked_reference(indices: Array, result: TensorType, extent: int, what: str) -> Array:
+    outside = (indices < 0) | (indices >= extent)
+    if outside.any():
+        raise GraphcIndexError(f"{what}: {indices[outside].flat[0]}{valid_indices(extent)}")
+    return indices.astype(np.int64)
+
+
+checked_index = Op(
+    name="checked_index",
+    operands=("indices",),
+    attributes=("extent", "what"),
+    type_rule=_checked_rule,
+    reference=_checked_reference,
+    lowering=Checked(),
+    kinds=INTEGER,
+    summary="indices as int64; one out of bounds raises an error that begins with `what`",
 )
 
 # --- along one axis, place by place --------------------------------------------------------------

@@ -9,9 +9,15 @@ import pytest
 
 import graphc
 import graphc.frontend as gc
-from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, ShapeError
+from graphc.errors import (
+    GraphcError,
+    GraphcIndexError,
+    GraphcTypeError,
+    GraphcValueError,
+    ShapeError,
+)
 from graphc.frontend import nn
-from tests.frontend.evaluation import Array, close, run, tensor
+from tests.frontend.evaluation import Array, close, run, same, tensor
 
 RANDOM = np.random.default_rng(0)
 attend = gc.scaled_dot_product_attention
@@ -156,6 +162,53 @@ def test_embedding() -> None:
         nn.Embedding(0, 4, seed=0)
     with pytest.raises(GraphcValueError, match="3 heads divide"):
         nn.MultiHeadAttention(8, 3, seed=0)
+
+
+@pytest.mark.parametrize("backend", ["llvm", "reference"])
+def test_an_embedding_of_an_integer_out_of_range(backend: Any) -> None:
+    layer = nn.Embedding(5, 2, seed=0)
+    look_up = graphc.compile(layer, backend=backend)
+    for wrong in (-1, 5):
+        with pytest.raises(GraphcIndexError, match=r"Embedding: .* out of bounds.* 0 … 4"):
+            look_up(np.array([0, wrong]))
+    with pytest.raises(GraphcIndexError, match=r"Embedding: .* 5 rows: -1"):
+        layer(np.array([0, -1]))
+    assert look_up(np.array([4, 0])).shape == (2, 2)
+
+
+@pytest.mark.parametrize("padding", [0, -1])
+def test_padding_has_no_row_in_an_embedding(padding: int) -> None:
+    layer = nn.Embedding(5, 2, seed=0, padding_index=padding)
+    x = np.array([3, padding, 1])
+    same(graphc.compile(layer)(x)[[1]], np.zeros((1, 2), np.float32))
+    gradient = graphc.grad(lambda layer, x: layer(x).sum())(layer, x)["weight"]
+    assert gradient.sum(1).tolist() == [0, 2, 0, 2, 0]
+    assert repr(layer) == f"Embedding(5, 2, padding_index={padding})"
+
+
+@pytest.mark.parametrize("make", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer])
+def test_dropout_by_its_rate(make: Any) -> None:
+    """The weights stay those of a layer without dropout; the masks are drawn in training alone."""
+    layer, plain = make(8, 2, seed=0, dropout=0.5), make(8, 2, seed=0)
+    for mine, other in zip(layer.parameters(), plain.parameters(), strict=True):
+        same(mine.value, other.value)
+    x = np.ones((1, 3, 8), np.float32)
+    arguments = (x,) if make is nn.TransformerEncoderLayer else (x, x)
+    run = graphc.compile(layer)
+    first, second = run(*arguments), run(*arguments)
+    assert (first != second).any()
+    layer.eval()
+    same(run(*arguments), graphc.compile(plain)(*arguments))
+
+
+def test_what_is_no_dropout() -> None:
+    makers: list[Any] = [nn.MultiHeadAttention, nn.TransformerEncoderLayer, nn.LSTM]
+    for make in makers:
+        for wrong in ("0.1", True, nn.Dropout):
+            with pytest.raises(GraphcTypeError, match="dropout is a rate, a module"):
+                make(8, 2, seed=0, dropout=wrong)
+        with pytest.raises(GraphcValueError, match="rate of dropout"):
+            make(8, 2, seed=0, dropout=1.5)
 
 
 def test_an_empty_batch() -> None:

@@ -217,3 +217,11 @@ def test_layers() -> None:
     back = nn.ConvTranspose3d(4, 6, 2, stride=2, output_padding=1, bias=False, seed=0)
     assert back(gc.input((1, 2, 3, 4, 4))).shape == (1, 5, 7, 9, 6)
     assert repr(back) == "ConvTranspose3d(4, 6, size=2, stride=2, output_padding=1, bias=False)"
+
+
+def test_an_empty_axis_is_told() -> None:
+    """More padding of the kind that is there already is no advice."""
+    layer = nn.Conv2d(1, 1, 3, padding="same", seed=0)
+    with pytest.raises(ShapeError, match="longer than") as caught:
+        graphc.compile(layer)(np.ones((1, 0, 5, 1), np.float32))
+    assert caught.value.hint == "the axis is empty"

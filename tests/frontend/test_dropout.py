@@ -140,6 +140,28 @@ def test_a_model_with_dropout_trains() -> None:
     assert step(x, y) == step(x, y)
 
 
+def test_examples_of_vmap_have_masks_of_their_own() -> None:
+    """In nested maps, loops and checkpoints too; and a gradient has the mask of its value."""
+    layer = nn.Dropout(0.5, seed=0)
+    x = np.ones((4, 4, 64), np.float32)
+    both: Any = graphc.vmap(graphc.vmap(graphc.checkpoint(lambda x: (layer(x), x))))
+    masks, given = graphc.compile(both)(x)
+    assert len({row.tobytes() for row in masks.reshape(16, 64)}) == 16
+    same(given, x)
+
+    def in_a_loop(x: Any) -> Any:
+        return graphc.scan(lambda c, row: (c, layer(row)), 0.0, x)[1]
+
+    looped = graphc.compile(graphc.vmap(in_a_loop))(x)
+    assert len({row.tobytes() for row in looped.reshape(16, 64)}) == 16
+
+    layer = nn.Dropout(0.5, seed=0)
+    value = graphc.compile(graphc.vmap(layer))(x[0])
+    layer = nn.Dropout(0.5, seed=0)
+    slope = graphc.compile(graphc.vmap(graphc.grad(lambda x: layer(x).sum())))(x[0])
+    same(slope, value)
+
+
 def test_misuse_is_refused() -> None:
     x = graphc.input((2, 3))
     with pytest.raises(GraphcValueError, match=r"a rate of dropout is in 0 … 1, and not 1\.5"):

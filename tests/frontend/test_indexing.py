@@ -1,7 +1,8 @@
-"""Indexing against NumPy: basic keys, arrays on one axis, take, take_along_axis, one_hot."""
+"""Indexing against NumPy: basic keys, arrays on axes, take, take_along_axis, one_hot."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import graphc
 import graphc.frontend as gc
 from graphc import dtypes
 from graphc.errors import GraphcError, GraphcIndexError, GraphcTypeError, ShapeError
-from tests.frontend.evaluation import run, same, tensor, value
+from tests.frontend.evaluation import close, run, same, tensor, value
 
 X = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
@@ -146,7 +148,9 @@ MISUSES: list[tuple[Function, type[GraphcError], str]] = [
     (lambda t: t[True], GraphcIndexError, "True is no index"),
     (lambda t: t[np.array([0.5])], GraphcIndexError, "made of integers"),
     (lambda t: t[t > 0], GraphcIndexError, "bool tensor cannot index"),
-    (lambda t: t[[0], [1]], GraphcIndexError, "only one axis"),
+    (lambda t: t[[0, 1], [0, 1, 2]], ShapeError, "an index: shapes"),
+    (lambda t: t[[0], [4]], GraphcIndexError, "index 4 is out of bounds for axis 1"),
+    (lambda t: t[[0], True], GraphcIndexError, "True is no index"),
     (lambda t: t[[0, 3]], GraphcIndexError, "index 3 is out of bounds"),
     (lambda t: t[: gc.argmax(t)], GraphcIndexError, "ends of a slice"),
     (lambda t: gc.take(t, t, axis=0), GraphcTypeError, "indices are integers"),
@@ -167,3 +171,43 @@ def test_misuse_is_refused(function: Function, kind: type[GraphcError], message:
 def test_an_empty_index_gives_nothing() -> None:
     assert value(gc.zeros((4, 2))[[]]).shape == (0, 2)
     assert gc.zeros((4, 2))[[]].dtype is dtypes.float32
+
+
+ROWS, COLUMNS = np.array([0, 2, -1]), np.array([[1], [-2]])
+ITEMS: list[Any] = [slice(None), slice(None, None, -2), 1, None, ..., ROWS, COLUMNS, [0, 1, 1]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_arrays_on_several_axes_stand_where_numpy_puts_them(size: int) -> None:
+    """Side by side in the place of the first, else in front; an ellipsis for no axis parts them."""
+    x = np.random.default_rng(0).normal(size=(3, 4, 5))
+    tried = 0
+    for key in itertools.product(ITEMS, repeat=size):
+        arrays = sum(isinstance(item, np.ndarray | list) for item in key)
+        dots = sum(item is ... for item in key)
+        if not arrays or (size == 4 and (arrays < 2 or dots != 1)):
+            continue  # of the many of four, those that an ellipsis may part
+        try:
+            expected = x[key]
+        except IndexError:
+            continue
+        same(graphc.evaluate(gc.asarray(x)[key]), expected)
+        tried += 1
+    assert tried > 2
+
+
+def test_arrays_on_two_axes_in_a_program() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4, 5))
+    pick = graphc.compile(lambda x, i, j: x[i, :, j])
+    same(pick(x, ROWS, COLUMNS), x[ROWS, :, COLUMNS])
+    slope = np.zeros_like(x)
+    places: Any = (ROWS, slice(None), COLUMNS)
+    np.add.at(slope, places, 2 * x[places])
+    close(graphc.grad(lambda x, i, j: (x[i, :, j] ** 2).sum())(x, ROWS, COLUMNS), slope, 1e-12)
+    with pytest.raises(GraphcIndexError, match="out of bounds for axis 0 of extent 3"):
+        pick(x, ROWS + 1, COLUMNS)
+    with pytest.raises(GraphcIndexError, match="out of bounds for axis 2 of extent 5"):
+        pick(x, ROWS, COLUMNS - 5)
+    places = np.stack([ROWS, ROWS[::-1], ROWS])
+    want = [matrix[i, i] for matrix, i in zip(x, places, strict=True)]
+    same(graphc.vmap(lambda x, i: x[i, i])(x, places), np.stack(want))

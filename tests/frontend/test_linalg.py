@@ -75,3 +75,21 @@ def test_eigenvalues_do_not_look_at_the_upper_triangle() -> None:
     values = graphc.Tensor(items(graphc.ops.eigh(a.node))[0])
     given = graphc.compile([values], inputs=[a])(np.array([[2.0, np.nan], [0.0, 3.0]]))
     assert given[0].tolist() == [2, 3]
+
+
+def test_full_matrices_are_refused_where_they_differ() -> None:
+    """NumPy's words for what is here are taken; what is not here is no silent reduction."""
+    random = np.random.default_rng(0)
+    square, tall, wide = (random.normal(size=shape) for shape in ((3, 3), (4, 3), (3, 4)))
+    for matrix, full in ((square, False), (tall, False), (wide, False), (square, True)):
+        found = graphc.compile(lambda x, full=full: graphc.linalg.svd(x, full_matrices=full)[1])
+        np.testing.assert_allclose(found(matrix), np.linalg.svd(matrix)[1], atol=1e-12)
+    complete = graphc.compile(lambda x: graphc.linalg.qr(x, mode="complete")[0])
+    np.testing.assert_allclose(complete(wide), np.linalg.qr(wide, "complete")[0], atol=1e-12)
+    for wrong in (
+        lambda x: graphc.linalg.svd(x, full_matrices=True),
+        lambda x: graphc.linalg.qr(x, mode="complete"),
+        lambda x: graphc.linalg.qr(x, mode="r"),
+    ):
+        with pytest.raises(GraphcValueError, match=r"full matrices|complete q|mode is"):
+            graphc.compile(wrong)(tall)

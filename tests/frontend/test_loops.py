@@ -323,5 +323,50 @@ def test_tensors_of_a_body_do_not_leave_it() -> None:
         leaked.append(c * x)
         return c, None
 
-    with pytest.raises(GraphcValueError, match=r"carry .float32\[3\].*, slice"):
+    with pytest.raises(
+        GraphcValueError, match=r"to scan is .* carry .float32\[3\].*, slice"
+    ) as caught:
         run(lambda x: (gc.scan(body, gc.zeros(3), x), leaked[0])[1], X)
+    assert "gc.scan(body" in caught.value.line
+
+
+TRANSFORMS: dict[str, Callable[[Callable[[Any], Any]], Any]] = {
+    "map": lambda f: lambda x: gc.map(f, x),
+    "fori_loop": lambda f: lambda x: gc.fori_loop(0, 2, lambda i, c: f(c), x),
+    "while_loop": lambda f: lambda x: gc.while_loop(lambda c: c.sum() < 0, f, x),
+    "cond": lambda f: lambda x: gc.cond(x.sum() > 0, f, f, x),
+    "vmap": gc.vmap,
+    "checkpoint": gc.checkpoint,
+    "a derivative": lambda f: gc.grad(lambda x: f(x).sum()),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_what_leaves_a_function_is_told_whose_it_was(name: str) -> None:
+    leaked: list[Any] = []
+
+    def keep(x: Any) -> Any:
+        leaked.append(x * 2)
+        return x
+
+    with pytest.raises(GraphcValueError, match=f"given to {name} is used outside of it"):
+        run(lambda x: (TRANSFORMS[name](keep)(x), leaked[0])[1], X)
+    with pytest.raises(GraphcValueError, match=f"given to {name} is used outside of it"):
+        graphc.evaluate(leaked[0])
+
+
+@pytest.mark.parametrize("upper", [5, gc.asarray(5)])
+def test_messages_name_the_function_that_was_called(upper: Any) -> None:
+    """The counter of a `fori_loop` is int64, which the hint says; no carry of its own shows."""
+    hint = "counter is int64, and makes float64 of floats: compute with i.astype"
+    with pytest.raises(GraphcTypeError, match=r"fori_loop: carry is float32.*") as caught:
+        gc.fori_loop(0, upper, lambda i, c: c + i, F32(1))
+    assert hint in caught.value.hint
+    with pytest.raises(GraphcTypeError, match=r"fori_loop: carry\.a is float32.*"):
+        gc.fori_loop(0, upper, lambda i, c: {"a": c["a"] + i}, {"a": F32(1)})
+    found = run(lambda x: gc.fori_loop(0, upper, lambda i, c: c + i.astype(c.dtype), x), F32(1))
+    same(found, F32(11))
+    with pytest.raises(ShapeError, match="map: xs holds a scalar"):
+        gc.map(lambda x: x, F32(1))
+    with pytest.raises(GraphcTypeError, match="while_loop: carry is"):
+        gc.while_loop(lambda c: c < 3, lambda c: c + np.float64(1), F32(1))

@@ -15,7 +15,7 @@ from graphc import dtypes
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import initialisers, nn
 from graphc.node import given_name
-from tests.frontend.evaluation import close, run, same, tensor
+from tests.frontend.evaluation import Array, close, run, same, tensor
 
 
 class Model(nn.Module):
@@ -155,7 +155,7 @@ def test_fans_and_gains_of_initialisers() -> None:
     assert initialisers.gain("leaky_relu", 0.5) == np.sqrt(1.6)
     for wrong in ({"mode": "both"}, {"distribution": "cauchy"}):
         with pytest.raises(GraphcValueError, match="is one of"):
-            initialisers.variance_scaling(**wrong)  # type: ignore[arg-type]  # words
+            initialisers.variance_scaling(**wrong)
     with pytest.raises(GraphcValueError, match="an activation is one of"):
         initialisers.gain("step")
 
@@ -202,6 +202,53 @@ def test_simple_initialisers() -> None:
     drawn = initialisers.uniform(2, 3)((1000,), random, dtypes.float32)
     assert 2 <= drawn.min() < drawn.max() <= 3
     assert abs(initialisers.normal(5, 2)((10_000,), random, dtypes.float64).std() - 2) < 0.1
+
+
+@pytest.mark.parametrize("name", sorted(initialisers.NAMED))
+def test_initialisers_are_called_both_ways_and_by_name(name: str) -> None:
+    """`orthogonal`, `orthogonal()` and "orthogonal" are one initialiser to every layer."""
+    maker, settings = getattr(initialisers, name), {"uniform": (-1, 1), "constant": (2,)}
+    needed = settings.get(name, ())
+    kernels = [nn.Linear(4, 3, seed=0, weight_initialiser=maker(*needed)).weight.value]
+    if needed:
+        with pytest.raises(GraphcTypeError, match=f"{name}: missing a required argument"):
+            nn.Linear(4, 3, seed=0, weight_initialiser=name)
+    else:
+        kernels += [
+            nn.Linear(4, 3, seed=0, weight_initialiser=w).weight.value for w in (maker, name)
+        ]
+        same(kernels[0], maker((4, 3), initialisers.generator(0), dtypes.float32))
+    for kernel in kernels:
+        same(kernel, kernels[0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "message"),
+    [
+        ("xavier", GraphcValueError, "no initialiser is called 'xavier'"),
+        (3, GraphcTypeError, "int is no initialiser"),
+        (lambda shape: shape, GraphcTypeError, "is no initialiser: too many"),
+        (lambda shape, random, dtype: np.ones(7), ShapeError, r"gives the shape \(7,\), not"),
+    ],
+)
+def test_what_is_no_initialiser(wrong: Any, kind: type[Exception], message: str) -> None:
+    """Every layer says so itself, and not what it calls."""
+    makers: dict[str, Any] = {
+        "Linear": lambda: nn.Linear(4, 3, seed=0, weight_initialiser=wrong),
+        "Conv1d": lambda: nn.Conv1d(4, 3, 2, seed=0, weight_initialiser=wrong),
+        "Embedding": lambda: nn.Embedding(4, 3, seed=0, weight_initialiser=wrong),
+        "LSTMCell": lambda: nn.LSTM(4, 3, seed=0, initialiser=wrong),
+    }
+    for name, make in makers.items():
+        with pytest.raises(kind, match=f"{name}: .*{message}"):
+            make()
+
+
+def test_an_initialiser_of_ones_own_gives_the_dtype_of_the_layer() -> None:
+    def mine(shape: Any, random: np.random.Generator, dtype: Any) -> Array:
+        return np.asarray(random.normal(size=shape))
+
+    assert nn.Linear(4, 3, seed=0, weight_initialiser=mine).weight.dtype is dtypes.float32
 
 
 def test_parameters_are_named_after_their_paths() -> None:
@@ -306,3 +353,10 @@ def test_a_compiled_model_has_the_parameters_of_its_forward() -> None:
     assert predict(x, out=y) is y
     assert [given_name(node) for node in predict.programs[0].inputs] == ["x"]
     assert (graphc.compile(model, donate="x")(x.copy()) == y).all()
+
+
+def test_attributes_have_no_dots() -> None:
+    """The path of one would be that of another variable."""
+    module = nn.Module()
+    with pytest.raises(GraphcValueError, match=r"'a\.b' holds a dot"):
+        setattr(module, "a.b", nn.Linear(1, 1, seed=0))

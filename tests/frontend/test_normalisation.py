@@ -133,3 +133,14 @@ def test_an_empty_batch_leaves_the_running_moments_alone() -> None:
     assert (layer.running_mean.value == 0).all() and (layer.running_variance.value == 1).all()
     step(np.ones((4, 8), np.float32))
     assert np.isfinite(layer.running_mean.value).all() and (layer.running_mean.value > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm"])
+def test_layers_say_how_many_features_they_want(kind: str) -> None:
+    sizes = (1, 3) if kind == "GroupNorm" else (3,)
+    layer = getattr(nn, kind)(*sizes)
+    with pytest.raises(ShapeError, match=rf"{kind}\(3\) wants 3 features along the last") as caught:
+        graphc.compile(layer)(np.ones((2, 3, 4), np.float32))
+    turned = "say channels_first=True" if kind in ("BatchNorm", "GroupNorm", "InstanceNorm") else ""
+    assert turned in caught.value.hint
+    assert graphc.compile(layer)(np.ones((2, 4, 3), np.float32)).shape == (2, 4, 3)

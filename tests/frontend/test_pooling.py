@@ -169,3 +169,13 @@ def test_layers() -> None:
 def test_errors(call: Callable[[], Any], kind: type[GraphcError], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_methods_of_resizing_by_their_other_names() -> None:
+    image = np.random.default_rng(0).normal(size=(2, 3, 4, 2))
+    same(
+        run(lambda x: gc.resize(x, (5, 6), "bilinear"), image),
+        run(lambda x: gc.resize(x, (5, 6), "linear"), image),
+    )
+    with pytest.raises(GraphcValueError, match='one of "nearest", "linear", "bilinear", not'):
+        run(lambda x: gc.resize(x, (5, 6), "trilinear"), image)

@@ -11,7 +11,13 @@ import pytest
 import graphc
 import graphc.frontend as gc
 from graphc import nn
-from graphc.errors import GraphcError, GraphcTypeError, GraphcValueError, ShapeError
+from graphc.errors import (
+    GraphcError,
+    GraphcIndexError,
+    GraphcTypeError,
+    GraphcValueError,
+    ShapeError,
+)
 from graphc.gradient_check import check_grads
 from tests.frontend.evaluation import Array, close, run, same
 
@@ -173,7 +179,7 @@ def test_no_steps_and_other_options() -> None:
 MISUSE: dict[str, tuple[Callable[[], Any], type[GraphcError], str]] = {
     "rank": (lambda: run(made("GRU"), X[0]), ShapeError, r"\(batch, time, 3\)"),
     "width": (lambda: run(made("GRU"), X[:, :, :2]), ShapeError, r"\(batch, time, 3\)"),
-    "states": (lambda: run(lambda x: made("GRU")(x, [1, 2]), X), GraphcValueError, "1 states"),
+    "states": (lambda: run(lambda x: made("GRU")(x, [1, 2]), X), GraphcValueError, "a tuple of 1"),
     "state": (lambda: run(lambda x: made("LSTM")(x, [x[:, 0]]), X), ShapeError, "2 tensors"),
     "mask": (lambda: run(lambda x: made("RNN")(x, mask=x[:, :, 0]), X), GraphcTypeError, "bools"),
     "both": (
@@ -213,3 +219,55 @@ def test_a_model_trains() -> None:
     x = bits[:, :, None].astype(np.float32)
     losses = [float(compiled(x, labels)) for _ in range(60)]
     assert losses[-1] < 0.4 * losses[0]
+
+
+@pytest.mark.parametrize("backend", ["llvm", "reference"])
+@every_layer
+def test_lengths_out_of_range(name: str, backend: Any) -> None:
+    layer = LAYERS[name](INPUTS, HIDDEN, seed=0, dtype="float64")
+    run_layer = graphc.compile(lambda x, lengths: layer(x, lengths=lengths)[0], backend=backend)
+    for wrong in (-1, TIME + 1):
+        with pytest.raises(GraphcIndexError, match=f"{name}: one of lengths= .* 0 … {TIME}"):
+            run_layer(X, np.array([0, wrong]))
+        with pytest.raises(GraphcIndexError, match=f"{name}: one of lengths= .*: {wrong};"):
+            layer(X, lengths=[TIME, wrong])
+    assert not run_layer(X, np.array([0, TIME]))[0].any()
+
+
+def test_dropout_between_layers() -> None:
+    """It is applied to what the second layer gets, and to nothing else."""
+    seen = []
+
+    def drop(x: Any) -> Any:
+        seen.append(x.shape)
+        return x * 0
+
+    layer = nn.LSTM(INPUTS, HIDDEN, 3, seed=0, dtype="float64", dropout=drop)
+    plain = nn.LSTM(INPUTS, HIDDEN, 3, seed=0, dtype="float64")
+    outputs, last = graphc.compile(layer)(X)
+    _, undropped = graphc.compile(plain)(X)
+    same(last[0][0], undropped[0][0])
+    assert seen == [(BATCH, TIME, HIDDEN)] * 2
+    cell = plain.cells[2][0]
+    alone = graphc.compile(cell)(np.zeros((BATCH, HIDDEN)))
+    close(outputs[:, 0], alone[0], 1e-12)
+    by_rate = nn.GRU(INPUTS, HIDDEN, 2, seed=0, dropout=0.5, dtype="float64")
+    run_layer = graphc.compile(lambda x: by_rate(x)[0])
+    assert (run_layer(X) != run_layer(X)).any()
+
+
+def test_a_state_of_another_form_is_told_the_form() -> None:
+    """PyTorch stacks the states of all layers."""
+    stacked = np.zeros((2, BATCH, HIDDEN))
+    lstm = nn.LSTM(INPUTS, HIDDEN, 2, seed=0, dtype="float64")
+    with pytest.raises(
+        ShapeError, match=r"LSTM: the state is a tuple of 2.* a pair \(h, c\)"
+    ) as got:
+        lstm(X, (stacked, stacked))
+    assert got.value.hint == "of PyTorch's (h, c): tuple(zip(h, c))"
+    assert lstm(X, tuple(zip(stacked, stacked, strict=True)))[0].shape == (BATCH, TIME, HIDDEN)
+    gru = nn.GRU(INPUTS, HIDDEN, 2, seed=0, dtype="float64")
+    with pytest.raises(ShapeError, match=r"GRU: the state is a tuple of 2") as got:
+        gru(X, stacked)
+    assert got.value.hint == "of PyTorch's h: tuple(h)"
+    assert gru(X, tuple(stacked))[0].shape == (BATCH, TIME, HIDDEN)

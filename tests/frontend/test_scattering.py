@@ -9,6 +9,7 @@ import pytest
 
 import graphc
 from graphc.errors import GraphcIndexError, GraphcTypeError, GraphcValueError, ShapeError
+from graphc.gradient_check import check_grads
 
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(0)
@@ -124,11 +125,15 @@ def test_out_of_range() -> None:
     """An index that is out on one axis does not name a place of another row."""
     gather = graphc.compile(graphc.gather_nd)
     data = np.zeros((4, 3))
-    for row in ([0, 3], [4, 0], [0, -4], [-5, 0]):
-        with pytest.raises(GraphcIndexError, match="out of bounds"):
+    for row, place in (([0, 3], "1 of extent 3"), ([4, 0], "0 of extent 4"),
+                       ([0, -4], "1 of extent 3"), ([-5, 0], "0 of extent 4")):  # fmt: skip
+        wrong = f"_nd: an index is out of bounds for axis {place}"
+        with pytest.raises(GraphcIndexError, match=f"gather{wrong}"):
             gather(data, np.array([row]))
-        with pytest.raises(GraphcIndexError, match="out of bounds"):
+        with pytest.raises(GraphcIndexError, match=f"scatter{wrong}"):
             graphc.compile(graphc.scatter_nd)(data, np.array([row]), np.ones(1))
+    with pytest.raises(GraphcIndexError, match="gather_nd: index 3 is out of bounds for axis 1"):
+        graphc.gather_nd(graphc.input((4, 3)), [[0, 3]])
     with pytest.raises(GraphcIndexError, match="out of bounds"):
         graphc.scatter(data, [4], 1.0)
     with pytest.raises(GraphcIndexError, match="out of bounds"):
@@ -146,3 +151,38 @@ def test_what_is_refused() -> None:
     for rows in ([[0, 0, 0]], 0):
         with pytest.raises(ShapeError, match="rows of"):
             graphc.gather_nd(x, rows)
+
+
+@pytest.mark.parametrize("kind", ["set", "add", "max", "min", "mul"])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_scatter_along_an_axis(kind: str, axis: int) -> None:
+    random = np.random.default_rng(0)
+    data = random.normal(size=(4, 5))
+    shape = (3, 5) if axis == 0 else (4, 3)
+    indices, updates = random.integers(-2, 4, shape), random.normal(size=shape)
+    got = graphc.compile(lambda d, i, u: graphc.scatter_along_axis(d, i, u, axis, kind=kind))(
+        data, indices, updates
+    )
+    want = data.copy()
+    combine = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
+    for place in np.ndindex(shape):
+        target = list(place)
+        target[axis] = indices[place]
+        old, new = want[tuple(target)], updates[place]
+        want[tuple(target)] = combine[kind](old, new) if kind in combine else new
+    np.testing.assert_allclose(got, want, atol=1e-12)
+    if kind != "mul":
+        report = check_grads(
+            lambda d, u: graphc.scatter_along_axis(d, indices, u, axis, kind=kind), data, updates
+        )
+        assert report.is_right
+
+
+def test_what_scatter_along_an_axis_refuses() -> None:
+    x = graphc.input((4, 3))
+    with pytest.raises(ShapeError, match="1 axes of indices for 2"):
+        graphc.scatter_along_axis(x, [0], 1.0)
+    with pytest.raises(ShapeError, match="differ outside axis 1"):
+        graphc.scatter_along_axis(x, np.zeros((2, 1), int), 1.0)
+    with pytest.raises(GraphcIndexError, match="scatter_along_axis: index 3"):
+        graphc.scatter_along_axis(x, np.full((4, 1), 3), 1.0)

@@ -184,10 +184,10 @@ def test_labels_and_lengths_out_of_range_raise() -> None:
     good = np.array([[1, 2]]), np.array([5]), np.array([2])
     assert np.isfinite(function(x, *good))
     for labels in ([[1, 4]], [[0, 1]], [[-1, 1]]):  # too great, the blank, negative
-        with pytest.raises(GraphcIndexError, match="extent 4"):
+        with pytest.raises(GraphcIndexError, match=r"a label is out of bounds.* 0 … 3"):
             function(x, np.array(labels), *good[1:])
     for steps, count, extent in ((6, 2, 6), (-1, 2, 6), (5, 3, 3), (5, -1, 3)):
-        with pytest.raises(GraphcIndexError, match=f"extent {extent}"):
+        with pytest.raises(GraphcIndexError, match=rf"_lengths is .* 0 … {extent - 1}"):
             function(x, good[0], np.array([steps]), np.array([count]))
 
 

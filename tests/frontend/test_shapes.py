@@ -146,7 +146,8 @@ MISUSES: list[tuple[Function, type[GraphcError]]] = [
     (lambda t: gc.broadcast_to(t, (3, 4)), ShapeError),
     (lambda t: gc.pad(t, (1, 2, 3)), ShapeError),
     (lambda t: gc.pad(t, -1), GraphcValueError),
-    (lambda t: gc.pad(t, 1, mode="wrap"), GraphcValueError),
+    (lambda t: gc.pad(t, 1, mode="mean"), GraphcValueError),
+    (lambda t: gc.pad(t[:0], 1, mode="edge"), ShapeError),
     (lambda t: gc.concat([t, t[0]]), ShapeError),
     (lambda t: gc.concat([]), GraphcValueError),
     (lambda t: gc.stack([t, t[0]]), ShapeError),
@@ -163,3 +164,13 @@ MISUSES: list[tuple[Function, type[GraphcError]]] = [
 def test_misuse_is_refused(function: Function, kind: type[GraphcError]) -> None:
     with pytest.raises(kind):
         function(tensor(2, 3, 4))
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+def test_padding_by_elements_is_numpys(mode: Any) -> None:
+    """Also by more than there is, when reflections are reflected."""
+    for widths in (1, (0, 2), ((1, 3), (0, 0), (2, 0)), 9):
+        same(run(lambda t, w=widths: gc.pad(t, w, mode=mode), X), np.pad(X, widths, mode=mode))
+    same(run(lambda t: gc.pad(t, 3, mode=mode), X[:1, :1]), np.pad(X[:1, :1], 3, mode=mode))
+    slope = run(gc.grad(lambda t: (gc.pad(t, 3, mode=mode) * 1.0).sum()), np.ones(4))
+    same(slope, np.bincount(np.pad(np.arange(4), 3, mode=mode)).astype(float))

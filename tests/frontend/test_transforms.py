@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphc
 import graphc.frontend as gc
 from graphc.errors import GraphcTypeError, GraphcValueError, InternalError, ShapeError
-from graphc.frontend import hooks
+from graphc.frontend import hooks, nn
 from tests.frontend.evaluation import close, run, same, step, tensor
 
 X = np.array([0.5, -1.5, 2.0])
@@ -239,3 +240,39 @@ def test_with_has_aux_a_function_gives_a_pair() -> None:
     (slope, others) = run(gc.grad(lambda x: ((x * x).sum(), x + 1), has_aux=True), X)
     same(slope, 2 * X)
     same(others, X + 1)
+
+
+@pytest.mark.parametrize("transform", [graphc.jvp, graphc.hvp])
+def test_primals_are_a_sequence(transform: Any) -> None:
+    """An array would be taken for its rows."""
+    with pytest.raises(GraphcTypeError, match=r"primals are a tuple or list.*not ndarray"):
+        transform(lambda x: (x**3).sum(), X, [X])
+    with pytest.raises(GraphcTypeError, match=r"s are a tuple or list.*not ndarray"):
+        transform(lambda x: (x**3).sum(), [X], X)
+    with pytest.raises(GraphcValueError, match="1 primals, but 2"):
+        transform(lambda x: (x**3).sum(), [X], [X, X])
+
+
+def test_vjp_hands_aux_through() -> None:
+    value, pullback, aux = graphc.vjp(lambda x: (x * x, {"double": x * 2}), X, has_aux=True)
+    same(value, X * X)
+    same(aux["double"], X * 2)
+    same(pullback(np.ones_like(X))[0], 2 * X)
+    with pytest.raises(GraphcTypeError, match="returns a pair"):
+        graphc.vjp(lambda x: x * x, X, has_aux=True)
+
+
+def test_stop_gradient_of_a_nesting() -> None:
+    def loss(x: Any) -> Any:
+        fixed = gc.stop_gradient({"a": x, "rest": (x * 3, None, 2.0)})
+        return (fixed["a"] * x + fixed["rest"][0] * x * fixed["rest"][2]).sum()
+
+    same(run(gc.grad(loss), X), X + 6 * X)
+    with pytest.raises(GraphcTypeError, match="an object of type Linear is no tensor"):
+        gc.stop_gradient([X, nn.Linear(2, 2, seed=0)])
+
+
+@pytest.mark.parametrize("wrong", ["x", None, True, (0, "x"), 0.5])
+def test_argnums_are_numbers(wrong: Any) -> None:
+    with pytest.raises(GraphcTypeError, match="argnums are numbers of positional arguments"):
+        graphc.grad(lambda x: x.sum(), argnums=wrong)(X)

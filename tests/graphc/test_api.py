@@ -166,7 +166,7 @@ def test_a_label_out_of_range_is_told_of_with_the_line_of_the_loss(backend: Any)
     def loss(logits: Any, labels: Any) -> Any:
         return graphc.nn.cross_entropy(logits, labels)
 
-    with pytest.raises(graphc.GraphcIndexError, match="class labels, lie in 0 … 2") as caught:
+    with pytest.raises(graphc.GraphcIndexError, match=r"cross_entropy: a label .* 0 … 2") as caught:
         loss(ONES, np.array([0, 3]))
     assert "return graphc.nn.cross_entropy(logits, labels)" in caught.value.line
 

@@ -137,3 +137,18 @@ def test_in_a_while_loop_and_in_a_branch() -> None:
     assert_blamed([h], last, [0.2], "sqrt")
     (chosen,) = items(ops.switch(index, h, branches=(body(1, lambda h: (h,)), made)))
     assert_blamed([index, h], chosen, [7, -1.0], "sqrt")
+
+
+def test_a_rule_of_ones_own_is_blamed_on_its_line() -> None:
+    @graphc.custom_vjp
+    def double(x: Any) -> Any:
+        return x * 2
+
+    def backward(x: Any, cotangent: Any) -> Any:
+        return (cotangent / (x - 1),)
+
+    double.defvjp(lambda x: (double(x), x), backward)
+    slope = graphc.compile(graphc.grad(lambda x: double(x).sum()), check_numerics=True)
+    with pytest.raises(NumericsError, match="infinite") as caught:
+        slope(np.ones(3, np.float32))
+    assert "return (cotangent / (x - 1),)" in caught.value.line
