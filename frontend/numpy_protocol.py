@@ -15,7 +15,15 @@ import numpy as np
 
 from graphc.dtypes import float64
 from graphc.errors import GraphcTypeError
-from graphc.frontend import constructors, contractions, elementwise, indexing, reductions, shapes
+from graphc.frontend import (
+    constructors,
+    contractions,
+    elementwise,
+    indexing,
+    padding,
+    reductions,
+    shapes,
+)
 from graphc.frontend.operands import as_node, fail
 from graphc.frontend.tensor import Tensor
 
@@ -51,7 +59,7 @@ _FUNCTION_NAMES = {
     "amax": "max", "amin": "min", "absolute": "abs", "around": "round", "concatenate": "concat",
     "vsplit": "", "hsplit": "",
 }  # fmt: skip
-_MODULES = (shapes, reductions, indexing, contractions, elementwise, constructors)
+_MODULES = (shapes, padding, reductions, indexing, contractions, elementwise, constructors)
 
 
 def call_ufunc(
