@@ -24,6 +24,7 @@ from graphc.frontend import (
     fft,
     indexing,
     linalg,
+    padding,
     reductions,
     shapes,
     sorting,
@@ -64,7 +65,8 @@ _FUNCTION_NAMES = {
     "vsplit": "", "hsplit": "",
 }  # fmt: skip
 _MODULES = (
-    shapes, reductions, indexing, contractions, elementwise, constructors, complex_numbers, sorting,
+    shapes, padding, reductions, indexing, contractions, elementwise, constructors, complex_numbers,
+    sorting,
 )  # fmt: skip
 
 
