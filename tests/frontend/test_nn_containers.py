@@ -122,8 +122,8 @@ def test_a_shape_that_should_be_of_integers_hints_at_types() -> None:
 
 
 def test_two_variables_of_one_path_are_refused() -> None:
-    model = nn.Sequential(nn.ModuleDict({"b": nn.Linear(1, 1, seed=0)}))
-    setattr(model, "layers.0", nn.ModuleDict({"b": nn.Linear(1, 1, seed=1)}))
+    model = nn.Sequential(nn.Linear(1, 1, seed=0))
+    model.parts = {"a": {"b": nn.Linear(1, 1, seed=1)}, "a.b": nn.Linear(1, 1, seed=2)}
     for look in (model.state_dict, model.parameters, lambda: model.load_state_dict({})):
-        with pytest.raises(GraphcValueError, match=r"two variables have the path layers\.0\.b"):
+        with pytest.raises(GraphcValueError, match=r"two variables have the path parts\.a\.b"):
             look()
