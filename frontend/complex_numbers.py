@@ -83,16 +83,23 @@ def _log(z: Tensor) -> Tensor:
 
 
 def _sqrt(z: Tensor) -> Tensor:
-    """Return the root with a real part that is not negative; the larger part is formed first."""
-    x, y = real(z), imag(z)
-    is_zero, ahead = z == 0, x >= 0
-    size = elementwise.where(is_zero, 1, _abs(z))
+    """Return the root with a real part that is not negative; the larger part is formed first.
+
+    It is that of z times a power of four, which keeps the least numbers from vanishing and the
+    greatest from overflowing on the way.
+    """
+    is_zero, at_zero = z == 0, elementwise.stop_gradient(imag(z))
+    is_small = elementwise.maximum(elementwise.abs(real(z)), elementwise.abs(imag(z))) < 1
+    scale = elementwise.where(is_small, 2.0**64, 0.25)
+    x, y = real(z) * scale, imag(z) * scale
+    ahead = x >= 0
+    size = elementwise.where(is_zero, 1, elementwise.hypot(x, y))
     along = elementwise.where(ahead, x, -x)  # |x|, with the derivative of its side where x is 0
     larger = elementwise.sqrt((along + size) * 0.5)
     smaller, sign = y / (2 * larger), elementwise.copysign(1, y)
-    root_x = elementwise.where(ahead, larger, sign * smaller)
-    root_y = elementwise.where(ahead, smaller, sign * larger)
-    at_zero = elementwise.stop_gradient(y)
+    back = elementwise.where(is_small, 2.0**-32, 2.0)
+    root_x = elementwise.where(ahead, larger, sign * smaller) * back
+    root_y = elementwise.where(ahead, smaller, sign * larger) * back
     return complex(
         elementwise.where(is_zero, 0, root_x), elementwise.where(is_zero, at_zero, root_y)
     )

@@ -71,6 +71,12 @@ class Subjects:
                 self.arguments[place] = self._add(as_tensors(argument))
 
     def _add(self, argument: Any) -> Any:
+        if isinstance(argument, int | str):  # a static value, which would come back as it is
+            fail(
+                GraphcTypeError,
+                f"there is no derivative with respect to {argument!r}, which is compiled in",
+                hint="a float, a complex number or an array has one; argnums says which argument",
+            )
         leaves, structure = flatten_result(argument)
         fresh = fresh_like(leaves)
         self._extend(leaves, fresh, structure)
@@ -119,8 +125,8 @@ def _places(argnums: int | Sequence[int], count: int) -> list[int]:
 
 
 def as_tensors(argument: Any) -> Any:
-    """Return an argument with Python floats as tensors."""
-    if isinstance(argument, float):
+    """Return an argument that is a Python float or complex number as a tensor."""
+    if isinstance(argument, float | complex):
         return Tensor(as_node(argument))
     return argument
 

@@ -328,3 +328,27 @@ def test_texts_and_pictures_show_complex_types(tmp_path: Any) -> None:
     assert "fft" in program.explain()
     program.draw(tmp_path / "a.dot")
     assert "fft" in (tmp_path / "a.dot").read_text()
+
+
+def test_a_python_complex_number_has_a_gradient_as_an_array_of_it_has() -> None:
+    def function(z: Any) -> Any:
+        return graphc.real(z * z)
+
+    for z in (2 + 1j, np.complex64(2 + 1j), np.array(2 + 1j)):
+        assert graphc.grad(function)(z) == 4 - 2j
+
+
+def test_roots_of_the_least_and_the_greatest_numbers() -> None:
+    for dtype in (np.complex64, np.complex128):
+        info = np.finfo(dtype)
+        sizes = [info.smallest_subnormal, info.tiny, info.max / 2, info.max]
+        parts = [0.0, *sizes, *(-size for size in sizes)]
+        z = np.array([complex(x, y) for x in parts for y in parts]).astype(dtype)
+        root = run(graphc.sqrt, z)
+        wanted = np.sqrt(z.astype(np.clongdouble))
+        np.testing.assert_allclose(
+            root.real, wanted.real.astype(root.real.dtype), rtol=float(4 * info.eps)
+        )
+        np.testing.assert_allclose(
+            root.imag, wanted.imag.astype(root.real.dtype), rtol=float(4 * info.eps)
+        )

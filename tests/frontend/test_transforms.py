@@ -276,3 +276,10 @@ def test_stop_gradient_of_a_nesting() -> None:
 def test_argnums_are_numbers(wrong: Any) -> None:
     with pytest.raises(GraphcTypeError, match="argnums are numbers of positional arguments"):
         graphc.grad(lambda x: x.sum(), argnums=wrong)(X)
+
+
+@pytest.mark.parametrize("static", [3, True, "mode"])
+def test_a_static_argument_has_no_derivative(static: Any) -> None:
+    with pytest.raises(GraphcTypeError, match="no derivative with respect to"):
+        graphc.grad(lambda n, x: (x * x).sum())(static, X)
+    same(graphc.grad(lambda n, x: (x * x).sum(), 1)(static, X), 2 * X)
