@@ -183,7 +183,8 @@ def _tried() -> tuple[tuple[DeviceDescription, Device | None], ...]:
         import pyopencl as cl
     except ImportError:
         raise BackendError(
-            "the OpenCL backend needs pyopencl", hint="pip install 'graphc[opencl]'"
+            "the OpenCL backend needs pyopencl",
+            hint="pip install '.[opencl]', where graphc's source is",
         ) from None
     try:
         platforms = cl.get_platforms()

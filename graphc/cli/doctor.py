@@ -38,7 +38,7 @@ FEATURES = (
     "neon",
     "sve",
 )
-OPTIONAL = {"pyopencl": "pip install 'graphc[opencl]' to run kernels on OpenCL devices"}
+OPTIONAL = {"pyopencl": "pip install '.[opencl]', where graphc's source is, for OpenCL devices"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ def external(module: str, package: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise BackendError(
-            f"this network needs {package}", hint="pip install 'graphc[examples]'"
+            f"this network needs {package}",
+            hint="pip install '.[examples]', where graphc's source is",
         ) from None
 
 
