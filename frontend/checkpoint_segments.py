@@ -9,7 +9,7 @@ budget leaves goes to the values that are the dearest to compute again.
 
 All values count, also those that fusion would never store: less than the budget is taken. The
 function's arguments and results are not counted, they are there in any case. What views hold is
-counted with what they view.
+counted with what they view, and what loops keep of each step with the loops.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from graphc.body import Body
 from graphc.graph import topological_order
 from graphc.node import Node
-from graphc.op import Contraction, Elementwise, Gather, Item, Reduction, Scatter, View
+from graphc.op import Contraction, Elementwise, Gather, Item, Reduction, Scan, Scatter, View
 
 _MOST_SEGMENTS = 256
 _NEVER = 2**62  # bytes: no cut goes between an op of several results and what takes one of them
@@ -54,9 +55,14 @@ def candidates(parameters: Sequence[Node], results: Sequence[Node]) -> list[Node
     ]
 
 
-def cut(parameters: Sequence[Node], results: Sequence[Node], budget: int) -> Cut:
-    """Return the segments that need the least memory, and keep in them what `budget` leaves."""
+def cut(parameters: Sequence[Node], results: Sequence[Node], budget: int) -> Cut | None:
+    """Return the segments that need the least memory, and keep in them what `budget` leaves.
+
+    None where everything fits, and nothing has to be computed again.
+    """
     order = _Order(parameters, results)
+    if sum(order.weights) <= budget:
+        return None
     tried = _counts(min(_MOST_SEGMENTS, len(order.nodes)))
     bounds = min((order.bounds(count) for count in tried), key=order.needed, default=[0])
     needed = order.needed(bounds)
@@ -95,7 +101,7 @@ class _Order:
                 if operand in place:
                     self.last[operand] = number
         results = set(self.outputs)
-        self.weights = [0 if _is_seen(n) or n in results else _nbytes(n) for n in self.nodes]
+        self.weights = [_inside(n) + _nbytes(n) * (n not in results) for n in self.nodes]
         self.alive = self._alive()
 
     def _alive(self) -> list[int]:
@@ -164,7 +170,20 @@ def _is_seen(node: Node) -> bool:
 
 
 def _nbytes(node: Node) -> int:
-    return sum(type_.nbytes for type_ in node.results)
+    return 0 if _is_seen(node) else sum(type_.nbytes for type_ in node.results)
+
+
+def _inside(node: Node) -> int:
+    """Return the bytes that the derivative of a loop keeps of its steps: values and cotangents."""
+    if not isinstance(node.op.lowering, Scan):
+        return 0
+    body: Body = node.attributes["body"]
+    length = int(node.attributes["length"])
+    step = sum(_nbytes(inner) + _inside(inner) for inner in body.graph.nodes if inner.inputs)
+    if node.attributes["recompute"]:
+        carries = body.result_types[: node.attributes["carries"]]
+        return 2 * step + length * sum(type_.nbytes for type_ in carries)
+    return 2 * step * length
 
 
 def _segment(

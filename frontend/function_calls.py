@@ -145,9 +145,11 @@ def _policy(policy: Policy, max_memory: int | None) -> Callable[[Node], bool]:
 def _in_segments(called: _Called, budget: int) -> list[Node]:
     """Return the results of a function that is computed in segments; see `checkpoint_segments`."""
     found = cut(called.parameters, called.results, budget)
+    images = dict(zip(called.parameters, called.operands, strict=True))
+    if found is None:
+        return list(substitute(called.results, images))
     if found.needed > budget:
         _warn(f"checkpoint: max_memory={budget} cannot be kept, {found.needed} bytes may be needed")
-    images = dict(zip(called.parameters, called.operands, strict=True))
     for segment in found.segments:
         given = [new_parameter(node.type) for node in segment.inputs]
         inner = dict(zip(segment.inputs, given, strict=True))

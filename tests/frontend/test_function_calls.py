@@ -90,6 +90,20 @@ def test_a_whole_network_keeps_a_budget(budget: int) -> None:
     assert kept > 0.6 * min(budget, plain)  # what there is room for is kept
 
 
+def test_where_everything_fits_nothing_is_computed_again() -> None:
+    x = graphc.input((4, 4), "float64", name="x")
+    plain, kept = (each(x, x) for each in (block, gc.checkpoint(block, max_memory=10**6)))
+    assert kept.node is plain.node
+
+
+def test_what_loops_keep_counts() -> None:
+    def network(h: Any, w: Any) -> Any:
+        return gc.scan(lambda h, _: (gc.tanh(h @ w), None), h, length=1000)[0]
+
+    with pytest.warns(RuntimeWarning, match="cannot be kept"):
+        run(gc.grad(lambda x: gc.checkpoint(network, max_memory=10_000)(x, x).sum()), X[:, :2][:2])
+
+
 def test_a_budget_that_cannot_be_kept_is_warned_of() -> None:
     with pytest.warns(RuntimeWarning, match=r"max_memory=0 cannot be kept, \d+ bytes") as caught:
         run(gc.grad(lambda x: gc.checkpoint(block, max_memory=0)(x, x).sum()), X)
