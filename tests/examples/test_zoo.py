@@ -179,5 +179,5 @@ def test_mistakes_of_a_declaration_are_named() -> None:
 def test_a_missing_package_says_what_to_install() -> None:
     from graphc.zoo.shared.data import external
 
-    with pytest.raises(GraphcError, match=r"needs lions\n.*graphc\[examples\]"):
+    with pytest.raises(GraphcError, match=r"needs lions\n.*\.\[examples\]"):
         external("no_such_module", "lions")
