@@ -102,6 +102,17 @@ def _scattered() -> Iterator[Row]:
             [(4, 5, 2), (4, 2)],
             [pairs],
         )
+    for (shape, axis), kind in itertools.product((((4, 6), 1), ((5, 3), 0)), ("set", "add")):
+        places = random.permuted(np.indices(shape)[axis], axis=axis)  # no two updates meet
+        yield Row(
+            f"scatter_along_axis, {kind} axis {axis}",
+            lambda x, u, i, a=axis, k=kind: graphc.scatter_along_axis(x, i, u, a, kind=k),
+            lambda x, u, i, a=axis, k=kind: (
+                x.scatter(a, i, u) if k == "set" else x.scatter_add(a, i, u)
+            ),
+            [shape, shape],
+            [places],
+        )
 
 
 def _ours(kind: str) -> str:

@@ -31,6 +31,7 @@ UNPAIRED = {
     "input": LEAF,
     "variable": LEAF,
     "constant": LEAF,
+    "checked_index": "gives its indices back, or raises: rows of `indexing` go through it",
     "item": "takes one of several results, in every row of an op that has several",
     "scan": "rows of `loops`, which hold it to Python's loops over PyTorch",
     "while_loop": "rows of `loops`",
