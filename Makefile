@@ -1,5 +1,6 @@
 # Everything needs only make and a Python of 3.11 or later; what else is needed goes into .venv.
 #   make demo   make test   make docs   make bench   make check-peers   make clean   make help
+# BENCH="--work 'matmul*' --seconds 0.5" measures less (make bench BENCH=--help says what there is);
 # PYTHON=python3.12 chooses the interpreter, VENV=path another environment, WORKERS=4 more test processes.
 
 VENV ?= .venv
@@ -39,7 +40,7 @@ docs: $(INSTALLED_DEV) ## write the generated pages and pictures of docs/
 	@$(BIN)/python -m docs.generate_pictures
 
 bench: $(INSTALLED_PEERS) ## measure graphc beside its peers; tables go to build/benchmarks
-	@$(BENCH_VENV)/bin/python -m benchmarks --warm
+	@$(BENCH_VENV)/bin/python -m benchmarks --warm $(BENCH)
 
 check-peers: $(INSTALLED_PEERS) ## hold every op, layer, loss and optimiser to PyTorch's, with derivatives
 	@$(BENCH_VENV)/bin/python -m tests.peers $(AREAS)
