@@ -14,6 +14,8 @@ from graphc.frontend.tracing import signature
 from graphc.program import Program
 
 if TYPE_CHECKING:
+    from graphc.graph import Graph
+    from graphc.kernel import Kernel
     from graphc.program_profile import Profile
 
 __all__ = ["ShownFunction"]
@@ -30,6 +32,16 @@ class ShownFunction:
     def program(self, *arguments: Any, **keywords: Any) -> Program:
         """Return the program for such arguments."""
         raise NotImplementedError
+
+    @property
+    def graph(self) -> Graph:
+        """`Program.graph` of the program that was compiled last."""
+        return self._last_program().graph
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """`Program.kernels` of the program that was compiled last."""
+        return self._last_program().kernels
 
     def explain(self) -> str:
         """Return `Program.explain()` of the program that was compiled last.

@@ -1,8 +1,9 @@
-"""The equations of views, casts and reductions, whose right sides compute shapes.
+"""The equations of views, casts, reductions and contractions, whose right sides compute shapes.
 
 They follow the law for rules in passes/simplify.py: a view of a view is one view, a view that
-changes nothing is its operand, and a reduction over extents of one is a reshape. One function an
-op, found by the op's name in `RULES`.
+changes nothing is its operand, a reduction over extents of one is a reshape, and a contraction of
+integers that were made wider is one of the narrow integers. One function an op, found by the op's
+name in `RULES`.
 """
 
 from __future__ import annotations
@@ -121,6 +122,22 @@ def _reduce(node: Node) -> Node | None:
     return None
 
 
+def _contraction(node: Node) -> Node | None:
+    """Over narrow integers that were cast to the type of the sums, the cast is the contraction's.
+
+    There are instructions for products of bytes. Of floats the rule would not be exact: those for
+    bfloat16 take subnormals as zeros.
+    """
+    wide = node.inputs[0].type.dtype
+    if not wide.is_integer or any(operand.op.name != "cast" for operand in node.inputs):
+        return None
+    a, b = (operand.inputs[0] for operand in node.inputs)
+    narrow = a.type.dtype
+    if narrow is not b.type.dtype or not narrow.is_integer or not _is_exact(narrow, wide):
+        return None
+    return node.op(a, b, **{**node.attributes, "dtype": node.type.dtype})
+
+
 RULES: dict[str, Callable[[Node], Node | None]] = {
     "reshape": _reshape,
     "broadcast_to": _broadcast,
@@ -129,5 +146,6 @@ RULES: dict[str, Callable[[Node], Node | None]] = {
     "pad": _pad,
     "concat": _concat,
     "cast": _cast,
+    "contraction": _contraction,
     **dict.fromkeys(("sum", "prod", "max", "min", "any", "all"), _reduce),
 }

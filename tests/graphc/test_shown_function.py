@@ -18,6 +18,8 @@ def test_a_function_shows_the_program_that_was_compiled_last(tmp_path: Path) -> 
     drop = graphc.compile(lambda x: dropout(x) + 1)
     with pytest.raises(graphc.GraphcValueError, match="is not compiled yet"):
         drop.draw(tmp_path / "none.svg")
+    with pytest.raises(graphc.GraphcValueError, match="is not compiled yet"):
+        _ = drop.graph
     drop(ONES)
     trained = drop.text()
     assert trained == drop.programs[0].text() and "float32[2, 3]" in drop.explain()
@@ -26,6 +28,7 @@ def test_a_function_shows_the_program_that_was_compiled_last(tmp_path: Path) -> 
     dropout.eval()
     drop(ONES)  # the types of the first program, in another mode
     assert drop.text() == drop.programs[2].text() != trained
+    assert drop.graph is drop.programs[2].graph and drop.kernels == drop.programs[2].kernels
     drop.draw(tmp_path / "drop.svg", groups=False)
     assert "float32[2, 3]" in (tmp_path / "drop.svg").read_text()
     scale = graphc.compile(lambda pair, factor: pair["x"] * factor)

@@ -216,6 +216,27 @@ def test_casts_through_a_wider_type_vanish() -> None:
     assert simplified(narrow) is narrow
 
 
+def contracted(*operands: Node, dtype: DType | None = None) -> Node:
+    return ops.contraction(*operands, lhs="ij", rhs="jk", out="ik", dtype=dtype)
+
+
+@pytest.mark.parametrize("narrow", [dtypes.int8, dtypes.uint8, dtypes.int16])
+def test_contractions_of_widened_integers_widen_them_themselves(narrow: DType) -> None:
+    x, y = new_input((3, 5), narrow), new_input((5, 2), narrow)
+    wide = contracted(*(ops.cast(n, dtype=dtypes.int32) for n in (x, y)))
+    assert simplified(wide) is contracted(x, y, dtype=dtypes.int32)
+
+
+def test_contractions_keep_casts_that_change_values_or_dtypes_that_differ() -> None:
+    x, y, z = (new_input((4, 4), d) for d in (dtypes.int16, dtypes.int16, dtypes.int8))
+    narrowed = contracted(*(ops.cast(n, dtype=dtypes.int8) for n in (x, y)), dtype=dtypes.int32)
+    assert simplified(narrowed) is narrowed
+    unlike = contracted(*(ops.cast(n, dtype=dtypes.int32) for n in (x, z)))
+    assert simplified(unlike) is unlike
+    of_floats = contracted(*(ops.cast(n, dtype=dtypes.float32) for n in (x, y)))
+    assert simplified(of_floats) is of_floats
+
+
 def test_casts_of_64_bit_integers_through_floats_stay() -> None:
     x = new_input((3,), dtypes.int64)
     through = ops.cast(ops.cast(x, dtype=dtypes.float64), dtype=dtypes.int64)
