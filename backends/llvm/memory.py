@@ -275,7 +275,7 @@ def store(
     """Write a store. Lanes that share a place store one value, that of a lane in the mask.
 
     With `past_caches` it goes to memory past the caches, if it fills whole lines of these and no
-    condition holds lanes back; returns whether it does, and a fence has to follow some time.
+    condition holds lanes back; returns whether it may, and a fence has to follow some time.
     """
     stride = stride_of(environment, place)
     if environment.lanes == 1 or stride == 0:
@@ -287,9 +287,7 @@ def store(
         _scatter(environment, place, text)
         return False
     if past_caches and stride == 1 and _fills_lines(environment, place):
-        address, type_ = address_of(environment, place), spelling.memory(place.dtype, lanes)
-        hint = "!nontemporal !{i32 1}"
-        writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
+        _store_past_caches(environment, place, text)
         return True
     address, mask = address_of(environment, place, 0 if stride == 1 else 1 - lanes), place.mask
     if stride == -1:
@@ -304,11 +302,29 @@ def store(
 
 
 def _fills_lines(environment: Environment, place: Place) -> bool:
-    """Return whether a store of all lanes is known to write whole lines of the caches."""
+    """Return whether a store of all lanes writes whole lines of the caches in an array that begins
+    with one."""
     size, lane = place.dtype.itemsize, environment.lane
-    start = math.gcd(place.storage.alignment, place.offset.divisor(lane) * size)
+    start = place.offset.divisor(lane) * size
     is_whole = start % LINE == 0 and environment.lanes * size % LINE == 0
     return is_whole and not place.mask and not place.condition
+
+
+def _store_past_caches(environment: Environment, place: Place, text: str) -> None:
+    """Write a store past the caches; where the array does not begin with a line, one into them."""
+    writer, address = environment.writer, address_of(environment, place)
+    type_ = spelling.memory(place.dtype, environment.lanes)
+
+    hint = "!nontemporal !{i32 1}"
+    if place.storage.alignment >= LINE:
+        writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
+        return
+    start = writer.pure(f"ptrtoint ptr {place.storage.address} to i64")
+    rest = writer.pure(f"and i64 {start}, {LINE - 1}")
+    with writer.guarded(writer.pure(f"icmp eq i64 {rest}, 0")):
+        writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
+    with writer.guarded(writer.pure(f"icmp ne i64 {rest}, 0")):
+        writer.line(f"store {type_} {text}, ptr {address}, align {alignment_of(place)}")
 
 
 def _store_vector(
