@@ -10,7 +10,6 @@ from graphc.kernel import Kernel
 from graphc.plan import Place, Space
 from graphc.state import ALIGNMENT
 
-
 Use: TypeAlias = tuple[Place, ...]  # the places of one step that runs the kernel
 
 

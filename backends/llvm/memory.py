@@ -9,7 +9,6 @@ constant instead.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from graphc.backends.llvm import helpers, spelling

@@ -64,7 +64,7 @@ def test_outputs_are_put_into_arrays_of_any_layout(place: str, backend: Any) -> 
 
 
 @pytest.mark.parametrize("skip", [0, 4, 16])
-def test_dense_arrays_are_written_without_a_copy(skip: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dense_arrays_are_written_as_they_are(skip: int, monkeypatch: pytest.MonkeyPatch) -> None:
     program, arguments, array = program_of(), samples(), aligned((4, 6), skip)
     wanted = program(*arguments)
     written: list[Array | None] = []
