@@ -59,7 +59,8 @@ def run(update: Update, shape: tuple[int, int]) -> tuple[graphc.Program, list[Ar
 def test_a_new_value_that_is_read_is_written_in_place(name: str, shape: tuple[int, int]) -> None:
     program, found = run(IN_PLACE[name], shape)
     plan = program.stages.plan
-    assert (plan is not None and plan.arena_bytes < 4 * shape[0] * shape[1]) or shape[0] < 6
+    assert plan is not None
+    assert plan.arena_bytes < 4 * shape[0] * shape[1] or shape[0] < 6
     assert not [step for step in plan.steps if step.routine.name.startswith("copy_")]
     assert all(a.tobytes() == b.tobytes() for a, b in zip(found, found[2:], strict=False))
 
