@@ -1,17 +1,17 @@
 """Loads and stores in LLVM IR.
 
 Outside vector loops an access is a scalar one. Inside, every lane accesses memory: the stride of
-the place by lane chooses a scalar access (0), a vector one (1), a reversed one (-1), or a gather
-or scatter (all others). A *mask*, the lanes for which guards and `where` hold, makes it masked. A
-place where nothing may be read is never touched: a load that is not wanted reads zeros from a
-constant instead.
+the place by lane chooses a scalar access (0), a vector one (1), a reversed one (-1), vectors with
+other elements between (a few, `steps`), or a gather or scatter (all others). A *mask*, the lanes
+for which guards and `where` hold, makes it masked. A place where nothing may be read is never
+touched: a load that is not wanted reads zeros from a constant instead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from graphc.backends.llvm import helpers, spelling
+from graphc.backends.llvm import helpers, spelling, steps
 from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.module import ZEROS
 from graphc.backends.llvm.operations import Operand, spread
@@ -153,6 +153,8 @@ def load(environment: Environment, place: Place) -> Operand:
         loaded = _read_masked(environment, place, address_of(environment, place), place.mask)
     elif stride == -1:
         loaded = _load_reversed(environment, place)
+    elif stride is not None and steps.is_short(stride):
+        loaded = _load_stepped(environment, place, stride)
     else:
         mask = _full_mask(environment.writer, place, lanes)
         element = spelling.memory(place.dtype)
@@ -251,6 +253,26 @@ def _load_reversed(environment: Environment, place: Place) -> str:
     return _reverse(writer, element, loaded, lanes)
 
 
+def _load_stepped(environment: Environment, place: Place, stride: int) -> str:
+    writer, lanes = environment.writer, environment.lanes
+    first = min(0, stride * (lanes - 1))
+
+    def address(start: int) -> str:
+        return address_of(environment, place, first + start)
+
+    if place.mask:
+        masks = steps.masks(writer, lanes, place.mask, stride)
+        vectors = {s: _read_masked(environment, place, address(s), m) for s, m in masks.items()}
+    else:
+        before, after = 0, 0
+        if place.is_inside:
+            low, high = place.offset.bounds
+            before, after = low, place.storage.type.size - 1 - high
+        starts = steps.starts(lanes, abs(stride), before, after)
+        vectors = {s: _read(environment, place, address(s), lanes) for s in starts}
+    return steps.pick(writer, spelling.memory(place.dtype), lanes, vectors, stride)
+
+
 def _reverse(writer: Writer, element: str, value: str, lanes: int) -> str:
     order = ", ".join(f"i32 {lane}" for lane in reversed(range(lanes)))
     type_ = spelling.vector(element, lanes)
@@ -282,6 +304,9 @@ def store(
         return False
     lanes, writer = environment.lanes, environment.writer
     text = helpers.to_memory(writer, place.dtype, lanes, spread(writer, value, lanes))
+    if stride is not None and steps.is_short(stride):
+        _store_stepped(environment, place, text, stride)
+        return False
     if stride not in (1, -1):
         _scatter(environment, place, text)
         return False
@@ -298,6 +323,15 @@ def store(
     else:
         _store_vector(environment, place, address, text, mask)
     return False
+
+
+def _store_stepped(environment: Environment, place: Place, text: str, stride: int) -> None:
+    writer, lanes = environment.writer, environment.lanes
+    masks = steps.masks(writer, lanes, _full_mask(writer, place, lanes), stride)
+    vectors = steps.spread(writer, spelling.memory(place.dtype), lanes, text, stride)
+    for start, vector in vectors.items():
+        address = address_of(environment, place, min(0, stride * (lanes - 1)) + start)
+        _write_masked(environment, place, address, vector, masks[start])
 
 
 def _fills_lines(environment: Environment, place: Place) -> bool:
@@ -333,15 +367,23 @@ def _store_vector(
     element, alignment = spelling.memory(place.dtype), alignment_of(place)
     type_ = spelling.vector(element, lanes)
     if mask and not (place.storage.is_private and place.is_inside):
-        writer.line(
-            f"call void @llvm.masked.store.{spelling.suffix(element, lanes)}.p0("
-            f"{type_} {text}, ptr align {alignment} {address}, <{lanes} x i1> {mask})"
-        )
+        _write_masked(environment, place, address, text, mask)
         return
     if mask:
         old = writer.emit(f"load {type_}, ptr {address}, align {alignment}")
         text = writer.emit(f"select <{lanes} x i1> {mask}, {type_} {text}, {type_} {old}")
     writer.line(f"store {type_} {text}, ptr {address}, align {alignment}")
+
+
+def _write_masked(
+    environment: Environment, place: Place, address: str, text: str, mask: str
+) -> None:
+    lanes, element = environment.lanes, spelling.memory(place.dtype)
+    environment.writer.line(
+        f"call void @llvm.masked.store.{spelling.suffix(element, lanes)}.p0("
+        f"{spelling.vector(element, lanes)} {text}, ptr align {alignment_of(place)} {address}, "
+        f"<{lanes} x i1> {mask})"
+    )
 
 
 def _store_uniform(environment: Environment, place: Place, value: Operand) -> None:
