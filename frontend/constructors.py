@@ -169,6 +169,8 @@ def _float(name: str, number: Any) -> float:
         return float(number)
     except OverflowError:
         fail(GraphcValueError, f"{name}: the integer {integer_text(number)} does not fit float64")
+    except (TypeError, ValueError):
+        fail(GraphcTypeError, f"{name} goes from one real number to another, not {number!r}")
 
 
 def linspace(

@@ -47,14 +47,14 @@ def fft(
     >>> fft(input((3, 8), "float64"), n=5).type
     TensorType(shape=(3, 5), dtype=graphc.complex128)
     """
-    return _whole("fft", "fft", x, None if n is None else (n,), (axis,), norm)
+    return _whole("fft", "fft", x, _extents("fft", n), (axis,), norm)
 
 
 def ifft(
     x: TensorLike, n: SupportsIndex | None = None, axis: SupportsIndex = -1, norm: str | None = None
 ) -> Tensor:
     """Return the inverse of `fft`."""
-    return _whole("ifft", "ifft", x, None if n is None else (n,), (axis,), norm)
+    return _whole("ifft", "ifft", x, _extents("ifft", n), (axis,), norm)
 
 
 def fftn(x: TensorLike, s: Extents = None, axes: Axes = None, norm: str | None = None) -> Tensor:
@@ -91,14 +91,14 @@ def rfft(
     x: TensorLike, n: SupportsIndex | None = None, axis: SupportsIndex = -1, norm: str | None = None
 ) -> Tensor:
     """Return the first n // 2 + 1 numbers of the transform of real x, which give the others."""
-    return _real("rfft", x, None if n is None else (n,), (axis,), norm)
+    return _real("rfft", x, _extents("rfft", n), (axis,), norm)
 
 
 def irfft(
     x: TensorLike, n: SupportsIndex | None = None, axis: SupportsIndex = -1, norm: str | None = None
 ) -> Tensor:
     """Return the n real numbers of which `rfft` gives x; n is even where it is not given."""
-    return _half("irfft", x, None if n is None else (n,), (axis,), norm)
+    return _half("irfft", x, _extents("irfft", n), (axis,), norm)
 
 
 def rfftn(x: TensorLike, s: Extents = None, axes: Axes = None, norm: str | None = None) -> Tensor:
@@ -107,7 +107,7 @@ def rfftn(x: TensorLike, s: Extents = None, axes: Axes = None, norm: str | None 
 
 
 def irfftn(x: TensorLike, s: Extents = None, axes: Axes = None, norm: str | None = None) -> Tensor:
-    """Return the inverse of `rfftn`; the last extent is even where `s` does not say it."""
+    """Return the inverse of `rfftn`; the last extent is even where there is no `s`."""
     return _half("irfftn", x, s, axes, norm)
 
 
@@ -168,6 +168,10 @@ def _constant(
     wanted = as_dtype(dtype)
     if type(n) is not int or n < 1:
         fail(GraphcValueError, f"{name}: the number of samples is at least 1, not {n!r}")
+    if not isinstance(d, int | float | np.integer | np.floating):
+        fail(GraphcTypeError, f"{name}: the distance of samples is a number, not {d!r}")
+    if d == 0:
+        fail(GraphcValueError, f"{name}: samples that are 0 apart have no frequencies")
     if not wanted.is_float:
         fail(GraphcTypeError, f"{name}: frequencies are floats, not {wanted}")
     return Tensor(apply("constant", value=ArrayData(function(n, d).astype(wanted.numpy))))
@@ -214,8 +218,7 @@ def _half(name: str, x: TensorLike, extents: Extents, axes: Axes, norm: str | No
     if not places:
         fail(GraphcValueError, f"{name}: at least one axis is needed", [node])
     mode, last = _checked(name, norm), places[-1]
-    is_given = extents is not None and operator.index(extents[-1]) != -1  # an integer by now
-    n = counts[-1] if is_given else 2 * (node.shape[last] - 1)
+    n = 2 * (node.shape[last] - 1) if extents is None else counts[-1]
     if n < 1:
         fail(GraphcValueError, f"{name}: {n} numbers cannot be transformed", [node])
     node = _transformed(name, "ifft", node, places[:-1], counts[:-1], mode)
@@ -229,10 +232,10 @@ def _computed(node: Node) -> DType:
     return dtype.compute if dtype.is_inexact else float64
 
 
-def _checked(name: str, norm: str | None) -> str:
+def _checked(name: str, norm: Any) -> str:
     if norm is None:
         return "backward"
-    if norm not in TRANSPOSED:
+    if not isinstance(norm, str) or norm not in TRANSPOSED:
         fail(GraphcValueError, f"{name}: norm is {norm!r}, not one of {', '.join(TRANSPOSED)}")
     return norm
 
@@ -256,6 +259,13 @@ def _places(
         for place, count in zip(places, wanted, strict=True)
     )
     return places, counts
+
+
+def _extents(name: str, n: SupportsIndex | None) -> Extents:
+    """Return `n` as one of `s`, in which -1 would be the extent that there is."""
+    if isinstance(n, SupportsIndex) and operator.index(n) == -1:
+        fail(GraphcValueError, f"{name}: -1 numbers cannot be transformed")
+    return None if n is None else (n,)
 
 
 def _integers(name: str, extents: Sequence[SupportsIndex], node: Node) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from graphc.body import Body
 from graphc.capture import captured, made_before, new_parameter
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
@@ -116,7 +118,7 @@ def checkpoint(
     def block(*arguments: Any, **keywords: Any) -> Any:
         called = _called("checkpoint", function, arguments, keywords)
         if max_memory is not None:
-            return called.finish(_in_segments(called, max_memory))
+            return called.finish(_in_segments(called, int(max_memory)))
         inner = candidates(called.parameters, called.results)
         kept = [node for node in inner if is_kept(node)]
         body = Body(Graph(called.parameters, [*called.results, *kept], name="body"))
@@ -127,11 +129,12 @@ def checkpoint(
     return compiled_on_arrays(block)
 
 
-def _policy(policy: Policy, max_memory: int | None) -> Callable[[Node], bool]:
+def _policy(policy: Policy, max_memory: Any) -> Callable[[Node], bool]:
     if max_memory is not None:
         if policy is not None:
             fail(GraphcValueError, "checkpoint: a policy and max_memory both say what is kept")
-        if type(max_memory) is not int or max_memory < 0:
+        is_count = isinstance(max_memory, int | np.integer) and not isinstance(max_memory, bool)
+        if not is_count or max_memory < 0:
             fail(GraphcValueError, f"checkpoint: max_memory is a count of bytes, not {max_memory}")
     if callable(policy):
         return lambda node: bool(policy(node.op.name))

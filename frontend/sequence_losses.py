@@ -14,7 +14,6 @@ import numpy as np
 from graphc.dtypes import int64
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.frontend import constructors, elementwise, shapes
-from graphc.frontend.class_losses import checked_label
 from graphc.frontend.composites import as_float
 from graphc.frontend.indexing import checked_index, take_along_axis
 from graphc.frontend.loops import scan
@@ -134,9 +133,8 @@ def _read_labels(labels: Tensor, counts: Tensor, blank: int, classes: int) -> Te
     """Return labels that are checked, and in the place of those that do not count any class."""
     read = constructors.arange(labels.shape[-1]) < counts[..., None]
     wide = elementwise.where(labels == blank, -1, labels.astype(int64))
-    return checked_label(
-        "ctc_loss", elementwise.where(read, wide, (blank + 1) % classes).node, classes
-    )
+    what = f"ctc_loss: a label is out of bounds, or is the blank, class {blank}"
+    return checked_index(elementwise.where(read, wide, (blank + 1) % classes).node, classes, what)
 
 
 def _lengths(name: str, lengths: TensorLike | None, batch: tuple[int, ...], most: int) -> Tensor:

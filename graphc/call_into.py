@@ -2,8 +2,8 @@
 
 An array given for an output has its shape and dtype and can be written; it may have any strides and
 alignment, and may share memory with the arguments, which are read as they were, but not with
-another array that is given. The executable writes straight into what is dense and aligned to 64
-bytes, as every output of a program is; the rest is computed elsewhere and copied.
+another array that is given. The executable writes straight into what is dense and aligned to its
+elements; the rest is computed elsewhere and copied.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 
 from graphc.errors import GraphcTypeError, GraphcValueError, ShapeError
 from graphc.executable import Executable, RunsInto
-from graphc.state import ALIGNMENT
 from graphc.tensor_type import TensorType
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -118,5 +117,5 @@ def _filled(given: Sequence[Array | None], results: Sequence[Array]) -> list[Arr
 
 
 def _is_plain(array: Array) -> bool:
-    is_aligned = array.ctypes.data % ALIGNMENT == 0
-    return is_aligned and array.flags.c_contiguous and type(array) is np.ndarray
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned and type(array) is np.ndarray

@@ -41,8 +41,9 @@ class RunsInto(Protocol):
     ) -> tuple[np.ndarray[Any, Any], ...]:
         """Do what `run` does with these arrays in place of fresh ones, where there is one.
 
-        They are dense, 64-byte aligned, of exactly the plan's output types, and share no memory
-        with one another, an argument or a variable. Where the call raises they hold anything.
+        They are dense, aligned to their elements, of exactly the plan's output types, and share no
+        memory with one another, an argument or a variable. Where the call raises they hold
+        anything.
         """
 
 

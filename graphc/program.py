@@ -127,10 +127,9 @@ class Program:
 
         out     arrays to put the outputs into and return: a list with an array or None for each
                 output, or the array of the only one. Each has the output's shape and dtype and can
-                be written; any strides and alignment, but arrays that are dense and 64-byte aligned
-                (as outputs of programs are) are written directly, others by way of a copy. They may
-                share memory with arguments, not with one another. Where the call raises they hold
-                anything.
+                be written; any strides and alignment, but dense arrays are written directly, others
+                by way of a copy. They may share memory with arguments, not with one another. Where
+                the call raises they hold anything.
 
         Raises also GraphcTypeError, ShapeError or GraphcValueError where `out` cannot take the
         outputs, GraphcIndexError where an index among the arguments is out of bounds, MemoryError,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+SHORT_STEP = 4  # elements between lanes, up to which vectors read what lies between them as well
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

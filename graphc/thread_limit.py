@@ -30,8 +30,9 @@ class threads(ContextDecorator):  # used as a statement: `with graphc.threads(2)
 
     It holds for the calls that this thread of Python (or task of asyncio) makes meanwhile, also of
     programs compiled before, and may be nested: the innermost counts. A call uses fewer threads
-    where its work is not worth more, and may use more threads than there are cores. Results have
-    the same bits for every number. GRAPHC_NUM_THREADS sets the number for a whole process.
+    where its work is not worth more, and may use more threads than there are cores, which is slower
+    than as many. Results have the same bits for every number. GRAPHC_NUM_THREADS sets the number
+    for a whole process.
 
     Raises GraphcTypeError for what is no whole number and GraphcValueError for one below 1.
 

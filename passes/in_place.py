@@ -1,68 +1,168 @@
 """Which buffers of a kernel may share memory: an `in` may be written over by an `out`.
 
-That is so if every load of the `in` is followed, in the same block, by a store to the `out` at the
-same place, and the kernel never loads the `out`. Since a kernel stores each element of an `out`
-once, each element is then read before it is written, by the very iteration that writes it. It holds
-for naive and for scheduled kernels; concatenations store at other places than they load from.
+That is so if the kernel never loads the `out`, and no element of it is stored before the last load
+of that element of the `in`. A kernel stores each element of an `out` once. So a load is harmless
+that is followed, in the same block, by a store at the same place: no other store comes to it. It is
+harmless also beside a store that stands behind it inside the loops around both, where an element
+belongs to one iteration of these (rows that are read several times before they are written), and
+beside a store to other elements. Both hold for naive and for scheduled kernels. The iterations of
+the loops of a device run in no order, so that there the first rule alone counts; concatenations
+store at other places than they load from.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from graphc.index import ZERO, Index, linearise
-from graphc.kernel import Access, Buffer, Guard, Kernel, Load, Loop, Statement, Store
+from graphc.index import ZERO, Index, LoopVariable, linearise
+from graphc.kernel import Access, Buffer, Guard, Kernel, Load, Loop, LoopKind, Statement, Store
+
+_UNORDERED = (LoopKind.GROUP, LoopKind.ITEM)
+
+# The way to a statement: its number in each block around it, and the loop or guard that it is.
+_Path: TypeAlias = tuple[tuple[int, Statement], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A load or a store of one element of a buffer, by its place in the whole array."""
+
+    path: _Path
+    place: Index
+
+    @property
+    def loops(self) -> list[Loop]:
+        return [s for _, s in self.path if isinstance(s, Loop)]
+
+
+@dataclass(slots=True)
+class _Uses:
+    loads: list[_Use]
+    stores: list[_Use]
 
 
 def replaceable_inputs(kernel: Kernel) -> frozenset[tuple[str, str]]:
     """Return the pairs (in, out) of buffers of one size and dtype that may be one memory."""
-    accesses = _accesses(kernel)
-    outs: dict[object, list[Buffer]] = defaultdict(list)  # by what a pair has in common
-    for out in kernel.buffers:
-        if out.access is Access.OUT:
-            for block in {block for _, block, _, _ in accesses[out.name]}:
-                outs[out.type.size, out.type.dtype, block].append(out)
-    pairs = set()
-    for source in kernel.buffers:
-        if source.access is Access.IN and (loads := accesses[source.name]):
-            for out in outs[source.type.size, source.type.dtype, loads[0][1]]:
-                if _reads_before(loads, accesses[out.name]):
-                    pairs.add((source.name, out.name))
-    return frozenset(pairs)
-
-
-_Accesses = list[tuple[bool, int, int, Index]]  # is it a store, the block, the statement, the place
-
-
-def _reads_before(source: _Accesses, out: _Accesses) -> bool:
-    """Return whether every load of the source stands before a store to the out at its place."""
-    if not all(is_store for is_store, _, _, _ in out):
-        return False
-    return all(
-        any(b == block and at > statement and p - place == ZERO for _, b, at, p in out)
-        for _, block, statement, place in source
+    uses = _uses(kernel)
+    return frozenset(
+        (source.name, out.name)
+        for source in kernel.buffers
+        for out in kernel.buffers
+        if _are_alike(source, out) and _reads_before(uses[source.name].loads, uses[out.name])
     )
 
 
-def _accesses(kernel: Kernel) -> dict[str, _Accesses]:
+def _are_alike(source: Buffer, out: Buffer) -> bool:
+    is_pair = source.access is Access.IN and out.access is Access.OUT
+    return is_pair and (source.type.size, source.type.dtype) == (out.type.size, out.type.dtype)
+
+
+def _reads_before(loads: list[_Use], out: _Uses) -> bool:
+    """Return whether no store comes before a load of the same element."""
+    if not loads or out.loads:
+        return False
+    return all(
+        any(_meet(load, store) for store in out.stores)
+        or all(_is_harmless(load, store) for store in out.stores)
+        for load in loads
+    )
+
+
+def _meet(load: _Use, store: _Use) -> bool:
+    """Return whether both stand in one block, the load first, at one place."""
+    (at, _), (behind, _) = load.path[-1], store.path[-1]
+    is_one_block = len(load.path) == len(store.path) == _shared(load, store) + 1
+    return is_one_block and at < behind and load.place - store.place == ZERO
+
+
+def _is_harmless(load: _Use, store: _Use) -> bool:
+    """Return whether the store never comes before the load of the same element.
+
+    The places of both are c·v + w, with v the variables of the loops around both and w from a range
+    of its own for each. Where those of different v lie apart, equal places have equal v.
+    """
+    depth = _shared(load, store)
+    around = [s.variable for _, s in load.path[:depth] if isinstance(s, Loop)]
+    ranges = [_range_without(around, use) for use in (load, store)]
+    factors = [[use.place.stride(v) for v in around] for use in (load, store)]
+    if None in ranges or factors[0] != factors[1]:
+        return False
+    (first, last), (low, high) = (r for r in ranges if r is not None)
+    if not _lie_apart(around, factors[0], max(last, high) - min(first, low) + 1):
+        return False
+    if last < low or high < first:
+        return True
+    is_ordered = all(s.kind not in _UNORDERED for use in (load, store) for s in use.loops)
+    # loops at the top level are shared by threads, each without waiting for the others
+    return bool(around) and is_ordered and load.path[depth][0] < store.path[depth][0]
+
+
+def _shared(load: _Use, store: _Use) -> int:
+    """Return how many loops and guards stand around both."""
+    depth = 0
+    for (at, _), (other, _) in zip(load.path, store.path, strict=False):
+        if at != other:
+            break
+        depth += 1
+    return depth
+
+
+def _range_without(around: list[LoopVariable], use: _Use) -> tuple[int, int] | None:
+    """Return the least and the greatest value of what is left of a place without `around`."""
+    low = high = use.place.constant
+    limits = _limits(use.path)
+    for atom, factor in use.place.terms:
+        if not isinstance(atom, LoopVariable):
+            return None
+        if atom not in around:
+            reach = factor * (min(atom.extent, limits.get(atom, atom.extent)) - 1)
+            low, high = low + min(reach, 0), high + max(reach, 0)
+    return low, high
+
+
+def _limits(path: _Path) -> dict[LoopVariable, int]:
+    """Return what the guards on the way say alone of variables: below which number each is."""
+    limits: dict[LoopVariable, int] = {}
+    for left, right in (c for _, s in path if isinstance(s, Guard) for c in s.conditions):
+        room = right - left  # positive
+        match room.terms:
+            case ((LoopVariable() as variable, -1),):
+                limits[variable] = min(room.constant, limits.get(variable, room.constant))
+    return limits
+
+
+def _lie_apart(variables: list[LoopVariable], factors: list[int | None], length: int) -> bool:
+    """Return whether ranges of `length` at the sums of factors and variables never overlap."""
+    steps = [(f, v.extent) for f, v in zip(factors, variables, strict=True) if v.extent > 1]
+    for factor, extent in sorted((abs(f or 0), extent) for f, extent in steps):
+        if factor < length:
+            return False
+        length += factor * (extent - 1)
+    return True
+
+
+def _uses(kernel: Kernel) -> dict[str, _Uses]:
     shapes = {buffer.name: buffer.type.shape for buffer in kernel.buffers}
-    found: dict[str, _Accesses] = {name: [] for name in shapes}
-    for number, block in enumerate(_blocks(kernel.body)):
-        for position, statement in enumerate(block):
-            if isinstance(statement, Load | Store) and statement.buffer in shapes:
-                place = linearise(statement.indices, shapes[statement.buffer])
-                is_store = isinstance(statement, Store)
-                count = 1 if isinstance(statement, Store) else statement.count
-                found[statement.buffer] += [
-                    (is_store, number, position, place + n) for n in range(count)
-                ]
+    found = {name: _Uses([], []) for name in shapes}
+    for path in _paths(kernel.body):
+        statement = path[-1][1]
+        if isinstance(statement, Load | Store) and statement.buffer in shapes:
+            place = linearise(statement.indices, shapes[statement.buffer])
+            uses = found[statement.buffer]
+            if isinstance(statement, Store):
+                uses.stores.append(_Use(path, place))
+            else:
+                uses.loads += [_Use(path, place + n) for n in range(statement.count)]
     return found
 
 
-def _blocks(body: tuple[Statement, ...]) -> Iterator[tuple[Statement, ...]]:
-    pending = [body]
+def _paths(body: tuple[Statement, ...]) -> Iterator[_Path]:
+    pending: list[_Path] = [((number, s),) for number, s in enumerate(body)]
     while pending:
-        block = pending.pop()
-        yield block
-        pending.extend(s.body for s in block if isinstance(s, Loop | Guard))
+        path = pending.pop()
+        yield path
+        statement = path[-1][1]
+        if isinstance(statement, Loop | Guard):
+            pending.extend((*path, (number, s)) for number, s in enumerate(statement.body))

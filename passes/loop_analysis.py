@@ -24,6 +24,7 @@ from graphc.kernel import (
 from graphc.op import Elementwise, find, scalar_program
 from graphc.passes.rewrite_statements import Body, result_of, substitute
 from graphc.scalar import PRIMITIVES
+from graphc.target import SHORT_STEP
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -60,7 +61,8 @@ def stride_in_panels(offset: Index, variable: LoopVariable, width: int) -> int |
 def unit_stride_score(body: Body, variable: LoopVariable, shapes: Shapes, width: int = 1) -> int:
     """Return how well `body` goes in vectors over `variable`, in blocks of `width`.
 
-    Accesses to adjacent elements are good, others that move with it bad, scattering stores worst.
+    Accesses to adjacent elements are good, loads a few elements apart fair, others that move with
+    it bad, scattering stores worst.
     """
     score = 0
     for access, offset in accesses(body, shapes):
@@ -69,6 +71,8 @@ def unit_stride_score(body: Body, variable: LoopVariable, shapes: Shapes, width:
         stride = stride_in_panels(offset, variable, width)
         if stride == 1:
             score += 2
+        elif stride and abs(stride) <= SHORT_STEP and isinstance(access, Load):
+            score += 1
         elif stride != 0:
             score -= 3 if isinstance(access, Store) else 2
     return score

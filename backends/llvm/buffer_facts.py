@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TypeAlias
 
 from graphc.backends.llvm.kernels import BufferFacts
 from graphc.kernel import Kernel
 from graphc.plan import Place, Space
+from graphc.state import ALIGNMENT
 
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """The places of one step that runs the kernel, and whether it stands in a body."""
-
-    places: tuple[Place, ...]
-    is_in_body: bool = False
+Use: TypeAlias = tuple[Place, ...]  # the places of one step that runs the kernel
 
 
 def facts_of(kernel: Kernel, uses: Sequence[Use]) -> tuple[BufferFacts, ...]:
@@ -44,14 +39,13 @@ def _alone(kernel: Kernel, use: Use) -> set[int]:
 
 def _memory(kernel: Kernel, use: Use, number: int) -> tuple[str, int, int]:
     """Return the space in which a buffer lies, and where it begins and ends there."""
-    place = use.places[number]
+    place = use[number]
     is_arena = place.space is Space.ARENA
     size = kernel.buffers[number].type.nbytes if is_arena else 1  # others lie apart by numbers
     return place.space.name, place.at, place.at + size
 
 
 def _alignment(kernel: Kernel, use: Use, number: int) -> int:
-    is_given = (Space.ARGUMENT, Space.OUTPUT) if use.is_in_body else (Space.ARGUMENT,)
-    if use.places[number].space not in is_given:
-        return 64
-    return kernel.buffers[number].type.dtype.itemsize
+    """Return to how many bytes a buffer is aligned; arrays of a caller lie anywhere."""
+    is_given = use[number].space in (Space.ARGUMENT, Space.OUTPUT)
+    return kernel.buffers[number].type.dtype.itemsize if is_given else ALIGNMENT

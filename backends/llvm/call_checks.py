@@ -139,10 +139,7 @@ fitting:
   %end = add i64 %start, %bytes
   %may.write = and i32 %flags, {WRITEABLE}
   %is.writeable = icmp ne i32 %may.write, 0
-  %odd = and i64 %start, 63
-  %is.aligned = icmp eq i64 %odd, 0
-  %is.good = and i1 %is.writeable, %is.aligned
-  br i1 %is.good, label %look, label %no
+  br i1 %is.writeable, label %look, label %no
 look:
   %is.apart = call i1 @is_apart(ptr %d, ptr %address, i64 %bytes)
   br i1 %is.apart, label %others, label %no

@@ -7,11 +7,10 @@ returned, in place of fresh arrays.
 
 `call` refuses, with nothing done, whatever it does not know: another number of arguments, another
 type than exactly `ndarray` of exactly this dtype object and shape, dense and aligned; an array in
-memory that the program writes; an array for an output that is read-only, not aligned to 64 bytes or
-not apart from all others; a record that another call works in; more threads than there is memory
-for; a check that failed. The caller then goes the way of Python. Memory errors are raised,
-and what handlers of signals raise. Everything is done under the lock of the interpreter but the
-program itself.
+memory that the program writes; an array for an output that is read-only or not apart from all
+others; a record that another call works in; more threads than there is memory for; a check that
+failed. The caller then goes the way of Python. Memory errors are raised, and what handlers of
+signals raise. Everything is done under the lock of the interpreter but the program itself.
 """
 
 from __future__ import annotations

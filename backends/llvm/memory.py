@@ -1,18 +1,17 @@
 """Loads and stores in LLVM IR.
 
 Outside vector loops an access is a scalar one. Inside, every lane accesses memory: the stride of
-the place by lane chooses a scalar access (0), a vector one (1), a reversed one (-1), or a gather
-or scatter (all others). A *mask*, the lanes for which guards and `where` hold, makes it masked. A
-place where nothing may be read is never touched: a load that is not wanted reads zeros from a
-constant instead.
+the place by lane chooses a scalar access (0), a vector one (1), a reversed one (-1), vectors with
+other elements between (a few, `steps`), or a gather or scatter (all others). A *mask*, the lanes
+for which guards and `where` hold, makes it masked. A place where nothing may be read is never
+touched: a load that is not wanted reads zeros from a constant instead.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
-from graphc.backends.llvm import helpers, spelling
+from graphc.backends.llvm import helpers, spelling, steps
 from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.module import ZEROS
 from graphc.backends.llvm.operations import Operand, spread
@@ -154,6 +153,8 @@ def load(environment: Environment, place: Place) -> Operand:
         loaded = _read_masked(environment, place, address_of(environment, place), place.mask)
     elif stride == -1:
         loaded = _load_reversed(environment, place)
+    elif stride is not None and steps.is_short(stride):
+        loaded = _load_stepped(environment, place, stride)
     else:
         mask = _full_mask(environment.writer, place, lanes)
         element = spelling.memory(place.dtype)
@@ -252,6 +253,26 @@ def _load_reversed(environment: Environment, place: Place) -> str:
     return _reverse(writer, element, loaded, lanes)
 
 
+def _load_stepped(environment: Environment, place: Place, stride: int) -> str:
+    writer, lanes = environment.writer, environment.lanes
+    first = min(0, stride * (lanes - 1))
+
+    def address(start: int) -> str:
+        return address_of(environment, place, first + start)
+
+    if place.mask:
+        masks = steps.masks(writer, lanes, place.mask, stride)
+        vectors = {s: _read_masked(environment, place, address(s), m) for s, m in masks.items()}
+    else:
+        before, after = 0, 0
+        if place.is_inside:
+            low, high = place.offset.bounds
+            before, after = low, place.storage.type.size - 1 - high
+        starts = steps.starts(lanes, abs(stride), before, after)
+        vectors = {s: _read(environment, place, address(s), lanes) for s in starts}
+    return steps.pick(writer, spelling.memory(place.dtype), lanes, vectors, stride)
+
+
 def _reverse(writer: Writer, element: str, value: str, lanes: int) -> str:
     order = ", ".join(f"i32 {lane}" for lane in reversed(range(lanes)))
     type_ = spelling.vector(element, lanes)
@@ -275,7 +296,7 @@ def store(
     """Write a store. Lanes that share a place store one value, that of a lane in the mask.
 
     With `past_caches` it goes to memory past the caches, if it fills whole lines of these and no
-    condition holds lanes back; returns whether it does, and a fence has to follow some time.
+    condition holds lanes back; returns whether it may, and a fence has to follow some time.
     """
     stride = stride_of(environment, place)
     if environment.lanes == 1 or stride == 0:
@@ -283,13 +304,14 @@ def store(
         return False
     lanes, writer = environment.lanes, environment.writer
     text = helpers.to_memory(writer, place.dtype, lanes, spread(writer, value, lanes))
+    if stride is not None and steps.is_short(stride):
+        _store_stepped(environment, place, text, stride)
+        return False
     if stride not in (1, -1):
         _scatter(environment, place, text)
         return False
     if past_caches and stride == 1 and _fills_lines(environment, place):
-        address, type_ = address_of(environment, place), spelling.memory(place.dtype, lanes)
-        hint = "!nontemporal !{i32 1}"
-        writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
+        _store_past_caches(environment, place, text)
         return True
     address, mask = address_of(environment, place, 0 if stride == 1 else 1 - lanes), place.mask
     if stride == -1:
@@ -303,12 +325,39 @@ def store(
     return False
 
 
+def _store_stepped(environment: Environment, place: Place, text: str, stride: int) -> None:
+    writer, lanes = environment.writer, environment.lanes
+    masks = steps.masks(writer, lanes, _full_mask(writer, place, lanes), stride)
+    vectors = steps.spread(writer, spelling.memory(place.dtype), lanes, text, stride)
+    for start, vector in vectors.items():
+        address = address_of(environment, place, min(0, stride * (lanes - 1)) + start)
+        _write_masked(environment, place, address, vector, masks[start])
+
+
 def _fills_lines(environment: Environment, place: Place) -> bool:
-    """Return whether a store of all lanes is known to write whole lines of the caches."""
+    """Return whether a store of all lanes writes whole lines of the caches in an array that begins
+    with one."""
     size, lane = place.dtype.itemsize, environment.lane
-    start = math.gcd(place.storage.alignment, place.offset.divisor(lane) * size)
+    start = place.offset.divisor(lane) * size
     is_whole = start % LINE == 0 and environment.lanes * size % LINE == 0
     return is_whole and not place.mask and not place.condition
+
+
+def _store_past_caches(environment: Environment, place: Place, text: str) -> None:
+    """Write a store past the caches; where the array does not begin with a line, one into them."""
+    writer, address = environment.writer, address_of(environment, place)
+    type_ = spelling.memory(place.dtype, environment.lanes)
+
+    hint = "!nontemporal !{i32 1}"
+    if place.storage.alignment >= LINE:
+        writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
+        return
+    start = writer.pure(f"ptrtoint ptr {place.storage.address} to i64")
+    rest = writer.pure(f"and i64 {start}, {LINE - 1}")
+    with writer.guarded(writer.pure(f"icmp eq i64 {rest}, 0")):
+        writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
+    with writer.guarded(writer.pure(f"icmp ne i64 {rest}, 0")):
+        writer.line(f"store {type_} {text}, ptr {address}, align {alignment_of(place)}")
 
 
 def _store_vector(
@@ -318,15 +367,23 @@ def _store_vector(
     element, alignment = spelling.memory(place.dtype), alignment_of(place)
     type_ = spelling.vector(element, lanes)
     if mask and not (place.storage.is_private and place.is_inside):
-        writer.line(
-            f"call void @llvm.masked.store.{spelling.suffix(element, lanes)}.p0("
-            f"{type_} {text}, ptr align {alignment} {address}, <{lanes} x i1> {mask})"
-        )
+        _write_masked(environment, place, address, text, mask)
         return
     if mask:
         old = writer.emit(f"load {type_}, ptr {address}, align {alignment}")
         text = writer.emit(f"select <{lanes} x i1> {mask}, {type_} {text}, {type_} {old}")
     writer.line(f"store {type_} {text}, ptr {address}, align {alignment}")
+
+
+def _write_masked(
+    environment: Environment, place: Place, address: str, text: str, mask: str
+) -> None:
+    lanes, element = environment.lanes, spelling.memory(place.dtype)
+    environment.writer.line(
+        f"call void @llvm.masked.store.{spelling.suffix(element, lanes)}.p0("
+        f"{spelling.vector(element, lanes)} {text}, ptr align {alignment_of(place)} {address}, "
+        f"<{lanes} x i1> {mask})"
+    )
 
 
 def _store_uniform(environment: Environment, place: Place, value: Operand) -> None:

@@ -53,9 +53,9 @@ def write_program(
     """
     uses: dict[Kernel, list[Use]] = {}
     every = plan.all_steps
-    for depth, step in every:
+    for _, step in every:
         if isinstance(step.routine, Kernel):
-            uses.setdefault(step.routine, []).append(Use(step.places, depth > 0))
+            uses.setdefault(step.routine, []).append(step.places)
     is_polled, threads = polling.is_polled(plan.steps), _most_threads(plan)
     count = part_count(uses, plan.target.cores)
     barrier = _TEAM_BARRIER if threads > 1 else _NO_BARRIER

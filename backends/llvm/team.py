@@ -21,7 +21,7 @@ from typing import Any
 
 from graphc.backends.llvm import team_code
 from graphc.backends.llvm.compilation import Code, compile_module
-from graphc.backends.llvm.machine import machine
+from graphc.backends.llvm.machine import available_cores, machine
 from graphc.errors import BackendError
 
 _STACK_BYTES = 4 * 1024 * 1024
@@ -115,6 +115,7 @@ def _make() -> _Team:
 
 def _tell_size(team: _Team) -> None:
     ctypes.c_int64.from_address(team.address + team_code.SIZE_OFFSET).value = team.size
+    ctypes.c_int64.from_address(team.address + team_code.CORES_OFFSET).value = available_cores()
 
 
 def _grow(team: _Team, size: int) -> None:

@@ -7,13 +7,15 @@ A team lies in one block of memory, each word that threads spin on in a cache li
     128  arrived: threads that have reached the barrier
     192  phase: counts barriers passed; sleepers behind it
     256  pending: workers that have not finished the job; sleepers behind it
-    320  size: the members, the caller counted as number 0; the caller's core and thread
+    320  size: the members, the caller counted as number 0; where the caller is, its thread; the
+         cores there are; how long the job spins; whether it is crowded
     384  one line for each worker: epoch (its jobs so far), sleepers, team, number, id of its thread
 
 Who waits for a word to change spins briefly, then counts itself among the sleepers and asks the
-kernel (futex) to sleep while the word still has its old value. Who changes a word afterwards looks
-for sleepers. Both sides use sequentially consistent operations, so one of the two always sees the
-other.
+kernel (futex) to sleep while the word still has its old value. A job of more threads than cores is
+*crowded*: who spun would keep a core from those it waits for, so nobody does. Who changes a word
+afterwards looks for sleepers. Both sides use sequentially consistent operations, so one of the two
+always sees the other.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ FIRST_WORKER = 384
 LINE = 64
 SIZE_OFFSET = 320
 HOME_OFFSET = 328
+CORES_OFFSET = 344
+SPINS_OFFSET = 352
 SPIN_NANOSECONDS = 50_000  # about as long as it takes to wake a thread
 MOST_MEMBERS = 256
 
@@ -115,9 +119,10 @@ done:
 }}
 
 ; returns whether it slept
-define internal i1 @wait(ptr %word, i32 %old) nounwind {{
+define internal i1 @wait(ptr %team, ptr %word, i32 %old) nounwind {{
 entry:
-  %spins = load i32, ptr @graphc.spins
+  %spins.at = getelementptr i8, ptr %team, i64 352
+  %spins = load atomic i32, ptr %spins.at monotonic, align 4
   br label %spin
 spin:
   %i = phi i32 [ 0, %entry ], [ %i.next, %again ]
@@ -176,7 +181,7 @@ open:
   %p = call i32 @change(ptr %phase, i32 1)
   ret void
 wait:
-  %slept = call i1 @wait(ptr %phase, i32 %old)
+  %slept = call i1 @wait(ptr %team, ptr %phase, i32 %old)
   br i1 %slept, label %look, label %done
 look:
   %caller.at = getelementptr i8, ptr %team, i64 336
@@ -213,6 +218,16 @@ start:
   %self = call i64 @pthread_self()
   %caller.at = getelementptr i8, ptr %team, i64 336
   store i64 %self, ptr %caller.at
+  %cores.at = getelementptr i8, ptr %team, i64 344
+  %cores = load i64, ptr %cores.at
+  %crowded = icmp sgt i64 %threads, %cores
+  %as.number = zext i1 %crowded to i32
+  %crowded.at = getelementptr i8, ptr %team, i64 356
+  store i32 %as.number, ptr %crowded.at
+  %usual = load i32, ptr @graphc.spins
+  %spins = select i1 %crowded, i32 0, i32 %usual
+  %spins.at = getelementptr i8, ptr %team, i64 352
+  store atomic i32 %spins, ptr %spins.at monotonic, align 4
   call void @settle(ptr %team, i64 %size)
   %job.at = getelementptr i8, ptr %team, i64 64
   store ptr %job, ptr %job.at
@@ -243,7 +258,7 @@ finish:
   %none = icmp eq i32 %left, 0
   br i1 %none, label %done, label %hold
 hold:
-  %slept = call i1 @wait(ptr %pending, i32 %left)
+  %slept = call i1 @wait(ptr %team, ptr %pending, i32 %left)
   br label %finish
 done:
   store atomic i32 0, ptr %team release, align 4
@@ -364,7 +379,7 @@ entry:
   br label %next
 next:
   %seen = phi i32 [ 0, %entry ], [ %new, %next ]
-  %slept = call i1 @wait(ptr %line, i32 %seen)
+  %slept = call i1 @wait(ptr %team, ptr %line, i32 %seen)
   %new = add i32 %seen, 1
   %job = load ptr, ptr %job.at
   %table = load ptr, ptr %table.at

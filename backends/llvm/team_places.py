@@ -3,7 +3,8 @@
 A caller that finds itself on another core than before keeps the workers off it (`settle`): a kernel
 wakes a thread on the core of who wakes it unless it knows an idle one, and in a virtual machine it
 often knows none, since a core that sleeps may have been taken away. The worker would then wait
-until the caller has spun in vain and sleeps. The layout of a team's block of memory is that of
+until the caller has spun in vain and sleeps. In a crowded job they may be on every core, also that
+of the caller. The layout of a team's block of memory is that of
 `team_code`.
 """
 
@@ -29,20 +30,24 @@ define internal void @enrol(ptr %team, ptr %line) nounwind {{
 define internal void @settle(ptr %team, i64 %size) nounwind {{
 entry:
   %cpu = call i32 @sched_getcpu()
+  %crowded.at = getelementptr i8, ptr %team, i64 356
+  %crowded = load i32, ptr %crowded.at
+  %is.crowded = icmp ne i32 %crowded, 0
+  %kept.off = select i1 %is.crowded, i32 -2, i32 %cpu
   %home.at = getelementptr i8, ptr %team, i64 328
   %home = load atomic i32, ptr %home.at acquire, align 4
-  %stays = icmp eq i32 %cpu, %home
+  %stays = icmp eq i32 %kept.off, %home
   br i1 %stays, label %done, label %move
 move:
-  store atomic i32 %cpu, ptr %home.at monotonic, align 4
-  call void @place(ptr %team, i32 %cpu, i64 %size)
+  store atomic i32 %kept.off, ptr %home.at monotonic, align 4
+  call void @place(ptr %team, i32 %cpu, i1 %is.crowded, i64 %size)
   br label %done
 done:
   ret void
 }}
 
-; lets the workers run on all cores of the caller but the one that it is on
-define internal void @place(ptr %team, i32 %cpu, i64 %size) nounwind {{
+; lets the workers run on all cores of the caller, but for the one that it is on unless all shall
+define internal void @place(ptr %team, i32 %cpu, i1 %all.cores, i64 %size) nounwind {{
 entry:
   %mask = alloca i1024, align 8
   call void @llvm.memset.p0.i64(ptr %mask, i8 0, i64 128, i1 false)
@@ -57,7 +62,8 @@ cut:
   %old = load i8, ptr %at
   %low = trunc i32 %cpu to i8
   %place = and i8 %low, 7
-  %bit = shl i8 1, %place
+  %own = shl i8 1, %place
+  %bit = select i1 %all.cores, i8 0, i8 %own
   %others = xor i8 %bit, -1
   %new = and i8 %old, %others
   store i8 %new, ptr %at

@@ -131,6 +131,13 @@ ENDLESS: list[Callable[[], Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("ends", [(0, 1j), ([0], 1), ("a", 1)])
+def test_linspace_goes_between_real_numbers(ends: tuple[Any, Any]) -> None:
+    with pytest.raises(GraphcTypeError, match="one real number to another") as caught:
+        gc.linspace(*ends, 5)
+    assert caught.value.line.startswith(__file__)
+
+
 @pytest.mark.parametrize("endless", ENDLESS)
 def test_what_has_no_finite_number_of_elements_is_refused(endless: Callable[[], Any]) -> None:
     with pytest.raises(GraphcValueError) as caught:

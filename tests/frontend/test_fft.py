@@ -94,6 +94,14 @@ def test_shifts_and_frequencies() -> None:
             assert graphc.evaluate(getattr(graphc.fft, name)(n)).dtype == np.float32
 
 
+@pytest.mark.parametrize("name", ["fftn", "ifftn", "rfftn", "irfftn"])
+def test_minus_one_among_extents_is_what_there_is(name: str) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 5))
+    for s in ((2, -1), (-1, 4), (-1, -1)):
+        made = graphc.evaluate(getattr(graphc.fft, name)(x, s, (0, 1)))
+        np.testing.assert_allclose(made, getattr(np.fft, name)(x, s, (0, 1)), atol=1e-12)
+
+
 REFUSED: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: graphc.fft.rfft(tensor(4, dtype="complex64")), GraphcTypeError, "takes real numbers"),
     (lambda: graphc.fft.fft(tensor(4), n=0), GraphcValueError, "0 numbers"),
@@ -110,6 +118,12 @@ REFUSED: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: graphc.fft.fft2(tensor(4, 4), 2), GraphcTypeError, "sequences of integers"),  # type: ignore[arg-type]  # the mistake
     (lambda: graphc.fft.irfft(tensor(4), n="4"), GraphcTypeError, "is an integer"),  # type: ignore[arg-type]  # the mistake
     (lambda: graphc.fft.fftfreq(0), GraphcValueError, "at least 1"),
+    (lambda: graphc.fft.fftfreq(3, 0), GraphcValueError, "0 apart"),
+    (lambda: graphc.fft.rfftfreq(3, "1"), GraphcTypeError, "is a number"),  # type: ignore[arg-type]  # the mistake
+    (lambda: graphc.fft.fft(tensor(4), n=-1), GraphcValueError, "-1 numbers"),
+    (lambda: graphc.fft.irfft(tensor(4), n=np.int64(-1)), GraphcValueError, "-1 numbers"),
+    (lambda: graphc.fft.hfft(tensor(4), n=-1), GraphcValueError, "-1 numbers"),
+    (lambda: graphc.fft.fft(tensor(4), norm=["ortho"]), GraphcValueError, "norm is"),  # type: ignore[arg-type]  # the mistake
     (lambda: graphc.fft.fftfreq(4, dtype="int32"), GraphcTypeError, "frequencies are floats"),
 ]
 

@@ -174,6 +174,13 @@ MISUSE: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+def test_the_budget_may_be_an_integer_of_numpy() -> None:
+    network = gc.checkpoint(block, max_memory=np.int64(10**6))  # type: ignore[arg-type]  # a number all the same
+    same(
+        run(gc.grad(lambda x: network(x, x).sum()), X), run(gc.grad(lambda x: block(x, x).sum()), X)
+    )
+
+
 @pytest.mark.parametrize("name", MISUSE)
 def test_checkpoint_refuses_misuse(name: str) -> None:
     call, message = MISUSE[name]

@@ -186,6 +186,8 @@ def test_labels_and_lengths_out_of_range_raise() -> None:
     for labels in ([[1, 4]], [[0, 1]], [[-1, 1]]):  # too great, the blank, negative
         with pytest.raises(GraphcIndexError, match=r"a label is out of bounds.* 0 … 3"):
             function(x, np.array(labels), *good[1:])
+    with pytest.raises(GraphcIndexError, match=r"or is the blank, class 3;"):
+        graphc.compile(partial(nn.ctc_loss, blank=3))(x, np.array([[3, 1]]), *good[1:])
     for steps, count, extent in ((6, 2, 6), (-1, 2, 6), (5, 3, 3), (5, -1, 3)):
         with pytest.raises(GraphcIndexError, match=rf"_lengths is .* 0 … {extent - 1}"):
             function(x, good[0], np.array([steps]), np.array([count]))

@@ -11,6 +11,7 @@ import pytest
 import graphc
 from graphc.api import Settings, compile_graph
 from graphc.backends.llvm.call_outputs import address_of
+from graphc.backends.llvm.executable import LlvmExecutable
 from graphc.passes import Options
 from tests.random_graphs import random_graph
 
@@ -60,6 +61,22 @@ def test_outputs_are_put_into_arrays_of_any_layout(place: str, backend: Any) -> 
     assert given[0] is first and given[2] is last
     for one, other in zip(given, wanted, strict=True):
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+
+
+@pytest.mark.parametrize("skip", [0, 4, 16])
+def test_dense_arrays_are_written_as_they_are(skip: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, arguments, array = program_of(), samples(), aligned((4, 6), skip)
+    wanted = program(*arguments)
+    written: list[Array | None] = []
+    run_into = LlvmExecutable.run_into
+
+    def watched(self: LlvmExecutable, inputs: Any, outputs: Any) -> tuple[Array, ...]:
+        written.extend(outputs)
+        return run_into(self, inputs, outputs)
+
+    monkeypatch.setattr(LlvmExecutable, "run_into", watched)
+    program(*arguments, out=[array, None, None])
+    assert written[0] is array and array.tobytes() == wanted[0].tobytes()
 
 
 def test_nothing_around_the_array_is_written() -> None:

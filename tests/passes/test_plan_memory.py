@@ -11,6 +11,7 @@ from graphc import dtypes, ops
 from graphc.errors import GraphcIndexError
 from graphc.graph import Graph
 from graphc.kernel import Access
+from graphc.kernel_text import parse_kernel
 from graphc.node import Node, fresh_number
 from graphc.passes.arena import Lifetime, largest_live_set, place_blocks, rounded
 from graphc.passes.fuse import fuse
@@ -113,7 +114,6 @@ def test_what_is_read_elsewhere_is_not_overwritten() -> None:
     for result in (
         ops.permute_dims(x, axes=(1, 0)),
         ops.slice_(x, start=(15, 0), stop=(-1, 16), step=(-1, 1)),
-        softmax(x),
         matmul(x, x),
         ops.add(x, ops.permute_dims(x, axes=(1, 0))),
     ):
@@ -127,6 +127,72 @@ def test_what_is_read_where_it_is_written_may_be_overwritten_scheduled_or_not() 
     (naive,) = lower(fuse(Graph([x, y], [ops.add(ops.exp(x), y)]), TARGET)).kernels
     for kernel in (naive, schedule(naive, TARGET)):
         assert replaceable_inputs(kernel) == {("x0", "y0"), ("x1", "y0")}
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (37, 100), (8, 1000)])
+def test_rows_that_are_read_several_times_may_be_overwritten(shape: tuple[int, ...]) -> None:
+    x, y = placeholder(shape), placeholder(shape)
+    total = ops.add(x, y)
+    for results in ([softmax(total)], [total, ops.sum_(total, axes=(1,))]):
+        (naive,) = lower(fuse(Graph([x, y], results), TARGET)).kernels
+        (out,) = (b.name for b in naive.buffers if b.access is Access.OUT and b.type == x.type)
+        for kernel in (naive, schedule(naive, TARGET)):
+            assert replaceable_inputs(kernel) == {("x0", out), ("x1", out)}
+
+
+ROWS = """kernel k(x: float32[4, 8] in, y: float32[4, 8] out, z: float32[4] out) {
+  for i < 4 %s {
+    scratch a : float32[] register
+    for j < 8 %s {
+      %%a = load x[%s] : float32
+      store a[] = %%a
+    }
+    for k < 8 %s {
+      %%b = load a[] : float32
+      store y[%s] = %%b
+    }
+    %%c = load a[] : float32
+    store z[i] = %%c
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("kinds", "loaded", "stored", "may"),
+    [
+        (("parallel", "serial", "serial"), "i, j", "i, k", True),
+        (("parallel", "vector", "serial"), "i, j", "i, -1*k + 7", True),
+        (("parallel", "serial", "serial"), "i, ((3*j + 1) floordiv 4)", "i, k", False),
+        (("parallel", "serial", "serial"), "-1*i + 3, j", "i, k", False),  # of another row
+        (("parallel", "serial", "serial"), "i, j + -1", "i, k", False),  # of the row before, too
+        (("parallel", "serial", "serial"), "((i + 1) mod 4), j", "i, k", False),
+        (("group", "item", "item"), "i, j", "i, k", False),  # items do not wait for one another
+    ],
+)
+def test_rows_are_told_from_what_other_iterations_write(
+    kinds: tuple[str, ...], loaded: str, stored: str, may: bool
+) -> None:
+    outer, first, second = kinds
+    kernel = parse_kernel(ROWS % (outer, first, loaded, second, stored))
+    assert replaceable_inputs(kernel) == ({("x", "y")} if may else set())
+
+
+def test_rows_that_are_written_before_they_are_read_are_not_overwritten() -> None:
+    text = """kernel k(x: float32[4, 8] in, y: float32[4, 8] out, z: float32[4, 8] out) {
+      for i < 4 parallel {
+        for j < 8 vector { %a = load x[i, j] : float32 store y[i, j] = %a }
+        for k < 8 vector { %b = load x[i, k] : float32 store z[i, k] = %b }
+      }
+    }"""
+    assert replaceable_inputs(parse_kernel(text)) == {("x", "z")}
+
+
+def test_nests_beside_one_another_do_not_wait() -> None:
+    text = """kernel k(x: float32[8] in, y: float32[8] out, z: float32[8] out) {
+      for i < 8 parallel { %a = load x[i] : float32 store z[i] = %a }
+      for j < 8 parallel { %b = literal() 0.0 : float32 store y[j] = %b }
+    }"""
+    assert replaceable_inputs(parse_kernel(text)) == {("x", "z")}
 
 
 # --- outputs -------------------------------------------------------------------------------------
@@ -325,6 +391,13 @@ def test_an_output_lies_in_a_donated_input_that_is_read_no_more() -> None:
     assert "output 0 lies in argument 0" in str(donating(both, 0))
 
 
+def test_an_output_lies_in_rows_that_are_read_several_times() -> None:
+    x, y = placeholder((16, 40)), placeholder((16, 40))
+    assert run_as_planned(Graph([x, y], [softmax(x)]), 0).donated == {0: 0}
+    total = ops.add(x, y)
+    assert run_as_planned(Graph([x, y], [total, ops.sum_(total, axes=(1,))]), 0).donated == {0: 0}
+
+
 def test_an_output_of_another_shape_and_the_same_size_fits() -> None:
     x = placeholder((16, 8))
     result = ops.reshape(ops.sin(x), shape=(128,))
@@ -337,7 +410,6 @@ def test_what_is_still_read_or_of_another_type_is_not_overwritten() -> None:
     for outputs in (
         [matmul(x, y)],
         [ops.permute_dims(x, axes=(1, 0))],
-        [softmax(x)],
         [ops.cast(x, dtype=dtypes.float64)],
         [ops.sum_(x, axes=(0,))],
         [half, matmul(half, x)],
