@@ -53,6 +53,7 @@ from graphc.passes.transform_loops import (
     split_with_guard,
     vectorise,
 )
+from graphc.passes.transpose_blocks import transpose_blocks
 from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 
@@ -63,6 +64,7 @@ SMALL_BODY = 8  # statements, up to which an elementwise body goes in two vector
 DEEP = 4  # operations a statement, from which formulas are long chains: four vectors at once
 LIGHT = 12  # scalar operations, up to which the lanes of a reduction wait for one another
 STREAMS = 2  # tasks for each core where rows are read in long pieces
+BLOCKS = 2  # of a transpose for each core, at least
 MOST_CHUNKS = 4  # vectors of a lanes loop that are unrolled, so that they stay in registers
 
 
@@ -73,8 +75,7 @@ def schedule(kernel: Kernel, target: Target, choices: ScheduleChoices = MODEL) -
     same bits for every input and all choices.
     """
     nbytes = sum(buffer.type.nbytes for buffer in kernel.buffers)
-    is_cached = nbytes <= CACHED * target.cache_bytes[2]
-    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel), choices, is_cached)
+    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel), choices, nbytes)
     by_rows = scatter_by_rows(kernel, scheduler.shapes, target, scheduler.names)
     if by_rows is not None:
         return add_memory_hints(kernel.with_body(by_rows), target)
@@ -95,10 +96,11 @@ class _Scheduler:
         names: Names,
         shapes: Shapes,
         choices: ScheduleChoices,
-        is_cached: bool,
+        nbytes: int,
     ) -> None:
         self.target, self.names, self.shapes, self.choices = target, names, shapes, choices
-        self.is_cached = is_cached
+        self.is_cached = nbytes <= CACHED * target.cache_bytes[2]
+        self.is_near = nbytes <= target.cores * target.cache_bytes[1]
 
     # --- a top-level nest
 
@@ -167,6 +169,12 @@ class _Scheduler:
         if square is None:
             return self.vectors(others, lane, body, crossing)
         others = [v for v in others if v != crossing]
+        if not others and self.is_cached and not self.is_near:
+            whole = Loop(lane, LoopKind.PARALLEL, body)
+            least = BLOCKS * self.target.cores
+            blocks = transpose_blocks(crossing, whole, square, self.shapes, least, self.names)
+            if blocks is not None:
+                return blocks
         nests, rest = transpose_squares(
             others, crossing, Loop(lane, LoopKind.PARALLEL, body), square, self.names
         )
