@@ -9,6 +9,7 @@
                 | '%'NAME '=' scalar-op '(' operand* ')' payload? ':' dtype
                 | '%'NAME '=' 'load' NAME '[' index,* ']' by? where? ':' dtype
                 | '%'NAME '=' 'index' '(' index ')' ':' dtype
+                | '%'NAME '=' 'misalignment' NAME ':' dtype
                 | 'store' NAME '[' index,* ']' '=' '%'NAME where? 'streaming'?
                 | 'prefetch' NAME '[' index,* ']' 'into' integer
                 | 'barrier'
@@ -34,6 +35,8 @@ Meaning
   Indices may be out of bounds only there, or under a guard that does not hold.
 - A load `by` n reads n neighbouring elements as one unsigned integer n times as wide, the first in
   the low bits. The row-major offset of the first is a multiple of n.
+- `misalignment` gives how many elements after the beginning of a cache line (64 bytes) a buffer
+  begins, or any other number below those of a line: no result depends on it.
 - `prefetch` means nothing, and tells that a place will be read soon, from the cache of the level
   given; in a vector loop the places of all lanes. The place may be out of bounds.
 - In a vector loop (innermost but for serial and unrolled loops inside it, extents of which do not
@@ -61,6 +64,8 @@ from graphc.dtypes import DType
 from graphc.index import Index, LoopVariable
 from graphc.lazy import LazyProperty
 from graphc.tensor_type import TensorType
+
+LINE = 64  # bytes of a line of the caches
 
 
 class LoopKind(StrEnum):
@@ -162,6 +167,14 @@ class IndexValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Misalignment:
+    """`result` = the elements between a line of the caches and `buffer`; as int64, and a hint."""
+
+    result: Value
+    buffer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """`buffer[indices] = value`, where `where` holds."""
 
@@ -212,7 +225,9 @@ class Barrier:
     """All threads (or work-items) arrive here before any goes on."""
 
 
-Statement: TypeAlias = Let | Load | IndexValue | Store | Prefetch | Scratch | Loop | Guard | Barrier
+Statement: TypeAlias = (
+    Let | Load | IndexValue | Misalignment | Store | Prefetch | Scratch | Loop | Guard | Barrier
+)
 
 
 @dataclass(frozen=True, eq=False)

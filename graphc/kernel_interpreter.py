@@ -21,6 +21,7 @@ from graphc.dtypes import DType
 from graphc.errors import InternalError, VerificationError
 from graphc.index import Atom, FloorDiv, Index, LoopVariable, Mod
 from graphc.kernel import (
+    LINE,
     Barrier,
     Guard,
     IndexValue,
@@ -29,6 +30,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Misalignment,
     Prefetch,
     Scratch,
     Statement,
@@ -111,6 +113,7 @@ class _Machine:
             Let: self.let,
             Load: self.load,
             IndexValue: self.index_value,
+            Misalignment: self.misalignment,
             Store: self.store,
             Prefetch: lambda _statement, _lanes: None,
             Scratch: self.scratch,
@@ -160,6 +163,11 @@ class _Machine:
     def index_value(self, statement: IndexValue, lanes: _Lanes) -> None:
         index = _evaluate(statement.index, lanes)
         lanes.values[statement.result.name] = index.astype(statement.result.dtype.numpy)
+
+    def misalignment(self, statement: Misalignment, lanes: _Lanes) -> None:
+        array = lanes.memories[statement.buffer].array
+        number = array.ctypes.data % LINE // array.itemsize
+        lanes.values[statement.result.name] = np.full(1, number, np.int64)
 
     def load(self, load: Load, lanes: _Lanes) -> None:
         mask = _mask(load.where, lanes)

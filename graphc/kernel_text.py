@@ -27,6 +27,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Misalignment,
     Prefetch,
     Scope,
     Scratch,
@@ -78,6 +79,10 @@ def _print_index_value(statement: IndexValue) -> str:
     return f"{statement.result} = index({statement.index}) : {statement.result.dtype}"
 
 
+def _print_misalignment(statement: Misalignment) -> str:
+    return f"{statement.result} = misalignment {statement.buffer} : {statement.result.dtype}"
+
+
 def _print_store(store: Store) -> str:
     streaming = " streaming" if store.is_streaming else ""
     place = _place(store.buffer, store.indices)
@@ -104,6 +109,7 @@ _PRINTERS: dict[type, Callable[[Any], str]] = {
     Let: _print_let,
     Load: _print_load,
     IndexValue: _print_index_value,
+    Misalignment: _print_misalignment,
     Store: _print_store,
     Prefetch: _print_prefetch,
     Scratch: _print_scratch,
@@ -317,6 +323,9 @@ class _Parser:
             count = self.integer() if self.accept("by") else 1
             where = self.where()
             return Load(self.result(name), buffer, indices, where, count)
+        if op == "misalignment":
+            buffer = self.name("a buffer")
+            return Misalignment(self.result(name), buffer)
         self.expect("(")
         if op == "index":
             index = self.index()

@@ -16,7 +16,7 @@ from itertools import product
 from typing import Any, NoReturn
 
 from graphc import dtypes
-from graphc.dtypes import DType
+from graphc.dtypes import DType, int64
 from graphc.errors import VerificationError
 from graphc.index import ZERO, FloorDiv, Index, LoopVariable, Mod, ValueAtom, linearise
 from graphc.kernel import (
@@ -29,6 +29,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Misalignment,
     Prefetch,
     Scope,
     Scratch,
@@ -101,6 +102,7 @@ class _Verifier:
             Let: self.let,
             Load: self.load,
             IndexValue: self.index_value,
+            Misalignment: self.misalignment,
             Store: self.store,
             Prefetch: self.prefetch,
             Scratch: self.scratch,
@@ -196,6 +198,13 @@ class _Verifier:
             self.fail("an index gives an integer", statement)
         varies = _varies(statement.index, scope)
         self.define(statement.result, statement, scope, varies=varies)
+
+    def misalignment(self, statement: Misalignment, scope: _Scope) -> None:
+        if all(b.name != statement.buffer for b in self.kernel.buffers):
+            self.fail(f"{statement.buffer} is no buffer", statement)
+        if statement.result.dtype is not int64:
+            self.fail("a misalignment is an int64", statement)
+        self.define(statement.result, statement, scope, varies=False)
 
     # --- memory
 

@@ -71,7 +71,7 @@ def _with_hints(nest: Body, large: dict[str, Buffer]) -> Body:
     def mark(access: Load | Store) -> Load | Store:
         if isinstance(access, Load):
             return access
-        return replace(access, is_streaming=access.buffer in written)
+        return replace(access, is_streaming=access.is_streaming or access.buffer in written)
 
     return _with_prefetches(rewrite(nest, memory=mark), first)
 

@@ -19,6 +19,7 @@ from graphc.kernel import (
     Let,
     Load,
     Loop,
+    Misalignment,
     Prefetch,
     Scratch,
     Statement,
@@ -41,7 +42,7 @@ class Names:
                 self.used.add(statement.variable.name)
             elif isinstance(statement, Scratch):
                 self.used.add(statement.name)
-            elif isinstance(statement, Let | Load | IndexValue):
+            elif isinstance(statement, Let | Load | IndexValue | Misalignment):
                 self.used.add(statement.result.name)
 
     def fresh(self, like: str) -> str:
@@ -88,6 +89,8 @@ def rewrite(
                 return memory(Load(value(s.result), buffer(s.buffer), place, where, s.count))
             case IndexValue():
                 return IndexValue(value(s.result), index(s.index))
+            case Misalignment():
+                return Misalignment(value(s.result), buffer(s.buffer))
             case Store():
                 place, where = tuple(map(index, s.indices)), optional(s.where)
                 return memory(Store(buffer(s.buffer), place, value(s.value), where, s.is_streaming))
@@ -132,7 +135,7 @@ def rename(body: Body, values: Mapping[str, Value], buffers: Mapping[str, str]) 
 def copy(body: Body, names: Names) -> Body:
     """Return `body` with new names for all values and scratch that it makes, to stand beside it."""
     inside = list(statements(body))
-    made = [s.result for s in inside if isinstance(s, Let | Load | IndexValue)]
+    made = [v for s in inside if (v := result_of(s)) is not None]
     scratch = [s.name for s in inside if isinstance(s, Scratch)]
     return rename(
         body, {v.name: names.value(v) for v in made}, {s: names.fresh(s) for s in scratch}
@@ -141,7 +144,8 @@ def copy(body: Body, names: Names) -> Body:
 
 def result_of(statement: Statement) -> Value | None:
     """Return the value that a statement makes, if it makes one."""
-    return statement.result if isinstance(statement, Let | Load | IndexValue) else None
+    makers = Let | Load | IndexValue | Misalignment
+    return statement.result if isinstance(statement, makers) else None
 
 
 def uses_of(statement: Statement) -> tuple[set[str], set[Index]]:

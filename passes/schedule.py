@@ -24,7 +24,6 @@ from graphc.passes.loop_analysis import (
     Shapes,
     accesses,
     buffer_shapes,
-    can_collapse,
     count,
     element_bytes,
     holds,
@@ -37,6 +36,7 @@ from graphc.passes.loop_analysis import (
 from graphc.passes.memory_hints import CACHED, add_memory_hints
 from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.rows_abreast import rows_abreast
+from graphc.passes.schedule_scatters import scatter_by_rows
 from graphc.passes.schedule_streams import stream_columns
 from graphc.passes.schedule_tiles import Tiler
 from graphc.passes.schedule_transposes import square_of, transpose_squares
@@ -45,6 +45,7 @@ from graphc.passes.transform_loops import (
     collapse,
     enclose,
     hoist,
+    join,
     only_loop,
     over,
     split,
@@ -52,6 +53,7 @@ from graphc.passes.transform_loops import (
     split_with_guard,
     vectorise,
 )
+from graphc.passes.transpose_blocks import transpose_blocks
 from graphc.schedule_choices import MODEL, ScheduleChoices
 from graphc.target import Target
 
@@ -62,6 +64,7 @@ SMALL_BODY = 8  # statements, up to which an elementwise body goes in two vector
 DEEP = 4  # operations a statement, from which formulas are long chains: four vectors at once
 LIGHT = 12  # scalar operations, up to which the lanes of a reduction wait for one another
 STREAMS = 2  # tasks for each core where rows are read in long pieces
+BLOCKS = 2  # of a transpose for each core, at least
 MOST_CHUNKS = 4  # vectors of a lanes loop that are unrolled, so that they stay in registers
 
 
@@ -72,8 +75,10 @@ def schedule(kernel: Kernel, target: Target, choices: ScheduleChoices = MODEL) -
     same bits for every input and all choices.
     """
     nbytes = sum(buffer.type.nbytes for buffer in kernel.buffers)
-    is_cached = nbytes <= CACHED * target.cache_bytes[2]
-    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel), choices, is_cached)
+    scheduler = _Scheduler(target, Names(kernel), buffer_shapes(kernel), choices, nbytes)
+    by_rows = scatter_by_rows(kernel, scheduler.shapes, target, scheduler.names)
+    if by_rows is not None:
+        return add_memory_hints(kernel.with_body(by_rows), target)
     body: list[Statement] = []
     for statement in join_words(kernel.body, scheduler.shapes):
         if isinstance(statement, Loop) and statement.kind is LoopKind.PARALLEL:
@@ -91,10 +96,11 @@ class _Scheduler:
         names: Names,
         shapes: Shapes,
         choices: ScheduleChoices,
-        is_cached: bool,
+        nbytes: int,
     ) -> None:
         self.target, self.names, self.shapes, self.choices = target, names, shapes, choices
-        self.is_cached = is_cached
+        self.is_cached = nbytes <= CACHED * target.cache_bytes[2]
+        self.is_near = nbytes <= target.cores * target.cache_bytes[1]
 
     # --- a top-level nest
 
@@ -103,7 +109,7 @@ class _Scheduler:
         if any(v.extent == 0 for v in variables):
             return ()
         cost = work((loop,))
-        variables, body = self.join(variables, body)
+        variables, body = join(variables, body, self.shapes, self.names)
         lane = self.chosen_lane(variables, body) or self.lane_variable(variables, body)
         if lane is None:
             inside = self.inner(body)
@@ -122,20 +128,6 @@ class _Scheduler:
         if tiled is None:
             tiled = self.streams(others, Loop(lane, LoopKind.PARALLEL, body), cost)
         return tuple(s for part in tiled for s in self.spread((part,), cost))
-
-    def join(self, variables: list[LoopVariable], body: Body) -> tuple[list[LoopVariable], Body]:
-        """Collapse neighbouring loops over which all accesses go on evenly."""
-        position = len(variables) - 2
-        while position >= 0:
-            outer, inner = variables[position : position + 2]
-            if can_collapse(outer, inner, body, self.shapes):
-                (pair,) = nest([outer, inner], body)
-                assert isinstance(pair, Loop)
-                joined = collapse(pair, self.names)
-                variables = [*variables[:position], joined.variable, *variables[position + 2 :]]
-                body = joined.body
-            position -= 1
-        return variables, body
 
     def chosen_lane(self, variables: list[LoopVariable], body: Body) -> LoopVariable | None:
         """Return the loop that the choices name; None where lanes would each need whole rows."""
@@ -177,6 +169,12 @@ class _Scheduler:
         if square is None:
             return self.vectors(others, lane, body, crossing)
         others = [v for v in others if v != crossing]
+        if not others and self.is_cached and not self.is_near:
+            whole = Loop(lane, LoopKind.PARALLEL, body)
+            least = BLOCKS * self.target.cores
+            blocks = transpose_blocks(crossing, whole, square, self.shapes, least, self.names)
+            if blocks is not None:
+                return blocks
         nests, rest = transpose_squares(
             others, crossing, Loop(lane, LoopKind.PARALLEL, body), square, self.names
         )
@@ -279,7 +277,7 @@ class _Scheduler:
         variables, body = peel(loop)
         if any(v.extent == 0 for v in variables):
             return ()
-        variables, body = self.join(variables, body)
+        variables, body = join(variables, body, self.shapes, self.names)
         lane = self.lane_variable(variables, body)
         if lane is None:
             return nest(variables, self.inner(body), LoopKind.SERIAL)

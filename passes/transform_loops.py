@@ -29,6 +29,7 @@ from graphc.kernel import (
     Value,
     statements,
 )
+from graphc.passes.loop_analysis import Shapes, can_collapse, nest
 from graphc.passes.rewrite_statements import (
     Body,
     Names,
@@ -129,6 +130,23 @@ def collapse(outer: Loop, names: Names) -> Loop:
     index = as_index(both)
     mapping = {outer.variable: index // max(extent, 1), inner.variable: index % max(extent, 1)}
     return Loop(both, outer.kind, substitute(inner.body, mapping))
+
+
+def join(
+    variables: list[LoopVariable], body: Body, shapes: Shapes, names: Names
+) -> tuple[list[LoopVariable], Body]:
+    """Collapse neighbouring parallel loops over which all accesses go on evenly."""
+    position = len(variables) - 2
+    while position >= 0:
+        outer, inner = variables[position : position + 2]
+        if can_collapse(outer, inner, body, shapes):
+            (pair,) = nest([outer, inner], body)
+            assert isinstance(pair, Loop)
+            joined = collapse(pair, names)
+            variables = [*variables[:position], joined.variable, *variables[position + 2 :]]
+            body = joined.body
+        position -= 1
+    return variables, body
 
 
 def only_loop(loop: Loop) -> Loop | None:

@@ -26,6 +26,7 @@ from graphc.backends.llvm.writer import Writer
 from graphc.errors import InternalError
 from graphc.index import Index, LoopVariable
 from graphc.kernel import (
+    LINE,
     Access,
     Barrier,
     Buffer,
@@ -36,6 +37,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Misalignment,
     Prefetch,
     Scope,
     Scratch,
@@ -124,7 +126,7 @@ class _Emitter:
         self.is_polled, self.has_barriers = is_polled, polling.has_barriers(kernel)
         self.escape = ""  # where a poll goes to in order to leave the nest around it
         self.is_unfenced = False  # whether stores past the caches may still be on their way
-        self.copied: LoopVariable | None = None  # of the innermost loop that is written out
+        self.copied: Loop | None = None  # the innermost loop that is written out
         self.copied_depth = 0
         self.columns: dict[str, list[Operand]] = {}  # what its copies load, by the load's result
 
@@ -259,6 +261,13 @@ class _Emitter:
             result = Operand(text, dtype)
         environment.values[statement.result.name] = result
 
+    def _misalignment(self, statement: Misalignment) -> None:
+        storage = self.storages[statement.buffer]
+        address = self.writer.pure(f"ptrtoint ptr {storage.address} to i64")
+        rest = self.writer.pure(f"and i64 {address}, {LINE - 1}")
+        number = self.writer.pure(f"udiv i64 {rest}, {storage.type.dtype.itemsize}")
+        self.environment.values[statement.result.name] = Operand(number, statement.result.dtype)
+
     def _load(self, load: Load) -> None:
         place = memory.in_words(self._place(load.buffer, load.indices, load), load)
         value = self._transposed(load, place) or memory.load(self.environment, place)
@@ -269,11 +278,13 @@ class _Emitter:
         loop = self.copied
         if loop is None or self.writer.depth != self.copied_depth:
             return None
-        if not transposition.is_transposing(self.environment, place, loop):
+        if not transposition.is_transposing(self.environment, place, loop.variable):
             return None
-        copy = self.environment.variables[loop.name]
+        if place.offset.values & _made_in(loop):
+            return None
+        copy = self.environment.variables[loop.variable.name]
         if copy == 0:
-            columns = transposition.load_columns(self.environment, place, loop.extent)
+            columns = transposition.load_columns(self.environment, place, loop.variable.extent)
             self.columns[load.result.name] = columns
         return self.columns[load.result.name][int(copy)]
 
@@ -332,7 +343,7 @@ class _Emitter:
                 self._block(loop.body)
         elif self._is_copied(loop):
             outer = self.copied, self.copied_depth
-            self.copied, self.copied_depth = loop.variable, self.writer.depth
+            self.copied, self.copied_depth = loop, self.writer.depth
             for value in range(extent):
                 with self._inside(loop.variable, value):
                     self._block(loop.body)
@@ -431,6 +442,12 @@ def _storage(buffer: Buffer, facts: BufferFacts, number: int) -> Storage:
     return Storage(address, buffer.type, is_read_only=is_read, alignment=facts.alignment)
 
 
+def _made_in(loop: Loop) -> set[str]:
+    """Return the names of the values that each iteration makes."""
+    makers = Let | Load | IndexValue | Misalignment
+    return {s.result.name for s in statements(loop.body) if isinstance(s, makers)}
+
+
 def _word(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in name)
 
@@ -439,6 +456,7 @@ _STATEMENTS: dict[type, Callable[[_Emitter, Any], None]] = {
     Let: _Emitter._let,
     Load: _Emitter._load,
     IndexValue: _Emitter._index_value,
+    Misalignment: _Emitter._misalignment,
     Store: _Emitter._store,
     Prefetch: _Emitter._prefetch,
     Scratch: _Emitter._scratch,

@@ -22,14 +22,19 @@ _FEWEST = 4  # columns that are worth it
 
 
 def is_transposing(environment: Environment, place: Place, copied: LoopVariable) -> bool:
-    """Return whether `place`, over the lanes and the copies of a loop, is rows of a matrix."""
+    """Return whether `place`, over the lanes and the copies of a loop, is rows of a matrix.
+
+    Law: the values in it are the same in all copies.
+    """
     lanes, columns = environment.lanes, copied.extent
     stride = stride_of(environment, place)
     if stride in (None, -1, 0, 1) or place.offset.stride(copied) != 1:
         return False
     is_square = columns >= _FEWEST and columns & (columns - 1) == 0 and lanes % columns == 0
     is_narrow = columns * place.dtype.itemsize <= _MOST_PIECES * _PIECE
-    is_plain = place.storage.is_read_only and place.is_inside and not place.mask
+    low, high = place.offset.bounds
+    is_inside = low >= 0 and high < place.storage.type.size
+    is_plain = place.storage.is_read_only and is_inside and not place.mask
     return is_square and is_narrow and is_plain and not place.condition
 
 

@@ -31,6 +31,7 @@ from graphc.kernel import (
     Load,
     Loop,
     LoopKind,
+    Misalignment,
     Prefetch,
     Scratch,
     Statement,
@@ -124,6 +125,7 @@ class _Function:
             Let: self.let,
             Load: self.load,
             IndexValue: self.index_value,
+            Misalignment: self.misalignment,
             Store: self.store,
             Prefetch: lambda _: None,
             Scratch: self.scratch,
@@ -222,6 +224,9 @@ class _Function:
     def index_value(self, statement: IndexValue) -> None:
         kind, result = C_TYPES[statement.result.dtype], self.value(statement.result.name)
         self.line(f"const {kind} {result} = ({kind})({self.index(statement.index)});")
+
+    def misalignment(self, statement: Misalignment) -> None:
+        self.line(f"const long {self.value(statement.result.name)} = 0;")
 
     def store(self, store: Store) -> None:
         place, value = self.place(store.buffer, store.indices), self.value(store.value.name)

@@ -22,6 +22,7 @@ kernel everything(x: float32[3, 5] in, y: bfloat16[] out, s: int32[1] inout) {
   scratch panel : float64[16, 2] cache
   for i < 3 parallel {
     %p = literal() true : bool
+    %m = misalignment x : int64
     %w = load x[2*i, 0] by 2 where %p : uint64
     for j < 5 vector {
       %a = load x[i, ((j + 3) mod 5)] where %p : float32

@@ -24,6 +24,7 @@ GOOD = [
     "for q < 24 parallel { %a = load x[((q) floordiv 6), ((q) mod 6)] : float32 }",
     "for i < 0 serial { %a = load x[i + 9, 0] : float32 }",
     "for i < 4 serial { prefetch x[i + 9, -1] into 3 }",
+    "%a = misalignment x : int64 for i < 4 serial { %b = misalignment y : int64 }",
     "for l < 4 vector { %a = load x[l, 0] : float32 %b = ne(%a, %a) : bool"
     " %c = literal() 3 : int32 store s[0] = %c where %b }",
     "for l < 4 vector { scratch t : float32[2] register %a = load x[l, 0] : float32"
@@ -51,6 +52,8 @@ BROKEN = [
     ("prefetch x[0] into 1", "x has 2 axes"),
     ("%a = literal() 1.0 : float32 prefetch x[%a{0..1}, 0] into 1", "no integer"),
     ("prefetch x[0, 0] into 4", "level"),
+    ("%a = misalignment z : int64", "z is no buffer"),
+    ("%a = misalignment x : int32", "an int64"),
     ("%a = literal() 1 : int8 %a = literal() 1 : int8", "assigned once"),
     ("for i < 2 serial { %a = literal() 1 : int8 } %b = neg(%a) : int8", "not known here"),
     ("for i < 4 serial { for i < 4 serial {} }", "different variables"),

@@ -11,7 +11,10 @@ from graphc import dtypes
 from graphc.backends.llvm.transposition import transpose
 from graphc.backends.llvm.writer import Writer
 from graphc.kernel_text import parse_kernel
+from graphc.passes.schedule import schedule
+from graphc.target import Target
 from tests.backends.llvm.harness import LEVELS, Array, check, compile_kernel, special_values
+from tests.passes.test_schedule_transposes import transpose as matrix_transpose
 
 _SHUFFLE = re.compile(r"shufflevector \S+ x \S+ (\S+), <.*?> (\S+), <.*?> <(.*)>")
 
@@ -80,3 +83,28 @@ def test_a_guarded_copy_is_read_alone() -> None:
           store y[r, l] = %a } } } } }"""
     x = special_values(dtypes.float32, 64).reshape(8, 8)
     check(text, {"x": x, "y": np.zeros((8, 8), np.float32)})
+
+
+@pytest.mark.parametrize(("place", "is_whole"), [("%p{0..8}", True), ("%q{0..8}", False)])
+def test_a_value_in_the_place_is_the_same_for_all_copies(place: str, is_whole: bool) -> None:
+    text = f"""kernel k(x: float32[8, 16] in, n: int32[8] in, y: float32[8, 8] out) {{
+      for i < 1 serial {{ %p = load n[0] : int32 for l < 8 vector {{ for r < 8 unrolled {{
+        %q = load n[r] : int32
+        %a = load x[l, r + {place}] : float32
+        store y[r, l] = %a }} }} }} }}"""
+    x = special_values(dtypes.float32, 128).reshape(8, 16)
+    numbers = np.array([3, 1, 8, 0, 5, 5, 2, 7], np.int32)
+    check(text, {"x": x, "n": numbers})
+    executable, _, _ = compile_kernel(parse_kernel(text), {"x": x, "n": numbers}, LEVELS[-1])
+    assert ("masked.gather" not in executable.text("llvm")) == is_whole
+
+
+@pytest.mark.parametrize("nbytes", [0, 4, 16, 60])
+def test_blocks_begin_where_lines_do(nbytes: int) -> None:
+    target = Target("large", "cpu", 64, 32, 1, cache_bytes=(256, 512, 1 << 20))
+    x = special_values(dtypes.float32, 128 * 96).reshape(128, 96)
+    raw = np.zeros(x.nbytes + 128, np.uint8)
+    start = -raw.ctypes.data % 64 + nbytes
+    given = raw[start : start + x.nbytes].view(np.float32).reshape(x.shape)
+    given[...] = x
+    check(schedule(matrix_transpose((128, 96), (1, 0)), target), {"x0": given})

@@ -246,6 +246,10 @@ SERIAL = {
         %m = index(((-5*i + u) mod 4)) : int32
         %a = load x[3*i + u] : int32  %p = mul(%n, %a) : int32  %q = add(%p, %m) : int32
         store y[3*i + u] = %q } } }""",
+    "a misalignment": """kernel k(x: int64[4] in, y: int64[4] inout) {
+      for i < 4 serial {
+        %m = misalignment x : int64  %n = sub(%m, %m) : int64
+        %a = load x[i] : int64  %b = add(%a, %n) : int64  store y[i] = %b } }""",
     "a store in a group": """kernel k(x: float32[8] in, y: float32[8] inout) {
       for g < 2 group {
         scratch t : float32[4] local
