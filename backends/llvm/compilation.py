@@ -18,18 +18,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from graphc.backends.llvm import loader, object_cache, unlocked
+from graphc.backends.llvm import loader, object_cache
 from graphc.backends.llvm.beside import Beside, is_beside
-from graphc.backends.llvm.library import binding
-from graphc.backends.llvm.machine import CODE_OPTIONS, Machine
+from graphc.backends.llvm.library import binding, llvm
+from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import ModuleText
+from graphc.backends.llvm.order import FULL_LEVEL, PASSES, Order
 from graphc.errors import InternalError
 from graphc.process_lock import Rank, process_lock
 from graphc.version import __version__
-
-# the passes in their order; they are part of the key under which an object is kept
-_PASSES = ("always_inliner", "sroa", "simplify_cfg")
-_SPEED_LEVEL = 1
 
 # Objects on disk, each with what it exports: the first is the one that has the entry.
 Objects: TypeAlias = "tuple[tuple[bytes, tuple[str, ...]], ...]"
@@ -67,52 +64,31 @@ def _make_immortal(thing: Any) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def optimise(text: str, machine: Machine, handle: Any) -> Any:
-    """Return the verified and optimised module; raises InternalError for a malformed text."""
-    module = _parse(text, machine)
-    manager, builder = _passes(handle)
-    unlocked.run_passes(manager, module, builder)
-    return module
+def assembly(text: str, machine: Machine) -> str:
+    """Return the assembly of a module; raises InternalError for a malformed text."""
+    with _emission_lock:
+        return _compile(text, machine.order(), as_assembly=True).decode()
 
 
-def _passes(handle: Any) -> tuple[Any, Any]:
-    """Return the passes for a target machine, and what they are run with."""
-    llvm = binding()
-    options = llvm.create_pipeline_tuning_options(speed_level=_SPEED_LEVEL)
-    manager = llvm.create_new_module_pass_manager()
-    for name in _PASSES:
-        getattr(manager, f"add_{name}_pass")()
-    return manager, llvm.create_pass_builder(handle, options)
-
-
-def _parse(text: str, machine: Machine) -> Any:
-    llvm = binding()
-    context = llvm.create_context()
+def _compile(text: str, order: Order, *, as_assembly: bool = False) -> bytes:
     try:
-        module = llvm.parse_assembly(text, context)
-        module.triple = machine.triple
-        module.data_layout = str(machine.handle.target_data)
-        module.verify()
+        return llvm().compile(text, order, as_assembly=as_assembly)
     except RuntimeError as error:
         raise InternalError(f"LLVM refuses the code of a kernel: {error}") from None
-    return module
-
-
-def assembly(text: str, machine: Machine) -> str:
-    """Return the assembly of a module."""
-    with _emission_lock:
-        module = optimise(text, machine, machine.handle)
-        return str(machine.handle.emit_assembly(module))
 
 
 def compile_module(
-    text: str, machine: Machine, exports: tuple[str, ...], imports: Mapping[str, int]
+    text: str,
+    machine: Machine,
+    exports: tuple[str, ...],
+    imports: Mapping[str, int],
+    level: int = FULL_LEVEL,
 ) -> Code:
     """Compile and link a module; `imports` gives the addresses of the functions it declares.
 
     Raises InternalError for a text that LLVM refuses or cannot link.
     """
-    return compile_modules((ModuleText(text, exports),), machine, lambda: imports)
+    return compile_modules((ModuleText(text, exports, level),), machine, lambda: imports)
 
 
 def compile_modules(
@@ -141,7 +117,7 @@ class _Part:
         """Return the object, waited for or made now; raises what its compilation raises."""
         if self.kept is not None:
             return self.kept
-        return _emit(self.module.text, machine) if self.made is None else self.made.value()
+        return _emit(self.module, machine) if self.made is None else self.made.value()
 
 
 class Emission:
@@ -213,7 +189,7 @@ class Emission:
     def _found(self, module: ModuleText) -> _Part:
         if self._cache is None:
             return _Part(module, b"")
-        key = cache_key(module.text, self._machine)
+        key = cache_key(module.text, self._machine, module.level)
         return _Part(module, key, self._cache.load(key))
 
 
@@ -246,12 +222,11 @@ def _link_all(
     return code
 
 
-def _emit(text: str, machine: Machine) -> bytes:
-    handle = machine.new_handle() if is_beside() else machine.handle
-    return unlocked.emit_object(handle, optimise(text, machine, handle))
+def _emit(module: ModuleText, machine: Machine) -> bytes:
+    return _compile(module.text, machine.order(module.level))
 
 
-def cache_key(text: str, machine: Machine) -> bytes:
+def cache_key(text: str, machine: Machine, level: int = FULL_LEVEL) -> bytes:
     """Return the digest of all that the object of a module depends on, 32 bytes."""
     import llvmlite  # small: its version
 
@@ -259,10 +234,9 @@ def cache_key(text: str, machine: Machine) -> bytes:
         ("graphc", __version__),
         ("llvmlite", llvmlite.__version__),
         ("LLVM", machine.version),
-        ("triple", machine.triple),
-        ("CPU", machine.name, sorted(machine.features)),
-        ("code", sorted(CODE_OPTIONS.items())),
-        ("passes", _SPEED_LEVEL, _PASSES),
+        ("CPU", sorted(machine.features)),
+        ("order", machine.order(level)),
+        ("passes", PASSES),
         ("text", len(text)),
     )
     return hashlib.sha256(f"{parts!r}\n{text}".encode()).digest()
