@@ -67,7 +67,8 @@ def test_small_programs_and_one_core_have_one_part() -> None:
     assert module_parts.part_count(launches, 1) == 1
     assert module_parts.part_count([*launches][:1], 16) == 1
     assert module_parts.part_count([], 4) == 1
-    assert module_parts.part_count([*launches] * 50, 4) == 4
+    assert module_parts.part_count([*launches] * 50, 4) == 8
+    assert module_parts.part_count([*launches] * 50, 2) == 4
     assert module_parts.part_count([*launches] * 500, 64) == 8
 
 
