@@ -66,11 +66,6 @@ def llvm() -> Direct | ByLlvmlite:
             return Direct(_path())
 
 
-def is_loaded() -> bool:
-    """Return whether LLVM is there."""
-    return llvm.cache_info().currsize > 0 or binding.cache_info().currsize > 0
-
-
 @functools.cache
 def binding() -> Any:
     """Return `llvmlite.binding`, ready to compile for this kind of processor."""
