@@ -119,14 +119,14 @@ def nested_bodies(
             order.setdefault(body)
         elif body not in order:
             pending.append((body, True))
-            pending += [(b, False) for n in graph_of(body).nodes for b in bodies_of(n)][::-1]
+            pending += [(b, False) for n in graph_of(body).tuples for b in bodies_of(n)][::-1]
     return tuple(order)
 
 
 def rewrite_nested(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
     """Return `function(graph)`, in which every nested body was rewritten by `function` before."""
     image: dict[Body, Body] = {}
-    for body in nested_bodies(graph.nodes):
+    for body in nested_bodies(graph.tuples):
         image[body] = Body(function(_with_bodies(body.graph, image)))
     return function(_with_bodies(graph, image))
 
@@ -142,7 +142,7 @@ def rewrite_outer_first(graph: Graph, function: Callable[[Graph], Graph]) -> Gra
 
     outer = function(graph)
     image: dict[Body, Body] = {}
-    for body in nested_bodies(outer.nodes, graph_of):
+    for body in nested_bodies(outer.tuples, graph_of):
         image[body] = Body(_with_bodies(rewritten[body], image))
     return _with_bodies(outer, image)
 

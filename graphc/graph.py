@@ -76,6 +76,11 @@ class Graph:
         return topological_order([*self.inputs, *targets, *self.roots])
 
     @LazyProperty
+    def tuples(self) -> tuple[Node, ...]:
+        """The nodes of several results, which alone may hold bodies, in topological order."""
+        return tuple([n for n in self.nodes if n.is_tuple])
+
+    @LazyProperty
     def variables(self) -> tuple[Node, ...]:
         """The variables that are read or assigned, in topological order."""
         return tuple(n for n in self.nodes if n.op.name == "variable")

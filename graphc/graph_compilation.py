@@ -131,7 +131,7 @@ def _compile_graph(graph: Graph, settings: Settings) -> Program:
 
 def _refuse_pullbacks(graph: Graph) -> None:
     """Raise GraphcTypeError where a gradient goes back through a loop of unknown length."""
-    graphs = [graph, *(body.graph for body in nested_bodies(graph.nodes))]
+    graphs = [graph, *(body.graph for body in nested_bodies(graph.tuples))]
     for node in (node for g in graphs for node in g.nodes):
         if node.op is while_pullback:
             raise no_reverse_mode(node.line)

@@ -32,7 +32,7 @@ _UNNUMBERED = "number"  # the attribute that tells inputs of one process apart
 def digest(graph: Graph) -> bytes | None:
     """Return 32 bytes, equal for graphs that are the same program, or None."""
     bodies: dict[Body, bytes] = {}
-    for body in nested_bodies(graph.nodes):
+    for body in nested_bodies(graph.tuples):
         found = _digest(body.graph, bodies)
         if found is None:
             return None

@@ -20,7 +20,7 @@ from graphc.node import Node, inferred_type
 
 def verify(graph: Graph) -> Graph:
     """Return `graph` unchanged; raises VerificationError where it breaks a law."""
-    for body in nested_bodies(graph.nodes):
+    for body in nested_bodies(graph.tuples):
         _verify(body.graph)
     _verify(graph)
     return graph

@@ -49,7 +49,7 @@ def widened(graph: Graph, arguments: Sequence[Array]) -> Point:
             attributes = {name: _wide(value, bodies) for name, value in node.attributes.items()}
             return node.op(*operands, **attributes)
 
-    for body in nested_bodies(graph.nodes):
+    for body in nested_bodies(graph.tuples):
         places = dict(zip(body.inputs, map(input_like, body.inputs), strict=True))
         outputs = rewrite(body.outputs, partial(_placed, widen, places))
         bodies[body] = Body(Graph(list(places.values()), outputs, name="body"))

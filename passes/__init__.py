@@ -70,7 +70,8 @@ class Compilation:
     """A program on its way: the graph as it stands, and what later passes made of it.
 
     `signature` is there where the graph's own types are others than those of the caller. `choose`
-    names the schedules of lowered kernels that are not left to the cost model.
+    names the schedules of lowered kernels that are not left to the cost model. `folded` is a graph
+    in which no constant is left to fold.
     """
 
     graph: Graph
@@ -78,6 +79,7 @@ class Compilation:
     options: Options = Options()
     choose: Callable[[Lowered], Mapping[Kernel, ScheduleChoices]] = _choose_nothing
     signature: Signature | None = None
+    folded: Graph | None = None
     grouping: Grouping | None = None
     lowered: Lowered | None = None
     plan: Plan | None = None
@@ -100,7 +102,13 @@ def _on_graph(function: Callable[[Graph], Graph], state: Compilation) -> Compila
     return replace(state, graph=rewrite_nested(state.graph, function))
 
 
-_fold = partial(_on_graph, fold_constants)
+def _fold(state: Compilation) -> Compilation:
+    if state.graph is state.folded:
+        return state
+    folded = _on_graph(fold_constants, state)
+    return replace(folded, folded=folded.graph)
+
+
 _simplify = partial(_on_graph, simplify)
 _loops = partial(_on_graph, simplify_loops)
 _distribute = partial(_on_graph, distribute_scans)

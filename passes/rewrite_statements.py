@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from graphc.index import Atom, Index, LoopVariable, ValueAtom, as_index
 from graphc.kernel import (
@@ -29,6 +30,7 @@ from graphc.kernel import (
 )
 
 Body = tuple[Statement, ...]
+T = TypeVar("T")
 
 
 class Names:
@@ -67,12 +69,16 @@ class Names:
 # --- rewriting everywhere ------------------------------------------------------------------------
 
 
+def _same(thing: T) -> T:
+    return thing
+
+
 def rewrite(
     body: Body,
     *,
-    index: Callable[[Index], Index] = lambda i: i,
-    value: Callable[[Value], Value] = lambda v: v,
-    buffer: Callable[[str], str] = lambda b: b,
+    index: Callable[[Index], Index] = _same,
+    value: Callable[[Value], Value] = _same,
+    buffer: Callable[[str], str] = _same,
     memory: Callable[[Load | Store], Load | Store] = lambda m: m,
 ) -> Body:
     """Return `body` with its indices, values and names of memory replaced, then its accesses."""
@@ -83,7 +89,9 @@ def rewrite(
     def one(s: Statement) -> Statement:
         match s:
             case Let():
-                return replace(s, result=value(s.result), operands=tuple(map(value, s.operands)))
+                if value is _same:  # as most have it, and most statements are such
+                    return s
+                return Let(value(s.result), s.op, tuple(map(value, s.operands)), s.payload)
             case Load():
                 place, where = tuple(map(index, s.indices)), optional(s.where)
                 return memory(Load(value(s.result), buffer(s.buffer), place, where, s.count))
@@ -97,9 +105,9 @@ def rewrite(
             case Prefetch():
                 return Prefetch(buffer(s.buffer), tuple(map(index, s.indices)), s.level)
             case Scratch():
-                return replace(s, name=buffer(s.name))
+                return s if buffer is _same else replace(s, name=buffer(s.name))
             case Loop():
-                return replace(s, body=tuple(map(one, s.body)))
+                return Loop(s.variable, s.kind, tuple(map(one, s.body)))
             case Guard():
                 conditions = tuple((index(a), index(b)) for a, b in s.conditions)
                 return Guard(conditions, tuple(map(one, s.body)))

@@ -30,7 +30,7 @@ from graphc.ops.pairs import paired_type
 def split_complex(graph: Graph) -> Graph:
     """Return `graph` with pairs of floats in the place of complex numbers."""
     images: dict[Body, Body] = {}
-    for body in nested_bodies(graph.nodes):
+    for body in nested_bodies(graph.tuples):
         images[body] = Body(_split(body.graph, images))
     return _split(graph, images)
 

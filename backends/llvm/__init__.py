@@ -5,7 +5,7 @@ each kernel, by way of `operations`, `primitives`, `conversions`, `addresses` an
 `compilation` turns it into machine code for a `machine` or finds it in the `object_cache`, the
 `loader` puts it into memory, `executable` calls it, and the `team` shares the work. `call_native`
 and `call_code` are the same call without Python, `call_outputs` the memory of its results. LLVM's
-`library` is loaded when something must be compiled.
+`library` is loaded when something must be compiled, and called by `direct`.
 """
 
 from __future__ import annotations

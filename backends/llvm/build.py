@@ -48,7 +48,7 @@ def build(plan: Plan, machine: Machine, *, is_timed: bool = False) -> Built:
     """Return `plan` compiled for `machine`; `timing` says what `is_timed` adds."""
     from graphc.backends.llvm.program import write_program  # not needed by recalled programs
 
-    with Emission(machine) as emission:
+    with Emission(machine, max(1, plan.target.cores - 1)) as emission:
         program = write_program(plan, machine, is_timed=is_timed, finished=emission.begin)
         layout = program.layout
         code = emission.finish(program.modules[0], lambda: _imports(layout, is_timed))

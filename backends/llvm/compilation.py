@@ -13,23 +13,20 @@ import contextlib
 import ctypes
 import hashlib
 import itertools
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from graphc.backends.llvm import loader, object_cache, unlocked
+from graphc.backends.llvm import loader, object_cache
 from graphc.backends.llvm.beside import Beside, is_beside
-from graphc.backends.llvm.library import binding
-from graphc.backends.llvm.machine import CODE_OPTIONS, Machine
+from graphc.backends.llvm.library import binding, llvm
+from graphc.backends.llvm.machine import Machine
 from graphc.backends.llvm.module import ModuleText
+from graphc.backends.llvm.order import FULL_LEVEL, PASSES, Order
 from graphc.errors import InternalError
 from graphc.process_lock import Rank, process_lock
 from graphc.version import __version__
-
-# the passes in their order; they are part of the key under which an object is kept
-_PASSES = ("always_inliner", "sroa", "simplify_cfg")
-_SPEED_LEVEL = 1
 
 # Objects on disk, each with what it exports: the first is the one that has the entry.
 Objects: TypeAlias = "tuple[tuple[bytes, tuple[str, ...]], ...]"
@@ -67,52 +64,31 @@ def _make_immortal(thing: Any) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def optimise(text: str, machine: Machine, handle: Any) -> Any:
-    """Return the verified and optimised module; raises InternalError for a malformed text."""
-    module = _parse(text, machine)
-    manager, builder = _passes(handle)
-    unlocked.run_passes(manager, module, builder)
-    return module
+def assembly(text: str, machine: Machine) -> str:
+    """Return the assembly of a module; raises InternalError for a malformed text."""
+    with _emission_lock:
+        return _compile(text, machine.order(), as_assembly=True).decode()
 
 
-def _passes(handle: Any) -> tuple[Any, Any]:
-    """Return the passes for a target machine, and what they are run with."""
-    llvm = binding()
-    options = llvm.create_pipeline_tuning_options(speed_level=_SPEED_LEVEL)
-    manager = llvm.create_new_module_pass_manager()
-    for name in _PASSES:
-        getattr(manager, f"add_{name}_pass")()
-    return manager, llvm.create_pass_builder(handle, options)
-
-
-def _parse(text: str, machine: Machine) -> Any:
-    llvm = binding()
-    context = llvm.create_context()
+def _compile(text: str, order: Order, *, as_assembly: bool = False) -> bytes:
     try:
-        module = llvm.parse_assembly(text, context)
-        module.triple = machine.triple
-        module.data_layout = str(machine.handle.target_data)
-        module.verify()
+        return llvm().compile(text, order, as_assembly=as_assembly)
     except RuntimeError as error:
         raise InternalError(f"LLVM refuses the code of a kernel: {error}") from None
-    return module
-
-
-def assembly(text: str, machine: Machine) -> str:
-    """Return the assembly of a module."""
-    with _emission_lock:
-        module = optimise(text, machine, machine.handle)
-        return str(machine.handle.emit_assembly(module))
 
 
 def compile_module(
-    text: str, machine: Machine, exports: tuple[str, ...], imports: Mapping[str, int]
+    text: str,
+    machine: Machine,
+    exports: tuple[str, ...],
+    imports: Mapping[str, int],
+    level: int = FULL_LEVEL,
 ) -> Code:
     """Compile and link a module; `imports` gives the addresses of the functions it declares.
 
     Raises InternalError for a text that LLVM refuses or cannot link.
     """
-    return compile_modules((ModuleText(text, exports),), machine, lambda: imports)
+    return compile_modules((ModuleText(text, exports, level),), machine, lambda: imports)
 
 
 def compile_modules(
@@ -128,31 +104,43 @@ def compile_modules(
         return emission.finish(modules[0], imports)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Part:
-    """A module: its object is `kept` on disk, `made` by a thread beside this one, or wanted."""
+    """A module, and its object once it was found on disk (`is_kept`) or made."""
 
     module: ModuleText
     key: bytes
-    kept: bytes | None = None
-    made: Beside[bytes] | None = None
+    image: bytes | None = None
+    is_kept: bool = False
+    error: Exception | None = None
 
-    def image(self, machine: Machine) -> bytes:
-        """Return the object, waited for or made now; raises what its compilation raises."""
-        if self.kept is not None:
-            return self.kept
-        return _emit(self.module.text, machine) if self.made is None else self.made.value()
+    def make(self, machine: Machine) -> None:
+        """Compile the module; what that raises is for who asks for the value."""
+        try:
+            self.image = _emit(self.module, machine)
+        except Exception as error:
+            self.error = error
+
+    def value(self) -> bytes:
+        """Return the object; raises what its compilation raised."""
+        if self.image is None:
+            raise self.error or InternalError("a module of a program was not compiled")
+        return self.image
 
 
 class Emission:
-    """The compilation of the modules of a program, each begun as soon as its text is complete.
+    """The compilation of the modules of a program: threads beside this one take them up, one after
+    the other, as soon as their texts are complete, and in the end this one does too.
 
     Only one goes on at a time, and no fork meanwhile; nothing that it began is left behind it.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, helpers: int = 1) -> None:
+        """`helpers` is the number of threads beside this one."""
         self._machine, self._cache = machine, object_cache.configured()
         self._begun: list[_Part] = []
+        self._waiting: deque[_Part] = deque()
+        self._most_helpers, self._helpers = helpers, list[Beside[None]]()
         self._held = contextlib.ExitStack()
         self._is_alone = False
 
@@ -161,9 +149,12 @@ class Emission:
 
     def __exit__(self, *_: object) -> None:
         with self._held:
-            for part in self._begun:
-                if part.made is not None:
-                    part.made.join()
+            self._waiting.clear()
+            self._join()
+
+    def _join(self) -> None:
+        for helper in self._helpers:
+            helper.join()
 
     def _hold(self) -> None:
         """Wait for whatever else is compiled: not before there is something to compile."""
@@ -171,13 +162,22 @@ class Emission:
             self._held.enter_context(alone())
             self._is_alone = True
 
+    def _work(self) -> None:
+        """Compile what waits until nothing does."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._waiting.popleft().make(self._machine)
+
     def begin(self, module: ModuleText) -> None:
-        """Look for the object of a module that the entry calls, or make it beside this thread."""
+        """Look for the object of a module that the entry calls, or have it made beside this."""
         self._hold()
         part = self._found(module)
-        if part.kept is None:
-            part = replace(part, made=Beside(partial(part.image, self._machine)))
         self._begun.append(part)
+        if part.is_kept:
+            return
+        self._waiting.append(part)
+        if sum(helper.is_alive() for helper in self._helpers) < self._most_helpers:
+            self._helpers.append(Beside(self._work))
 
     def finish(self, entry: ModuleText, imports: Callable[[], Mapping[str, int]]) -> Code:
         """Return the code of the entry, linked with all that was begun.
@@ -188,33 +188,38 @@ class Emission:
         self._hold()
         parts = [self._found(entry), *self._begun]
         with contextlib.ExitStack() as stack:
-            if parts[0].kept is None and self._begun:
-                beside = Beside(imports)
-                stack.callback(beside.join)
-                imports = beside.value
-            images = [part.image(self._machine) for part in parts]
+            if not parts[0].is_kept:
+                self._waiting.appendleft(parts[0])
+                if self._begun:
+                    beside = Beside(imports)
+                    stack.callback(beside.join)
+                    imports = beside.value
+            self._work()
+            self._join()
             addresses = imports()
         try:
-            code = _link_all(images, [part.module.exports for part in parts], addresses)
+            code = _link_all(parts, addresses)
         except InternalError:
-            if all(part.kept is None for part in parts):
+            if not any(part.is_kept for part in parts):
                 raise
             # what was on disk is whole, and yet not to be linked
             parts = [_Part(part.module, part.key) for part in parts]
-            images = [part.image(self._machine) for part in parts]
-            code = _link_all(images, [part.module.exports for part in parts], addresses)
+            for part in parts:
+                part.make(self._machine)
+            code = _link_all(parts, addresses)
         if self._cache is not None:
             code.objects = tuple((part.key, part.module.exports) for part in parts)
-            for part, image in zip(parts, images, strict=True):
-                if part.kept is None:
-                    self._cache.store(part.key, image)
+            for part in parts:
+                if not part.is_kept:
+                    self._cache.store(part.key, part.value())
         return code
 
     def _found(self, module: ModuleText) -> _Part:
         if self._cache is None:
             return _Part(module, b"")
-        key = cache_key(module.text, self._machine)
-        return _Part(module, key, self._cache.load(key))
+        key = cache_key(module.text, self._machine, module.level)
+        image = self._cache.load(key)
+        return _Part(module, key, image, image is not None)
 
 
 def load_modules(objects: Objects, imports: Callable[[], Mapping[str, int]]) -> Code | None:
@@ -227,31 +232,34 @@ def load_modules(objects: Objects, imports: Callable[[], Mapping[str, int]]) -> 
             return None
         images.append(image)
     with contextlib.suppress(InternalError):  # whole, and yet not to be linked
-        code = _link_all(images, [exports for _, exports in objects], imports())
+        parts = [
+            _Part(ModuleText("", exports), key, image)
+            for (key, exports), image in zip(objects, images, strict=True)
+        ]
+        code = _link_all(parts, imports())
         code.objects = objects
         return code
     return None
 
 
-def _link_all(
-    images: Sequence[bytes], exports: Sequence[tuple[str, ...]], imports: Mapping[str, int]
-) -> Code:
-    addresses, parts = dict(imports), []
-    for image, names in zip(images[1:], exports[1:], strict=True):
-        code = _link(image, names, imports)
-        addresses |= {name: code.address(name) for name in names}
-        parts.append(code)
-    code = _link(images[0], exports[0], addresses)
-    code.parts = tuple(parts)
+def _link_all(parts: Sequence[_Part], imports: Mapping[str, int]) -> Code:
+    """Return the code of the first part, linked with the others, whose functions it calls."""
+    addresses, linked = dict(imports), []
+    images = [part.value() for part in parts]
+    for part, image in zip(parts[1:], images[1:], strict=True):
+        code = _link(image, part.module.exports, imports)
+        addresses |= {name: code.address(name) for name in part.module.exports}
+        linked.append(code)
+    code = _link(images[0], parts[0].module.exports, addresses)
+    code.parts = tuple(linked)
     return code
 
 
-def _emit(text: str, machine: Machine) -> bytes:
-    handle = machine.new_handle() if is_beside() else machine.handle
-    return unlocked.emit_object(handle, optimise(text, machine, handle))
+def _emit(module: ModuleText, machine: Machine) -> bytes:
+    return _compile(module.text, machine.order(module.level))
 
 
-def cache_key(text: str, machine: Machine) -> bytes:
+def cache_key(text: str, machine: Machine, level: int = FULL_LEVEL) -> bytes:
     """Return the digest of all that the object of a module depends on, 32 bytes."""
     import llvmlite  # small: its version
 
@@ -259,10 +267,9 @@ def cache_key(text: str, machine: Machine) -> bytes:
         ("graphc", __version__),
         ("llvmlite", llvmlite.__version__),
         ("LLVM", machine.version),
-        ("triple", machine.triple),
-        ("CPU", machine.name, sorted(machine.features)),
-        ("code", sorted(CODE_OPTIONS.items())),
-        ("passes", _SPEED_LEVEL, _PASSES),
+        ("CPU", sorted(machine.features)),
+        ("order", machine.order(level)),
+        ("passes", PASSES),
         ("text", len(text)),
     )
     return hashlib.sha256(f"{parts!r}\n{text}".encode()).digest()

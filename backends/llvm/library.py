@@ -14,18 +14,20 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graphc.backends.llvm import object_cache
+from graphc.backends.llvm.by_llvmlite import ByLlvmlite
+from graphc.backends.llvm.direct import Direct, is_known
+from graphc.backends.llvm.order import Host
 from graphc.process_lock import Rank, hold_across_fork, process_lock
 
 _lock = process_lock(Rank.LOADING)
 
 
 class _CallsOfLlvm:
-    """The lock that every call of LLVM holds, also those that free code, once it is loaded.
+    """The lock that llvmlite holds in every call of LLVM, also those that free code.
 
     It has no public name. While a fork holds it, `_lock` keeps others from loading the library.
     """
@@ -47,10 +49,21 @@ hold_across_fork(_CallsOfLlvm(), Rank.LLVM)
 def load() -> None:
     """Load LLVM, most of the time without the interpreter, which other threads have meanwhile."""
     with _lock, contextlib.suppress(OSError, AttributeError, TypeError):
-        if "llvmlite.binding" not in sys.modules:
-            # by the system: `ctypes.CDLL`, by which llvmlite does it again, keeps the interpreter
-            ctypes.CDLL(None).dlopen(os.fsencode(_path()), os.RTLD_NOW)
-    binding()
+        # by the system: `ctypes.CDLL`, by which it is done again, keeps the interpreter
+        ctypes.CDLL(None).dlopen(os.fsencode(_path()), os.RTLD_NOW)
+    llvm()
+
+
+@functools.cache
+def llvm() -> Direct | ByLlvmlite:
+    """Return LLVM, ready to compile for this kind of processor."""
+    import llvmlite  # small: its version
+
+    with _lock:
+        if not is_known(llvmlite.__version__):
+            return ByLlvmlite(binding())
+        with _CallsOfLlvm():
+            return Direct(_path())
 
 
 @functools.cache
@@ -64,16 +77,6 @@ def binding() -> Any:
         return llvm
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What LLVM says of this computer, and its own version."""
-
-    cpu: str
-    features: frozenset[str]
-    triple: str
-    version: tuple[int, ...]
-
-
 def host() -> Host:
     """Return what LLVM says of this computer, from the cache if it was asked before."""
     with _lock:
@@ -85,9 +88,9 @@ def _host() -> Host:
     key, found = _kept()
     cache = object_cache.configured()
     if key is None or cache is None:
-        return _ask()
+        return llvm().host()
     if found is None:
-        found = _ask()
+        found = llvm().host()
         text = json.dumps([found.cpu, sorted(found.features), found.triple, found.version])
         cache.store(key, text.encode())
     return found
@@ -108,13 +111,6 @@ def _kept() -> tuple[bytes | None, Host | None]:
     return key, _read(cache.load(key))
 
 
-def _ask() -> Host:
-    llvm = binding()
-    features = frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
-    version = tuple(llvm.llvm_version_info)
-    return Host(llvm.get_host_cpu_name(), features, llvm.get_process_triple(), version)
-
-
 def _read(entry: bytes | None) -> Host | None:
     if entry is None:
         return None
@@ -133,9 +129,10 @@ _STEADY = ("vendor_id", "cpu family", "model", "model name", "stepping", "microc
 
 def _path() -> str:
     """Return where llvmlite keeps LLVM."""
-    import llvmlite  # small: its version, and where it lies
+    import llvmlite  # small: where it lies
+    from llvmlite.utils import get_library_name  # as small
 
-    return os.path.join(llvmlite.__path__[0], "binding", "libllvmlite.so")
+    return os.path.join(llvmlite.__path__[0], "binding", get_library_name())
 
 
 def _mark(processors: Path = Path("/proc/cpuinfo")) -> str:

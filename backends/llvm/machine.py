@@ -12,13 +12,12 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from graphc import settings
-from graphc.backends.llvm.library import binding, host
+from graphc.backends.llvm.library import host
 from graphc.backends.llvm.module import Features
+from graphc.backends.llvm.order import FULL_LEVEL, Order
 from graphc.errors import BackendError
-from graphc.lazy import LazyProperty
 from graphc.target import Target
 
 # what each level adds, by LLVM's names (System V psABI for AMD64, section 3.1.1)
@@ -29,7 +28,6 @@ _ADDED_BY_LEVEL = {
     "x86-64-v4": "avx512f avx512bw avx512cd avx512dq avx512vl",
 }
 LEVELS = tuple(_ADDED_BY_LEVEL)
-CODE_OPTIONS = {"opt": 2, "reloc": "pic", "codemodel": "small", "jit": True}
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,9 @@ class Machine:
     triple: str
     version: tuple[int, ...]  # of LLVM
 
-    @LazyProperty
-    def handle(self) -> Any:
-        """LLVM's target machine; asking for it loads LLVM."""
-        return self.new_handle()
-
-    def new_handle(self) -> Any:
-        """Return a target machine for one thread alone."""
-        target = binding().Target.from_triple(self.triple)
-        return target.create_target_machine(cpu=self.name, features=self.flags, **CODE_OPTIONS)
+    def order(self, level: int = FULL_LEVEL) -> Order:
+        """Return what code for it is made for, with so much care (0 to 3)."""
+        return Order(self.triple, self.name, self.flags, level)
 
     @property
     def code_features(self) -> Features:

@@ -115,6 +115,9 @@ def address_of(environment: Environment, place: Place, shift: int = 0) -> str:
 def _addresses(environment: Environment, place: Place) -> str:
     """Return the addresses of the place in all lanes, from offsets of 32 bits where they fit."""
     lanes, per_element = environment.lanes, place.storage.lanes
+    stride = stride_of(environment, place)
+    if stride is not None:
+        return _strided(environment, place, stride)
     offset = place.offset * per_element
     bits = environment.narrow_bits(offset + lanes)
     offsets = environment.vector(offset, bits)
@@ -124,6 +127,16 @@ def _addresses(environment: Environment, place: Place) -> str:
     element, base = spelling.memory(place.dtype), place.storage.address
     text = f"getelementptr {element}, ptr {base}, <{lanes} x i{bits}> {offsets}"
     return environment.writer.pure(text)
+
+
+def _strided(environment: Environment, place: Place, stride: int) -> str:
+    """Return the addresses of lanes that lie so far apart: that of the first, and constants."""
+    lanes, element = environment.lanes, spelling.memory(place.dtype)
+    bits = 32 if abs(stride) * lanes < 2**31 else 64
+    steps, first = spelling.ramp(bits, lanes, stride), address_of(environment, place)
+    return environment.writer.pure(
+        f"getelementptr {element}, ptr {first}, <{lanes} x i{bits}> {steps}"
+    )
 
 
 def stride_of(environment: Environment, place: Place) -> int | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.backends.llvm import spelling
+from graphc.backends.llvm.order import FULL_LEVEL
 from graphc.dtypes import DType
 
 
@@ -40,10 +41,12 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class ModuleText:
-    """A module as it was written, and the names by which others reach what is in it."""
+    """A module as it was written, the names by which others reach what is in it, and the care that
+    its code is made with (LLVM's level of code generation)."""
 
     text: str
     exports: tuple[str, ...]
+    level: int = FULL_LEVEL
 
 
 ZEROS = "@graphc.zeros"

@@ -1,9 +1,9 @@
 """The modules of a program while they are written, one after the other.
 
 The kernels of a large program are spread over a few modules, so that several threads compile them.
-A module is handed over as soon as it is complete, to be compiled while the next one is written, and
-what is complete earlier is larger: all are ready at about the same time. The entry's module is the
-last. What stands in which module follows from the kernels and the number of cores alone.
+A module is handed over as soon as it is complete, to be compiled while the next one is written. The
+largest kernels come first, and the entry's module is the last. What stands in which module follows
+from the kernels and the number of cores alone.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from graphc.backends.llvm.layout import POLL
 from graphc.backends.llvm.module import Features, Module, ModuleText
 from graphc.kernel import Guard, Kernel, Loop, LoopKind, Statement
 
-# LLVM takes some ten milliseconds for so many statements, a third of it for a module of none.
-_STATEMENTS_A_PART = 300
+# LLVM takes some ten milliseconds for so many statements, and 1.4 for a module of none.
+_STATEMENTS_A_PART = 200
+# More than one: what is written first is begun early, and in the end all cores have work.
+_PARTS_A_CORE = 2
 _MOST_PARTS = 8
 _LINES_A_STATEMENT = 2.5
-_FOLLOWING = 0.85  # times the module before: compiling takes four times as long as writing
 
 
 def part_count(kernels: Collection[Kernel], cores: int) -> int:
     """Return how many modules to write, which are compiled at the same time."""
     size = sum(size_of(kernel) for kernel in kernels)
-    return max(1, min(cores, size // _STATEMENTS_A_PART, _MOST_PARTS, len(kernels)))
+    if cores <= 1:
+        return 1
+    most = min(cores * _PARTS_A_CORE, _MOST_PARTS, len(kernels))
+    return max(1, min(size // _STATEMENTS_A_PART, most))
 
 
 def size_of(kernel: Kernel) -> int:
@@ -66,9 +70,7 @@ class Parts:
         self._is_polled = is_polled
         self._unwritten = sum(size_of(kernel) for kernel in kernels)
         self._written = 0  # lines
-        whole = sum(_FOLLOWING**number for number in range(count))
-        # of each module but the entry's, which takes what is left, the last of the list is next
-        self._shares = [_FOLLOWING**number / whole for number in range(count - 1)][::-1]
+        self._count = count
         self.entry = self._new_module()
         self._open, self._exports = self._new_module(), list[str]()
         self._complete: list[ModuleText] = []
@@ -85,7 +87,7 @@ class Parts:
         size = size_of(kernel)
         if self._exports and self._is_full(size):
             self._close()
-        module = self._open if self._shares else self.entry
+        module = self._open if len(self._complete) < self._count - 1 else self.entry
         before = module.length
         is_exported = module is not self.entry
         written = write_kernel(
@@ -105,11 +107,10 @@ class Parts:
         """Return whether the open module is nearer to its share without the kernel to come."""
         whole = self._written + self._unwritten * _LINES_A_STATEMENT
         excess = self._open.length + following * _LINES_A_STATEMENT / 2
-        return excess > whole * self._shares[-1]
+        return excess > whole / self._count
 
     def _close(self) -> None:
         """Hand the open module over, and open the next, if there is one besides the entry's."""
-        self._shares.pop()
         module = ModuleText(self._open.text(), tuple(self._exports))
         self._complete.append(module)
         self._finished(module)

@@ -22,6 +22,7 @@ from typing import Any
 from graphc.backends.llvm import team_code
 from graphc.backends.llvm.compilation import Code, compile_module
 from graphc.backends.llvm.machine import available_cores, machine
+from graphc.backends.llvm.order import LEAST_LEVEL
 from graphc.errors import BackendError
 
 _STACK_BYTES = 4 * 1024 * 1024
@@ -70,7 +71,8 @@ def _code() -> Code:
     imports[team_code.MAIN_THREAD] = ctypes.addressof(_main_thread)
     imports[team_code.SPINS] = ctypes.addressof(_spins)
     names = (*_FUNCTIONS, "worker", "pauses")
-    code = compile_module(team_code.text(), machine(), names, imports)
+    # it waits for memory more than for instructions: with more care it is no faster
+    code = compile_module(team_code.text(), machine(), names, imports, LEAST_LEVEL)
     _calibrate(ctypes.CFUNCTYPE(None, ctypes.c_int32)(code.address("pauses")))
     code.keep_forever()
     return code

@@ -401,7 +401,8 @@ def needed_symbols() -> tuple[str, ...]:
     common = ("clock_gettime", "pthread_self")
     if not has_futex():
         return ("usleep", *common)
-    return ("syscall", "sched_getcpu", "sched_getaffinity", "sched_setaffinity", *common)
+    placed = ("sched_getcpu", "sched_getaffinity", "sched_setaffinity", "memset")
+    return ("syscall", *placed, *common)
 
 
 def text() -> str:

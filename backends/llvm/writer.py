@@ -66,9 +66,9 @@ class Writer:
 
         `within` is the depth of a region that it must not leave (a load stays inside its guard).
         """
-        operands = _NAME.findall(expression)
-        depth = max((self._depth.get(name, 0) for name in operands), default=0)
-        depth = max(depth, within)
+        depth, depth_of = within, self._depth.get
+        for name in _NAME.findall(expression):
+            depth = max(depth, depth_of(name, 0))
         region = self._regions[depth]
         if expression not in region.known:
             name = self.fresh("x")

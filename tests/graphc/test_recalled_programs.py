@@ -367,14 +367,15 @@ def test_a_process_killed_while_it_compiles_leaves_nothing_wrong() -> None:
 # --- the next process -----------------------------------------------------------------------------
 
 PROCESS = """
-import json, sys
+import json
 import numpy as np
 import graphc
+from graphc.backends.llvm import library
 from tests.graphc.test_recalled_programs import Trained, X, softmax
 
 trained = Trained()
 losses = trained.losses()
-with_llvm = "llvmlite.binding" in sys.modules
+with_llvm = library.llvm.cache_info().currsize > 0
 print(json.dumps([with_llvm, losses, softmax()(X)[0].tobytes().hex()]))
 """
 

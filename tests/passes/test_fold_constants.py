@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,10 @@ from graphc import dtypes, ops
 from graphc.graph import Graph
 from graphc.node import ArrayData, Node, constant_value, fresh_number, is_constant
 from graphc.op import scalar_program
+from graphc.passes import Compilation, _fold
 from graphc.passes.fold_constants import fold_constants
 from graphc.scalar_interpreter import evaluate
+from graphc.target import Target
 
 
 def constant(value: object, dtype: str = "float32") -> Node:
@@ -82,3 +86,12 @@ def test_special_values_survive(value: float) -> None:
 def test_out_of_range_indices_are_not_folded_away() -> None:
     node = ops.take(constant([1.0, 2.0]), constant([5], "int64"), axis=0, mode="raise")
     assert folded(node) is node
+
+
+def test_a_graph_that_was_folded_is_not_folded_again() -> None:
+    x = ops.input_(number=fresh_number(), name="x", shape=(), dtype=dtypes.float32)
+    graph = Graph([x], [ops.multiply(x, ops.add(constant(2.0), constant(1.0)))])
+    state = Compilation(graph, Target("any", "cpu", 16, 16, 1))
+    done = _fold(state)
+    assert done.graph is not graph and _fold(done) is done
+    assert str(_fold(replace(done, graph=graph)).graph) == str(done.graph)

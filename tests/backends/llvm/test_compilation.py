@@ -16,6 +16,8 @@ import llvmlite
 import pytest
 
 from graphc.backends.llvm import compilation, machine, object_cache
+from graphc.backends.llvm.module import ModuleText
+from graphc.backends.llvm.order import PASSES
 from graphc.errors import InternalError
 from tests.backends.llvm.harness import LEVELS
 from tests.source_tree import ROOT
@@ -37,9 +39,9 @@ def emitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     emit = compilation._emit
 
-    def counting(text: str, target: machine.Machine) -> bytes:
-        texts.append(text)
-        return emit(text, target)
+    def counting(module: ModuleText, target: machine.Machine) -> bytes:
+        texts.append(module.text)
+        return emit(module, target)
 
     monkeypatch.setattr(compilation, "_emit", counting)
     return texts
@@ -102,7 +104,7 @@ def test_the_entry_of_another_text_is_compiled_anew(folder: Path) -> None:
 def test_an_object_that_cannot_be_linked_is_compiled_anew(
     image: str, folder: Path, emitted: list[str]
 ) -> None:
-    other = compilation._emit(text_of(1, "g"), machine.machine())
+    other = compilation._emit(ModuleText(text_of(1, "g"), ("g",)), machine.machine())
     cache = object_cache.configured()
     assert cache is not None
     cache.store(key_of(3), {"garbage": b"garbage", "empty": b"", "another name": other}[image])
@@ -128,9 +130,7 @@ def test_a_refused_text_leaves_nothing(folder: Path) -> None:
 PARTS: dict[str, tuple[Any, str, Any]] = {
     "graphc": (compilation, "__version__", "0.0.0"),
     "llvmlite": (llvmlite, "__version__", "0.0.0"),
-    "code": (compilation, "CODE_OPTIONS", machine.CODE_OPTIONS | {"opt": 3}),
-    "passes": (compilation, "_PASSES", compilation._PASSES[:-1]),
-    "level": (compilation, "_SPEED_LEVEL", 2),
+    "passes": (compilation, "PASSES", PASSES[:-1]),
 }
 
 
@@ -142,6 +142,12 @@ def test_the_key_depends_on_versions_and_options(
     assert before == key_of(1) and len(before) == object_cache.KEY_BYTES
     monkeypatch.setattr(*PARTS[part])
     assert key_of(1) != before
+
+
+def test_the_key_depends_on_the_level() -> None:
+    host, text = machine.machine(), text_of(1)
+    keys = {compilation.cache_key(text, host, level) for level in (0, 1, 2, 3)}
+    assert len(keys) == 4 and key_of(1) in keys
 
 
 def test_the_key_depends_on_text_and_cpu() -> None:
@@ -164,7 +170,7 @@ from graphc import nn, optim
 from graphc.backends.llvm import compilation
 
 emit, texts = compilation._emit, []
-compilation._emit = lambda text, target: texts.append(text) or emit(text, target)
+compilation._emit = lambda module, target: texts.append(module.text) or emit(module, target)
 model, optimizer = nn.Linear(20, 30, seed=0), optim.Adam(0.1)
 
 @graphc.compile

@@ -12,6 +12,7 @@ import pytest
 
 from graphc.backends.llvm import compilation, loader, machine, team
 from graphc.backends.llvm.loader import UnknownObjectError
+from graphc.backends.llvm.module import ModuleText
 
 pytestmark = pytest.mark.skipif("not loader.is_supported()", reason="LLVM links here")
 
@@ -52,7 +53,7 @@ EXPORTS = ("count", "fused", "imported")
 
 @pytest.fixture(scope="module")
 def image() -> bytes:
-    return compilation._emit(TEXT, machine.machine())
+    return compilation._emit(ModuleText(TEXT, ()), machine.machine())
 
 
 def imports() -> dict[str, int]:

@@ -117,7 +117,7 @@ def test_malformed_code_is_an_error_and_not_the_end_of_the_process() -> None:
     host = machine.machine()
     for text in ("define void @f() {", "define void @f() { ret i32 0 }", "define void @f(ptr"):
         with pytest.raises(InternalError, match="LLVM refuses"):
-            compilation.optimise(text, host, host.handle)
+            compilation.assembly(text, host)
 
 
 def test_unknown_functions_are_found_when_linking() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import compilation, machine, module_parts, program, unlocked
+from graphc.backends.llvm import compilation, machine, module_parts, program
 from graphc.backends.llvm.beside import Beside, is_beside
 from graphc.backends.llvm.module import Features, ModuleText
 from graphc.errors import InternalError
@@ -67,7 +67,8 @@ def test_small_programs_and_one_core_have_one_part() -> None:
     assert module_parts.part_count(launches, 1) == 1
     assert module_parts.part_count([*launches][:1], 16) == 1
     assert module_parts.part_count([], 4) == 1
-    assert module_parts.part_count([*launches] * 50, 4) == 4
+    assert module_parts.part_count([*launches] * 50, 4) == 8
+    assert module_parts.part_count([*launches] * 50, 2) == 4
     assert module_parts.part_count([*launches] * 500, 64) == 8
 
 
@@ -99,9 +100,9 @@ def test_every_part_is_kept_and_one_that_is_missing_is_made_anew(
     emitted: list[str] = []
     emit = compilation._emit
 
-    def counting(text: str, target: machine.Machine) -> bytes:
-        emitted.append(text)
-        return emit(text, target)
+    def counting(module: ModuleText, target: machine.Machine) -> bytes:
+        emitted.append(module.text)
+        return emit(module, target)
 
     monkeypatch.setattr(compilation, "_emit", counting)
     wanted = in_parts(monkeypatch, 3)(X)[0].tobytes()
@@ -144,14 +145,3 @@ def test_a_thread_beside_gives_its_value_or_its_error() -> None:
     assert Beside(is_beside).value() and not is_beside()
     with pytest.raises(ZeroDivisionError):
         Beside(lambda: 1 // 0).value()
-
-
-def test_without_what_is_private_the_lock_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The functions behind llvmlite's lock are there; were they not, the locked ones would do."""
-    assert layers()(X)[0].shape == (7, 20)
-    from llvmlite.binding import ffi
-
-    name = "LLVMPY_TargetMachineEmitToMemory"
-    assert unlocked._raw(name) is not getattr(ffi.lib, name)
-    monkeypatch.setattr(unlocked, "_raw", lambda name: getattr(ffi.lib, name))
-    assert in_parts(monkeypatch, 3)(X)[0].tobytes() == layers()(X)[0].tobytes()
