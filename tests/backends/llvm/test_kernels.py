@@ -409,24 +409,6 @@ STREAMING = (("32*i + l", "", True), ("32*i + l + 1", "", False), ("32*i + l", "
              ("32*i + -1*l + 31", "", False), ("2*l + 64*i", "", False))  # fmt: skip
 
 
-@pytest.mark.parametrize("skip", [0, 4, 16, 32, 64])
-@pytest.mark.parametrize("cpu", CPUS)
-def test_a_streaming_store_takes_an_array_that_begins_anywhere(skip: int, cpu: str) -> None:
-    text = """kernel k(x: float32[320] in, y: float32[320] out) {
-      for i < 10 parallel { for l < 32 vector {
-        %a = load x[32*i + l] : float32
-        store y[32*i + l] = %a streaming } } }"""
-    x = values(320)
-    executable, arguments, _ = compile_kernel(parse_kernel(text), {"x": x}, cpu)
-    assert "movntps" in executable.text("asm")
-    raw = np.zeros(4 * 320 + 192, np.uint8)
-    start = -raw.ctypes.data % 64 + skip
-    y = raw[start : start + 1280].view(np.float32)
-    assert executable.run_into(arguments, [y])[0] is y
-    assert y.tobytes() == x.tobytes()
-    assert not raw[:start].any() and not raw[start + 1280 :].any()
-
-
 @pytest.mark.parametrize(("place", "where", "is_whole"), STREAMING)
 @pytest.mark.parametrize("cpu", CPUS)
 def test_streaming_stores_of_whole_lines_go_past_the_caches(
