@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from graphc.backends.llvm import helpers, spelling
 from graphc.backends.llvm.operations import Operand
 from graphc.backends.llvm.writer import Writer
+from graphc.dtypes import DType
 from graphc.errors import InternalError
 from graphc.index import Atom, FloorDiv, Index, LoopVariable, Mod, ValueAtom
 
@@ -62,6 +63,17 @@ class Environment:
         if not total:
             return str(constant)
         return self.writer.pure(f"add i64 {total}, {constant}") if constant else total
+
+    def converted(self, index: Index, dtype: DType) -> Operand:
+        """Return an index as a value of an integer dtype, wrapped."""
+        if self.is_varying(index):
+            return Operand(self.vector(index, dtype.bits), dtype, self.lanes)
+        text = self.scalar(index)
+        if text.startswith("%") and dtype.bits < 64:
+            text = self.writer.pure(f"trunc i64 {text} to i{dtype.bits}")
+        elif not text.startswith("%"):
+            text = spelling.number(dtype.bits, int(text), 1)
+        return Operand(text, dtype)
 
     def _times(self, value: str, factor: int) -> str:
         return value if factor == 1 else self.writer.pure(f"mul i64 {value}, {factor}")

@@ -248,18 +248,8 @@ class _Emitter:
         return operations.spread(self.writer, operand, self.environment.lanes)
 
     def _index_value(self, statement: IndexValue) -> None:
-        environment, dtype = self.environment, statement.result.dtype
-        if environment.is_varying(statement.index):
-            text = environment.vector(statement.index, dtype.bits)
-            result = Operand(text, dtype, environment.lanes)
-        else:
-            text = environment.scalar(statement.index)
-            if text.startswith("%") and dtype.bits < 64:
-                text = self.writer.pure(f"trunc i64 {text} to i{dtype.bits}")
-            elif not text.startswith("%"):
-                text = spelling.number(dtype.bits, int(text), 1)
-            result = Operand(text, dtype)
-        environment.values[statement.result.name] = result
+        value = self.environment.converted(statement.index, statement.result.dtype)
+        self.environment.values[statement.result.name] = value
 
     def _misalignment(self, statement: Misalignment) -> None:
         storage = self.storages[statement.buffer]
@@ -278,9 +268,7 @@ class _Emitter:
         loop = self.copied
         if loop is None or self.writer.depth != self.copied_depth:
             return None
-        if not transposition.is_transposing(self.environment, place, loop.variable):
-            return None
-        if place.offset.values & _made_in(loop):
+        if not transposition.is_transposing(self.environment, place, loop):
             return None
         copy = self.environment.variables[loop.variable.name]
         if copy == 0:
@@ -440,12 +428,6 @@ class _Emitter:
 def _storage(buffer: Buffer, facts: BufferFacts, number: int) -> Storage:
     address, is_read = f"%{_word(buffer.name)}.b{number}", buffer.access is Access.IN
     return Storage(address, buffer.type, is_read_only=is_read, alignment=facts.alignment)
-
-
-def _made_in(loop: Loop) -> set[str]:
-    """Return the names of the values that each iteration makes."""
-    makers = Let | Load | IndexValue | Misalignment
-    return {s.result.name for s in statements(loop.body) if isinstance(s, makers)}
 
 
 def _word(name: str) -> str:

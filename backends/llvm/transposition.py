@@ -14,28 +14,32 @@ from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.memory import Place, address_of, alignment_of, stride_of
 from graphc.backends.llvm.operations import Operand
 from graphc.backends.llvm.writer import Writer
-from graphc.index import LoopVariable
+from graphc.kernel import IndexValue, Let, Load, Loop, Misalignment, statements
 
 _PIECE = 16  # bytes within which shuffles are cheap
 _MOST_PIECES = 4  # of a vector
 _FEWEST = 4  # columns that are worth it
 
 
-def is_transposing(environment: Environment, place: Place, copied: LoopVariable) -> bool:
-    """Return whether `place`, over the lanes and the copies of a loop, is rows of a matrix.
-
-    Law: the values in it are the same in all copies.
-    """
-    lanes, columns = environment.lanes, copied.extent
+def is_transposing(environment: Environment, place: Place, copied: Loop) -> bool:
+    """Return whether `place`, over the lanes and the copies of a loop, is rows of a matrix."""
+    lanes, columns = environment.lanes, copied.variable.extent
     stride = stride_of(environment, place)
-    if stride in (None, -1, 0, 1) or place.offset.stride(copied) != 1:
+    if stride in (None, -1, 0, 1) or place.offset.stride(copied.variable) != 1:
         return False
     is_square = columns >= _FEWEST and columns & (columns - 1) == 0 and lanes % columns == 0
     is_narrow = columns * place.dtype.itemsize <= _MOST_PIECES * _PIECE
     low, high = place.offset.bounds
     is_inside = low >= 0 and high < place.storage.type.size
     is_plain = place.storage.is_read_only and is_inside and not place.mask
-    return is_square and is_narrow and is_plain and not place.condition
+    is_fixed = not place.offset.values & _made_in(copied)
+    return is_square and is_narrow and is_plain and is_fixed and not place.condition
+
+
+def _made_in(loop: Loop) -> set[str]:
+    """Return the names of the values that each iteration makes."""
+    makers = Let | Load | IndexValue | Misalignment
+    return {s.result.name for s in statements(loop.body) if isinstance(s, makers)}
 
 
 def load_columns(environment: Environment, place: Place, columns: int) -> list[Operand]:
