@@ -4,8 +4,8 @@ With a = |x| and Q the complement of the distribution function, x F(x) is max(x,
 a Q(a) is e**(-a**2 / 2) M(a), where M hardly varies: with the square carried with its rounding
 error, the relative error stays small in the left tail, down to the least subnormal. float64 is
 computed so from 1 on, by a polynomial in (a - 5) / (a + 5), and nearer by that of erf. float32 is
-computed so beyond 3.84, which is rarely met, by a polynomial in 1 / a**2, and nearer by one of the
-fifth degree in each of sixteen intervals of a.
+computed so beyond 3.84, which is rarely met, and nearer a Q(a) itself is a polynomial of the fifth
+degree; both by intervals of a.
 
 Always: the sign of zero is kept, minus infinity gives -0.0, its limit; NaN gives NaN; no step
 traps. The polynomials are minimax in the relative error.
@@ -58,9 +58,35 @@ _NEAR = (
         9.1027186e-07, -0.0007289886, -0.00084518816, -0.00068598374,
     ),
 )  # fmt: skip
-# a Q(a) e**(a**2 / 2) in 1 / a**2, relative error 2**-27.5
+# a Q(a) e**(a**2 / 2) in the distance of a from n times the width, n = 6 ... 21 (at n modulo 16)
+_MILLS_WIDTH = float.fromhex("0x1.5c84a8p-1")
 _MILLS = (
-    0.39894223, -0.3989229, 1.1939915, -5.779568, 33.531895, -164.98938, 431.20615,
+    (
+        0.3956607, 0.39602745, 0.39633632, 0.39659882, 0.39682373, 0.3970179, 0.37839824,
+        0.38329625, 0.3866628, 0.38906637, 0.3908373, 0.3921771, 0.39321372, 0.39403138,
+        0.39468715, 0.39522082,
+    ),
+    (
+        0.00058820186, 0.0004930425, 0.00041724634, 0.0003561511, 0.00030637358, 0.00026541998,
+        0.008743348, 0.0058898763, 0.0041356036, 0.0030048257, 0.0022465228, 0.0017206393,
+        0.0013453364, 0.001070787, 0.00086557324, 0.0007092629,
+    ),
+    (
+        -7.8170364e-05, -6.22576e-05, -5.026963e-05, -4.0853996e-05, -3.2970165e-05,
+        -2.6858652e-05, -0.0026896086, -0.0016136141, -0.001019108, -0.0006716245,
+        -0.00045889616, -0.00032334312, -0.0002334753, -0.00017335547, -0.00013074209,
+        -0.0001009405,
+    ),
+    (
+        9.245439e-06, 6.9148255e-06, 5.2559626e-06, 4.0486166e-06, 3.1579802e-06, 2.4999886e-06,
+        0.0007141386, 0.00038438945, 0.00021897614, 0.00013140442, 8.218432e-05, 5.337918e-05,
+        3.575439e-05, 2.4646448e-05, 1.7412378e-05, 1.2568944e-05,
+    ),
+    (
+        -3.561169e-06, 4.6709116e-07, 3.5706125e-06, 3.8067544e-06, -1.0639543e-06,
+        -4.2397974e-06, -0.0001636784, -8.293016e-05, -4.2561573e-05, -2.3653765e-05,
+        -1.372219e-05, -8.219857e-06, -8.905469e-06, -1.641277e-06, -2.331352e-06, 2.2546615e-06,
+    ),
 )  # fmt: skip
 # (a + 5) Q(a) e**(a**2 / 2) in (a - 5) / (a + 5), 0 <= a <= 38.7, relative error 2**-54
 _WIDE_MILLS = (
@@ -97,7 +123,7 @@ def _positive_part(x: Scalar) -> Scalar:
 def _gelu_far_out(x: Scalar) -> Scalar:
     magnitude = clamp(abs(x), _FAR, _END)
     square, error = two_product(magnitude, magnitude)
-    mills = polynomial(1.0 / square, _MILLS)
+    mills = piecewise(*locate(magnitude, _MILLS_WIDTH), _MILLS)
     return _positive_part(x) - scaled_exp(square * -0.5, error * -0.5, mills)
 
 
