@@ -31,6 +31,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 TRUTH: dict[str, Callable[[Array], Array]] = {
     "erf": special.erf,
+    "gelu": lambda x: np.where(np.isneginf(x), -0.0, x * special.ndtr(x)),
     "sigmoid": special.expit,
     **{name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "log2", "log10")},
     **{name: getattr(np, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt")},

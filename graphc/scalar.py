@@ -2,15 +2,20 @@
 
     program     ::= parameter* instruction* result
     instruction ::= value '=' name operand* (payload)? ':' dtype
-    name        ::= a primitive of PRIMITIVES | the name of a declared elementwise op
+    name        ::= a primitive of PRIMITIVES | the name of a declared elementwise op | 'rarely'
 
 A *formula* is a Python function over `Scalar` handles; `trace` runs it once and records a
 `ScalarProgram`, a list of instructions in static single assignment. LLVM, OpenCL and the NumPy
 interpreter each hold one table, a row per primitive, and nothing else about arithmetic. A formula
 may `call` another declared op; emitters make a function of each op they meet.
 
-What always holds: operands of one arithmetic instruction have one dtype; there is no branch, no
-trap and no contraction (`multiply` then `add` rounds twice; only `fma` rounds once); float16 and
+`rarely` holds a program of its own for the few inputs that need more work than the others: where
+its condition does not hold it is its second operand. Its meaning is that of a `select`. Emitters
+may branch around the program where the condition holds in no lane of a vector, and nowhere else is
+there a branch: what an element gives does not depend on its neighbours.
+
+What always holds: operands of one arithmetic instruction have one dtype; there is no trap and no
+contraction (`multiply` then `add` rounds twice; only `fma` rounds once); float16 and
 bfloat16 do not occur in arithmetic (the kernel converts to float32 first), but may be bitcast,
 converted, selected and paired. Subnormals and signed zeros are kept, but in `dot_bfloat16`: where a
 CPU has an instruction for it, that takes subnormals as zeros.
@@ -18,9 +23,12 @@ CPU has an instruction for it, that takes subnormals as zeros.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from graphc import dtypes
 from graphc.dtypes import DType
@@ -88,12 +96,13 @@ PRIMITIVES: dict[str, Primitive] = dict(
         _row("dot_bfloat16", 3, "uint float", "low a * low b + (high a * high b + c) by two fma"),
         _row("dot_int8", 3, "int uint", "c and the four products of bytes of the words a and b"),
         _row("dot_uint8", 3, "int uint", "the same of unsigned bytes"),
-        _row("lookup", 1, "int uint", "the entry of the payload, a table of constants, at index a"),
+        _row("lookup", 1, "int uint", "entry a of the payload, a table; see `lookup`"),
     ]
 )
 
 # What may be done to 16-bit floats as they are; anything else is computed in float32.
 KEEPS_16_BIT = frozenset({"literal", "lookup", "convert", "bitcast", "select", "pair"})
+RARELY = "rarely"
 COMPARISONS = frozenset({"eq", "ne", "lt", "le"})
 
 
@@ -102,7 +111,9 @@ class Instruction:
     """`name(operands)` with a result of type `dtype`.
 
     `operands` number earlier values of the program: parameters first, then instructions.
-    `payload` is the value of a `literal` (a Python number) or the table of a `lookup` (a tuple).
+    `payload` is the value of a `literal` (a Python number), the table of a `lookup` (a tuple) or
+    the `ScalarProgram` of a `rarely`, whose operands are a condition, what the result is where it
+    does not hold, and the operands of the program.
     """
 
     name: str
@@ -333,14 +344,40 @@ def scale(a: Scalar, exponent: Scalar) -> Scalar:
     return primitive("scale", a, exponent)
 
 
+def index_mask(table: Sequence[Any]) -> int:
+    """Return the bits of an index of `table` that count; -1, all of them, where it must fit."""
+    return -1 if len(table) & (len(table) - 1) else len(table) - 1
+
+
 def lookup(index: Scalar, table: Sequence[Number], dtype: DType) -> Scalar:
-    """Return `table[index]`; `index` must lie inside the table for every input, NaN included."""
-    return index.recorder.append("lookup", (index,), dtype, tuple(table))
+    """Return `table[index]`, the index taken modulo the length where that is a power of two.
+
+    Elsewhere the index must lie inside the table for every input, NaN included.
+    """
+    entries = np.asarray(table, dtype.numpy).tolist()  # rounded once
+    return index.recorder.append("lookup", (index,), dtype, tuple(entries))
 
 
 def call(name: str, *operands: Scalar, dtype: DType | None = None) -> Scalar:
     """Record a call of the declared elementwise op `name`."""
     return operands[0].recorder.append(name, operands, dtype or operands[0].dtype)
+
+
+def rarely(condition: Scalar, formula: Formula, otherwise: Scalar, *operands: Scalar) -> Scalar:
+    """Return `formula(*operands)` where the bool `condition` holds, else `otherwise`.
+
+    It should hold seldom: a vector in which it holds nowhere does not run the formula.
+    """
+    program = trace("rare", formula, [o.dtype for o in operands])
+    result = program.dtype_of(program.result)
+    if condition.dtype is not dtypes.bool_ or result is not otherwise.dtype:
+        raise InternalError(f"rarely of {condition.dtype}, {result}, {otherwise.dtype}")
+    digest = hashlib.sha256(str(program).encode()).hexdigest()[
+        :12
+    ]  # functions are told apart by it
+    program = replace(program, name=f"{formula.__name__.strip('_<>')}_{digest}")
+    given = (condition, otherwise, *operands)
+    return condition.recorder.append(RARELY, given, otherwise.dtype, program)
 
 
 def is_nan(a: Scalar) -> Scalar:

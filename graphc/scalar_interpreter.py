@@ -18,7 +18,7 @@ import numpy as np
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.errors import InternalError
-from graphc.scalar import PRIMITIVES, Instruction, ScalarProgram
+from graphc.scalar import PRIMITIVES, RARELY, Instruction, ScalarProgram, index_mask
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Resolve: TypeAlias = Callable[[str, tuple[DType, ...], DType], ScalarProgram]
@@ -56,7 +56,11 @@ def evaluate(program: ScalarProgram, *arguments: Array, resolve: Resolve | None 
     last_reader = _last_readers(program)
     for position, instruction in enumerate(program.instructions):
         operands = [_present(values[o]) for o in instruction.operands]
-        if instruction.name in PRIMITIVES:
+        if instruction.name == RARELY:
+            condition, otherwise, *rest = operands
+            rare = evaluate(instruction.payload, *rest, resolve=resolve)
+            value = np.where(condition, rare, otherwise)
+        elif instruction.name in PRIMITIVES:
             value = apply(instruction.name, operands, instruction.dtype, instruction.payload)
         else:
             value = _call(instruction, operands, resolve)
@@ -95,6 +99,9 @@ def _literal(dtype: DType, payload: Any) -> Array:
 
 
 def _lookup(dtype: DType, payload: Any, index: Array) -> Array:
+    mask = index_mask(payload)
+    if mask >= 0:
+        index = np.atleast_1d(index).view(f"u{index.itemsize}").reshape(index.shape) & mask
     return np.asarray(np.asarray(payload, dtype=dtype.numpy)[index])
 
 

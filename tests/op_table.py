@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from graphc import dtypes
 from graphc.op import Op
-from tests.agreement import EXACT, ULPS
+from tests.agreement import EXACT, ulps
 from tests.loop_cases import CASES
 from tests.passes.test_differentiate import is_differentiable, second_order_cases, smooth_cases
 from tests.samples import Case, accepted_dtypes, as_graph
@@ -88,7 +88,7 @@ def accuracy(op: Op, chosen: Sequence[Case]) -> str:
         return ""
     if op.name in EXACT:
         return "exact"
-    return " / ".join(str(ULPS[d.name]) for d in accepted_dtypes(op) if d.is_float) + " ULP"
+    return " / ".join(str(ulps(op, d)) for d in accepted_dtypes(op) if d.is_float) + " ULP"
 
 
 def row(op: Op) -> Row:

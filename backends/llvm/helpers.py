@@ -58,6 +58,8 @@ def splat(writer: Writer, element: str, value: str, lanes: int) -> str:
 
 def is_any(writer: Writer, mask: str, lanes: int) -> str:
     """Return whether the mask holds in some lane, an i1."""
+    if lanes == 1:
+        return mask
     bits = writer.pure(f"bitcast <{lanes} x i1> {mask} to i{lanes}")
     return writer.pure(f"icmp ne i{lanes} {bits}, 0")
 

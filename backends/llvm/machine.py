@@ -27,6 +27,8 @@ _ADDED_BY_LEVEL = {
     "x86-64-v3": "avx avx2 bmi bmi2 f16c fma lzcnt movbe",
     "x86-64-v4": "avx512f avx512bw avx512cd avx512dq avx512vl",
 }
+# words in a register that is permuted by another, for each width of registers in bytes
+_PERMUTATION = {64: 16, 32: 8, 16: 0}
 LEVELS = tuple(_ADDED_BY_LEVEL)
 
 
@@ -55,6 +57,7 @@ class Machine:
             dot_int8=is_x86 and {"avx512vnni", "avx512vl"} <= self.features,
             scale=is_x86 and {"avx512f", "avx512vl"} <= self.features,
             multiply_add=self.vector_bytes if is_x86 else 0,
+            permutation=_PERMUTATION[self.vector_bytes] if is_x86 else 0,
             fence="call void @llvm.x86.sse.sfence()" if is_x86 else "",
         )
 

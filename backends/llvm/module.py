@@ -27,6 +27,7 @@ class Features:
     dot_int8       adds products of four bytes, in such vectors
     scale          multiplies by powers of two, in vectors of 16, 32 and 64 bytes
     multiply_add   adds the products of a pair of int16, in vectors of this many bytes at most
+    permutation    permutes registers of this many words by the words of another; 0 for none
     fence          the instruction after which stores past the caches are in order; empty for none
     """
 
@@ -36,6 +37,7 @@ class Features:
     dot_int8: bool = False
     scale: bool = False
     multiply_add: int = 0
+    permutation: int = 0
     fence: str = ""
 
 

@@ -14,7 +14,7 @@ from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType
 from graphc.op import Elementwise, find, scalar_program
-from graphc.scalar import KEEPS_16_BIT, PRIMITIVES, ScalarProgram
+from graphc.scalar import KEEPS_16_BIT, PRIMITIVES, RARELY, Instruction, ScalarProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,21 @@ def _call(
     result: DType, lanes: int,
 ) -> str:  # fmt: skip
     program = scalar_program(name, given, result)
+    return _call_program(writer, module, program, texts, result, lanes)
+
+
+def _call_program(
+    writer: Writer, module: Module, program: ScalarProgram, texts: tuple[str, ...], result: DType,
+    lanes: int, within: int = 0,
+) -> str:  # fmt: skip
     function = module.require(
         _name(program, result, lanes), lambda n: _define(module, n, program, lanes)
     )
     arguments = ", ".join(
-        f"{spelling.register(d, lanes)} {t}" for d, t in zip(given, texts, strict=True)
+        f"{spelling.register(d, lanes)} {t}" for d, t in zip(program.parameters, texts, strict=True)
     )
-    return writer.pure(f"call {spelling.register(result, lanes)} {function}({arguments})")
+    called = f"call {spelling.register(result, lanes)} {function}({arguments})"
+    return writer.pure(called, within=within)
 
 
 def _name(program: ScalarProgram, result: DType, lanes: int) -> str:
@@ -104,11 +112,34 @@ def _define(module: Module, name: str, program: ScalarProgram, lanes: int) -> st
     parameters = tuple((spelling.register(v.dtype, lanes), v.text) for v in values)
     for instruction in program.instructions:
         operands = tuple(values[o] for o in instruction.operands)
-        value = write(
-            writer, module, instruction.name, operands, instruction.dtype, instruction.payload
-        )
-        values.append(value)
+        values.append(_write_instruction(writer, module, instruction, operands, lanes))
     result = values[program.result]
     text = spread(writer, result, lanes)
     type_ = spelling.register(result.dtype, lanes)
     return helpers.function(name, type_, parameters, writer, text, "alwaysinline")
+
+
+def _write_instruction(
+    writer: Writer, module: Module, instruction: Instruction, operands: tuple[Operand, ...],
+    lanes: int,
+) -> Operand:  # fmt: skip
+    name, dtype, payload = instruction.name, instruction.dtype, instruction.payload
+    if name == RARELY:
+        return Operand(_rarely(writer, module, payload, operands, lanes), dtype, lanes)
+    return write(writer, module, name, operands, dtype, payload)
+
+
+def _rarely(
+    writer: Writer, module: Module, program: ScalarProgram, operands: tuple[Operand, ...],
+    lanes: int,
+) -> str:  # fmt: skip
+    """Write a branch around the call of `program` that is taken where no lane needs it."""
+    mask, otherwise, *given = (spread(writer, operand, lanes) for operand in operands)
+    result = program.dtype_of(program.result)
+    type_, before = spelling.register(result, lanes), writer.block
+    with writer.guarded(helpers.is_any(writer, mask, lanes), likely=False):
+        rare = _call_program(writer, module, program, tuple(given), result, lanes, writer.depth)
+        condition = spelling.vector("i1", lanes)
+        chosen = writer.emit(f"select {condition} {mask}, {type_} {rare}, {type_} {otherwise}")
+        inside = writer.block
+    return writer.emit(f"phi {type_} [ {otherwise}, {before} ], [ {chosen}, {inside} ]")

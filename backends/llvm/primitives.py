@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from graphc.backends.llvm import conversions, dot_products, helpers, scaling, spelling
+from graphc.backends.llvm import conversions, dot_products, helpers, lookups, scaling, spelling
 from graphc.backends.llvm.module import Module
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType, float32, int32, uint32
@@ -154,18 +154,8 @@ def _low_bfloat16(code: conversions.Code, word: str) -> str:
 
 
 def _lookup(site: Site, a: str) -> str:
-    table = site.module.table(site.result, site.payload)
-    element, width = spelling.memory(site.result), spelling.register(site.source, site.lanes)
-    if not site.source.is_signed:  # getelementptr extends by sign
-        wide = spelling.vector("i64", site.lanes)
-        a = a if width == wide else site.writer.pure(f"zext {width} {a} to {wide}")
-        width = wide
-    place = site.writer.pure(f"getelementptr {element}, ptr {table}, {width} {a}")
-    if site.lanes == 1:
-        loaded = site.writer.pure(f"load {element}, ptr {place}")
-    else:
-        loaded = helpers.gather(site.writer, element, site.lanes, place)
-    return helpers.from_memory(site.writer, site.result, site.lanes, loaded)
+    index = (site.source, a)
+    return lookups.write(site.writer, site.module, site.result, site.lanes, site.payload, index)
 
 
 _INT, _BITS = ("int", "uint"), ("bool", "int", "uint")

@@ -6,19 +6,22 @@ A *step* is one statement carried out once, for a vector of elements if it stand
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from weakref import WeakKeyDictionary
 
 from graphc.backends.llvm.division import is_divisible
+from graphc.dtypes import DType
 from graphc.kernel import Guard, Kernel, Let, Loop, LoopKind, Statement
+from graphc.op import scalar_program
 from graphc.plan import PlanBranch, PlanLoop, Routine
 from graphc.scalar import PRIMITIVES
 
-# About ten microseconds of one core (a step of a vector takes about 0.1 ns for each 8 elements):
-# waking a thread and waiting for it costs as much.
-STEPS_PER_THREAD = 131_072
+# About seven microseconds of one core: a step of a vector takes 0.03 to 0.1 ns for each 8 elements.
+# Waking a thread that still spins costs one, waking one that sleeps twenty.
+STEPS_PER_THREAD = 98_304
 _ITERATION_STEPS = 64  # of a loop over plans, besides what it runs
 _UNKNOWN_LENGTH = 1 << 20
-_CALL_STEPS = 16  # a declared op is a formula of about so many instructions
+_FEWEST_CALL_STEPS = 16  # of a declared op
 
 
 _parallel_steps: WeakKeyDictionary[Kernel, int] = WeakKeyDictionary()
@@ -76,4 +79,14 @@ def _steps(statement: Statement) -> int:
         return inner * (copies if statement.kind is LoopKind.VECTOR else statement.variable.extent)
     if isinstance(statement, Guard):
         return sum(map(_steps, statement.body))
-    return _CALL_STEPS if isinstance(statement, Let) and statement.op not in PRIMITIVES else 1
+    if not isinstance(statement, Let) or statement.op in PRIMITIVES:
+        return 1
+    parameters = tuple(o.dtype.compute for o in statement.operands)
+    return _call_steps(statement.op, parameters, statement.result.dtype.compute)
+
+
+@cache
+def _call_steps(name: str, parameters: tuple[DType, ...], result: DType) -> int:
+    """Return the instructions of a declared op's formula; what it does rarely does not count."""
+    instructions = scalar_program(name, parameters, result).instructions
+    return max(_FEWEST_CALL_STEPS, sum(i.name != "literal" for i in instructions))

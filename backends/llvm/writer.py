@@ -133,11 +133,12 @@ class Writer:
         return before
 
     @contextmanager
-    def guarded(self, condition: str) -> Iterator[None]:
+    def guarded(self, condition: str, *, likely: bool = True) -> Iterator[None]:
         """Write what is inside so that it runs only where the i1 `condition` holds."""
         then, done = self.fresh("then"), self.fresh("done")
+        weights = "" if likely else ', !prof !{!"branch_weights", i32 1, i32 1000}'
         with self.region():
-            self.line(f"br i1 {condition}, label {then}, label {done}")
+            self.line(f"br i1 {condition}, label {then}, label {done}{weights}")
             self.label(then)
             yield
             self.line(f"br label {done}")

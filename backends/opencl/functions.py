@@ -14,12 +14,12 @@ import numpy as np
 from graphc import dtypes
 from graphc.backends.opencl.helpers import helpers_for
 from graphc.backends.opencl.primitives import Features, convert, primitive
-from graphc.backends.opencl.spelling import C_TYPES, Names, constant
+from graphc.backends.opencl.spelling import C_TYPES, Names, constant, word
 from graphc.dtypes import DType
 from graphc.errors import BackendError
 from graphc.kernel import payload_text
 from graphc.op import Elementwise, find, scalar_program
-from graphc.scalar import KEEPS_16_BIT, PRIMITIVES, ScalarProgram
+from graphc.scalar import KEEPS_16_BIT, PRIMITIVES, RARELY, ScalarProgram, index_mask
 
 _UNSIGNED = {16: dtypes.uint16, 32: dtypes.uint32, 64: dtypes.uint64}
 
@@ -81,9 +81,14 @@ class Library:
         if op == "literal":
             return constant(payload, dtype)
         if op == "lookup":
-            entry = f"{self._table(payload, dtype)}[{names[0]}]"
+            mask = index_mask(payload)
+            index = names[0] if mask < 0 else f"({word(operands[0][1])}){names[0]} & {mask}"
+            entry = f"{self._table(payload, dtype)}[{index}]"
             return f"as_{C_TYPES[dtype]}({entry})" if dtype.is_float else entry
         given = [d for _, d in operands]
+        if op == RARELY:
+            rare = self._rare(payload)
+            return f"({names[0]} ? {rare}({', '.join(names[2:])}) : {names[1]})"
         if op in PRIMITIVES:
             return primitive(op, names, given, dtype, self.features)
         return f"{self._function(op, tuple(given), dtype)}({', '.join(names)})"
@@ -115,6 +120,14 @@ class Library:
         if key not in self._texts:
             text = self._definition(name, scalar_program(op, parameters, result))
             self._texts[key] = text  # after the functions that it calls
+        return name
+
+    def _rare(self, program: ScalarProgram) -> str:
+        """Return the name of the function of a `rarely`."""
+        key = (RARELY, str(program))
+        name = self._names(key, f"graphc_{program.name}")
+        if key not in self._texts:
+            self._texts[key] = self._definition(name, program)
         return name
 
     def _definition(self, name: str, program: ScalarProgram) -> str:

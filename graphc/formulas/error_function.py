@@ -74,10 +74,15 @@ def erf(x: Scalar) -> Scalar:
     """
     pieces = _PIECES[x.dtype]
     magnitude = abs(x)
-    near = fma(x, polynomial(x * x, pieces.near), x)
+    near = erf_near_zero(x)
     clamped = select(magnitude > pieces.end, pieces.end, magnitude)
     root = polynomial(clamped - pieces.center, pieces.far)
     for _ in range(pieces.squarings - 1):
         root = root * root
     far = fma(root, -root, 1.0)
     return select(magnitude < 1.0, near, copysign(far, x))
+
+
+def erf_near_zero(x: Scalar) -> Scalar:
+    """Return the error function where |x| < 1."""
+    return fma(x, polynomial(x * x, _PIECES[x.dtype].near), x)

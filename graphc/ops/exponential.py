@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 
 from graphc import scalar
 from graphc.arithmetic import filled, zeros_like
 from graphc.formulas import error_function, exponential, integers, logarithm
+from graphc.formulas import gelu as gelu_formulas
 from graphc.formulas import power as power_formulas
 from graphc.node import Node
 from graphc.op import Algebra, Domain, Op
-from graphc.ops.comparison import equal, greater, isinf
+from graphc.ops.comparison import equal, greater, isinf, less
 from graphc.ops.conversion import where
 from graphc.ops.declare import BINARY, FLAT, NOT_ZERO, POSITIVE, UNARY, Array, elementwise
 from graphc.ops.logic import logical_and
@@ -57,6 +59,31 @@ def _logaddexp_pullback(g: Node, r: Node, x: Node, y: Node) -> _Pair:
     same_infinity = logical_and(isinf(x), equal(x, y))
     difference = where(same_infinity, zeros_like(x), x - y)
     return g * sigmoid(difference), g * sigmoid(-difference)
+
+
+def _gelu_reference(x: Array) -> Array:
+    """Return x erfc(-x / sqrt(2)) / 2, with the rounding error of the quotient put right."""
+    held = np.clip(x, -40, 40)
+    high = held * -math.sqrt(0.5)
+    quotient = np.vectorize(lambda v, w: float(_exact_share(v) - Fraction(w)), otypes=[np.float64])
+    low = np.where(np.isnan(x), np.nan, quotient(np.nan_to_num(held), np.nan_to_num(high)))
+    complement = np.vectorize(math.erfc, otypes=[np.float64])(high)
+    share = complement - low * np.exp(-high * high) * (2 / math.sqrt(math.pi))
+    return np.where(x < -40, -0.0, np.where(x < -40, 0.0, x) * (share / 2))
+
+
+def _exact_share(x: float) -> Fraction:
+    """Return -x / sqrt(2), but for an error of 2**-105."""
+    return Fraction(x) * -(Fraction(math.isqrt(1 << 209), 1 << 105))
+
+
+def _gelu_pullback(g: Node, r: Node, x: Node) -> Node:
+    """Return g (F(x) + x F'(x)), at -1000 below it: infinity times zero is no number."""
+    lowest = filled(x.type, -1000)
+    x = where(less(x, lowest), lowest, x)
+    share = 0.5 + 0.5 * erf(x * math.sqrt(0.5))
+    density = exp(-0.5 * (x * x)) * (1 / math.sqrt(2 * math.pi))
+    return g * (share + x * density)
 
 
 def _sigmoid_reference(x: Array) -> Array:
@@ -107,6 +134,10 @@ erf = _unary(
     "erf", error_function.erf, np.vectorize(math.erf, otypes=[np.float64]),
     lambda g, r, x: g * (2 / math.sqrt(math.pi)) * exp(-(x * x)),
     "the error function",
+)  # fmt: skip
+gelu = _unary(
+    "gelu", gelu_formulas.gelu, _gelu_reference, _gelu_pullback,
+    "x times the distribution function of the normal distribution at x",
 )  # fmt: skip
 power = elementwise(
     "power", BINARY, _power, _power_reference,

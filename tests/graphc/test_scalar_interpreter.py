@@ -243,6 +243,29 @@ def test_bitcast_literal_lookup_select() -> None:
     assert chosen.astype(np.float32).tolist() == [1.0, 4.0] and chosen.dtype == halves[0].dtype
 
 
+def test_an_index_is_taken_modulo_a_power_of_two() -> None:
+    places = np.array([-1, 4, 7, 2**31 - 1], np.int32)
+    got = apply("lookup", [places], dtypes.int32, (10, 11, 12, 13))
+    assert got.tolist() == [13, 10, 13, 13]
+    got = apply("lookup", [places.view(np.uint32)], dtypes.int32, (10, 11, 12, 13))
+    assert got.tolist() == [13, 10, 13, 13]
+
+
+def test_rarely_is_the_formula_where_the_condition_holds() -> None:
+    def root(x: Scalar, y: Scalar) -> Scalar:
+        return scalar.sqrt(x) + y
+
+    def outer(x: Scalar, y: Scalar) -> Scalar:
+        return scalar.rarely(x > 4.0, root, -x, x, y)
+
+    program = scalar.trace("outer", outer, [dtypes.float32] * 2)
+    x = _array([1.0, 9.0, np.nan, -1.0], dtypes.float32)
+    got = evaluate(program, x, _array(2.0, dtypes.float32))
+    assert _same_bits(got, _array([-1.0, 5.0, np.nan, 1.0], dtypes.float32))
+    with pytest.raises(InternalError, match="rarely"):
+        scalar.trace("wrong", lambda x, y: scalar.rarely(x, root, x, x, y), [dtypes.float32] * 2)
+
+
 def test_evaluate_broadcasts_and_calls() -> None:
     def square(x: Scalar) -> Scalar:
         return x * x

@@ -6,16 +6,20 @@ formula is right is tested where it is declared.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 
 import graphc.ops  # noqa: F401  # declares the ops
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.errors import GraphcError
-from graphc.op import Elementwise, Op, all_ops
-from graphc.scalar import PRIMITIVES
+from graphc.op import Elementwise, Op, all_ops, forget
+from graphc.ops.declare import elementwise
+from graphc.scalar import PRIMITIVES, Scalar, rarely, select
 from graphc.tensor_type import TensorType
-from tests.backends.llvm.harness import check, special_values
+from tests.backends.llvm.harness import CPUS, check, special_values
 
 COUNT = 256
 OPS = [op for op in all_ops() if isinstance(op.lowering, Elementwise)]
@@ -81,3 +85,46 @@ def test_ops_in_scalar_code(op: Op) -> None:
     }
     text = kernel_text(op, 1)
     check(text, {name: a for name, a in arrays.items() if f"{name}:" in text}, cpus=["x86-64-v2"])
+
+
+def _inner(x: Scalar) -> Scalar:
+    return x * 0.5
+
+
+def _outer(x: Scalar, y: Scalar) -> Scalar:
+    """Hold a rare case in another, and use its operands before and after."""
+    return rarely(y > 4.0, _inner, 1.0 / x, y) + x
+
+
+def _in_two_cases(x: Scalar, y: Scalar) -> Scalar:
+    total = x + y
+    first = rarely(~(total < 2.0), _outer, total, x, y)
+    first = rarely(y < -3.0, lambda a: a + 1.0, first, x)
+    first = rarely(y < -2.5, lambda a: a + 2.0, first, x)
+    return rarely(x < -2.0, _inner, first * total, select(first < 0.0, y, first)) - total
+
+
+@pytest.fixture
+def op_with_rare_cases() -> Iterator[Op]:
+    declared = elementwise(
+        "in_two_cases", ("x", "y"), _in_two_cases, np.add, kinds=("float",), summary="a test"
+    )
+    yield declared
+    forget(declared)
+
+
+@pytest.mark.parametrize("lanes", [1, 8, 16, 64])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0, 100.0])
+def test_a_rare_case_changes_no_other_lane(
+    op_with_rare_cases: Op, lanes: int, scale: float
+) -> None:
+    """From vectors without a rare lane to vectors of nothing else."""
+    text = kernel_text(op_with_rare_cases, lanes)
+    random = np.random.default_rng(0)
+    arrays = {
+        f"{n}_{d}": (random.normal(size=COUNT) * scale).astype(d.numpy)
+        for n in "ab"
+        for d in dtypes.REAL
+    }
+    arrays["a_float32"][[3, 77]] = np.nan, np.inf
+    check(text, {name: a for name, a in arrays.items() if f"{name}:" in text}, CPUS)

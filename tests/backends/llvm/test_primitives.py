@@ -156,6 +156,27 @@ def test_literals_and_tables(dtype: DType, lanes: int) -> None:
     check(text, {"i": (np.arange(4 * lanes) % 3).astype(np.int32)})
 
 
+@pytest.mark.parametrize("entries", [2, 7, 8, 11, 16, 32, 64])
+@pytest.mark.parametrize("lanes", [1, 2, 8, 16, 64])
+def test_tables_of_any_length(lanes: int, entries: int) -> None:
+    """Those of up to two registers are permuted; any index of a power of two of them counts."""
+    numbers = [0.1 * n - 1 for n in range(entries)]
+    text = f"""kernel tables(i: uint32[{COUNT}] in, x: float32[{COUNT}] out, y: int32[{COUNT}] out,
+                            z: float64[{COUNT}] out) {{
+      for k < {COUNT // lanes} parallel {{ for l < {lanes} vector {{
+        %i = load i[{lanes}*k + l] : uint32
+        %x = lookup(%i) {np.asarray(numbers, np.float32).tolist()} : float32
+        %y = lookup(%i) {[7 * n - 9 for n in range(entries)]} : int32
+        %z = lookup(%i) {numbers} : float64
+        store x[{lanes}*k + l] = %x
+        store y[{lanes}*k + l] = %y
+        store z[{lanes}*k + l] = %z }} }} }}"""
+    index = special_values(dtypes.uint32, COUNT)
+    if entries & (entries - 1):
+        index = index % entries
+    check(text, {"i": index}, CPUS)
+
+
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16, 64])
 def test_dot_products_of_pairs_of_bfloat16(lanes: int) -> None:
     """Normal numbers give the interpreter's bits everywhere, on CPUs with an instruction too."""

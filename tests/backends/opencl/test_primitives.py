@@ -54,6 +54,7 @@ def operations(dtype: DType) -> list[tuple[str, DType]]:
         found += [(f"{n}(%a, %n)", dtype) for n in ("shl", "shr")]
         table = "[0.5, -0.0, inf, -inf, nan, 1e-45, 3.0]"
         found.append((f"lookup(%m) {table}", dtypes.float32))
+        found.append(("lookup(%a) [0.5, -0.0, inf, 3.0]", dtypes.float32))
         found.append(("lookup(%m) [-128, -1, 0, 1, 2, 3, 127]", dtypes.int8))
     return found
 
