@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from graphc.index import Index, LoopVariable, as_index
+from graphc.index import Index, as_index
 from graphc.kernel import (
     Guard,
     IndexValue,
@@ -62,11 +62,11 @@ def passes_abreast(rows: Loop, target: Target, names: Names) -> Loop | None:
     crossing = _crossing(stages)
     if crossing is None:
         return None
-    blocks = target.cores * -(-extent // (target.cores * BLOCK))
+    blocks = max(2, target.cores * -(-extent // (target.cores * BLOCK)))
     return _Turns(rows, stages, crossing, -(-extent // blocks), names).loop()
 
 
-# --- cutting the body of a row ---------------------------------------------------------------------
+# --- cutting the body of a row -------------------------------------------------------------------
 
 
 @dataclass
@@ -154,7 +154,7 @@ def _crossing(stages: Sequence[_Stage]) -> _Crossing | None:
     return crossing
 
 
-# --- putting it together ---------------------------------------------------------------------------
+# --- putting it together -------------------------------------------------------------------------
 
 
 class _Turns:
@@ -178,28 +178,35 @@ class _Turns:
 
     def loop(self) -> Loop:
         """Return the parallel loop over blocks."""
-        rings: list[Statement] = []
-        turn: list[Statement] = []
-        dtypes = {
-            v.name: v.dtype for s in statements(self.rows.body) if (v := result_of(s)) is not None
-        }
-        for name, kept in self.kept.items():
-            type_ = TensorType(self._ring(self.crossing.values[name]), dtypes[name])
-            rings.append(Scratch(kept, type_, Scope.CACHE))
-        for s in self.rows.body:
-            if isinstance(s, Scratch):
-                ring = self._ring(self.crossing.memory[s.name])
-                widened = replace(s, type=s.type.with_shape((*ring, *s.type.shape)))
-                (rings.append(replace(widened, scope=Scope.CACHE)) if ring else turn.append(s))
-        before, inside, behind = [], [], []
+        rings, own = self._scratch()
+        before: list[Statement] = []
+        inside: list[Statement] = []
+        behind: list[Statement] = []
         for number, stage in enumerate(self.stages):
             before += self._section(number, tuple(stage.before))
             main, rest = self._in_steps(stage.loop)
             inside += self._section(number, main)
             behind += self._section(number, (*rest, *stage.behind))
         steps = over(self.step, LoopKind.SERIAL, tuple(inside))
-        turns = Loop(self.turn, LoopKind.SERIAL, (*turn, *before, *steps, *behind))
+        turns = Loop(self.turn, LoopKind.SERIAL, (*own, *before, *steps, *behind))
         return Loop(self.block, LoopKind.PARALLEL, (*rings, turns))
+
+    def _scratch(self) -> tuple[Body, Body]:
+        """Return the memory of a block, with a place for each row under way, and of a turn."""
+        rings: list[Statement] = []
+        own: list[Statement] = []
+        for name, kept in self.kept.items():
+            dtype = self.crossing.homes[name].result.dtype
+            type_ = TensorType(self._ring(self.crossing.values[name]), dtype)
+            rings.append(Scratch(kept, type_, Scope.CACHE))
+        for s in (s for s in self.rows.body if isinstance(s, Scratch)):
+            ring = self._ring(self.crossing.memory[s.name])
+            type_ = s.type.with_shape((*ring, *s.type.shape))
+            if ring:
+                rings.append(Scratch(s.name, type_, Scope.CACHE))
+            else:
+                own.append(s)
+        return tuple(rings), tuple(own)
 
     def _in_steps(self, loop: Loop) -> tuple[Body, Body]:
         """Return what a step does of a pass, and what is left of it."""

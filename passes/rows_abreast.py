@@ -14,10 +14,8 @@ reduced once: nothing waits for their sums, and two rows at once are read more s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from graphc.index import as_index
-from graphc.kernel import Loop, LoopKind, Scope, Scratch, Statement, statements
+from graphc.kernel import Loop, LoopKind, Scope, Scratch, statements
 from graphc.passes.loop_analysis import work
 from graphc.passes.rewrite_statements import Body, Names, copy, substitute
 from graphc.passes.transform_loops import over
@@ -37,28 +35,7 @@ def rows_abreast(rows: Loop, target: Target, names: Names) -> Body:
         substitute(copy(rows.body, names), {rows.variable: as_index(outer) * ABREAST + row})
         for row in range(ABREAST)
     ]
-    return over(outer, rows.kind, tuple(_stage_by_stage(copies)))
-
-
-def _stage_by_stage(rows: Sequence[Body]) -> Iterator[Statement]:
-    """Yield the statements of all `rows`, which are copies of one body, a stage of each in turn."""
-    stages = [list(_stages(row)) for row in rows]
-    for stage in zip(*stages, strict=True):
-        if isinstance(stage[0][0], Loop) and stage[0][0].kind is LoopKind.SERIAL:
-            yield from (s for row in stage for s in row)
-        else:
-            yield from (s for group in zip(*stage, strict=True) for s in group)
-
-
-def _stages(row: Body) -> Iterator[Body]:
-    """Cut the body of a row before each pass, so that what combines its lanes stays behind it."""
-    stage: list[Statement] = []
-    for s in row:
-        if isinstance(s, Loop) and s.kind is LoopKind.SERIAL and stage:
-            yield tuple(stage)
-            stage = []
-        stage.append(s)
-    yield tuple(stage)
+    return over(outer, rows.kind, tuple(s for group in zip(*copies, strict=True) for s in group))
 
 
 def _has_short_rows(rows: Loop, target: Target) -> bool:
