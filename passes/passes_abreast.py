@@ -56,11 +56,11 @@ def passes_abreast(rows: Loop, target: Target, names: Names) -> Loop | None:
     extent = rows.variable.extent
     if extent < FEWEST * target.cores or work(rows.body) > MOST_WORK:
         return None
-    stages = _stages(rows.body)
-    if len(stages) < 2 or min(s.steps for s in stages) < LEAST_STEPS:
+    if sum(isinstance(s, Loop) and s.kind is LoopKind.SERIAL for s in rows.body) < 2:
         return None
+    stages = _stages(rows.body)
     crossing = _crossing(stages)
-    if crossing is None:
+    if crossing is None or min(s.steps for s in stages) < LEAST_STEPS:
         return None
     blocks = max(2, target.cores * -(-extent // (target.cores * BLOCK)))
     return _Turns(rows, stages, crossing, -(-extent // blocks), names).loop()
@@ -91,20 +91,19 @@ def _stages(row: Body) -> list[_Stage]:
     stages: list[_Stage] = []
     waiting: list[Statement] = []
     taken: set[str] = set()  # what depends on the last pass: values and memory
-    for s in row:
-        if isinstance(s, Scratch):
-            continue
-        if isinstance(s, Loop) and s.kind is LoopKind.SERIAL:
-            stages.append(_Stage(s, waiting))
+    passes = [s for s in row if isinstance(s, Loop) and s.kind is LoopKind.SERIAL]
+    for s in (s for s in row if not isinstance(s, Scratch)):
+        if len(stages) < len(passes) and s is passes[len(stages)]:
+            stages.append(_Stage(passes[len(stages)], waiting))
             waiting, taken = [], _stored((s,))
+        elif len(stages) == len(passes):
+            stages[-1].behind.append(s)
         elif stages and taken & (_loaded((s,)) | _stored((s,)) | set(values_used((s,)))):
             stages[-1].behind.append(s)
             value = result_of(s)
             taken |= _stored((s,)) | ({value.name} if value else set())
         else:
             waiting.append(s)
-    if stages:
-        stages[-1].behind += waiting
     return stages
 
 
