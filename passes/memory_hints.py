@@ -7,8 +7,9 @@ found there afterwards, whoever reads them, and its large inputs come from memor
 stored past the caches, which saves a third of the traffic of a copy, and what is read once is
 prefetched.
 Smaller memory stays as it is, since it may well be in a cache, and so does what is read again and
-again. Only hints are set: which of them can be followed is the backend's business, and no bit
-changes.
+again; a kernel that only reads, as sums do, has nothing else to wait for than the last cache, and
+asks it earlier too. Only hints are set: which of them can be followed is the backend's business,
+and no bit changes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from graphc.index import linearise
+from graphc.index import Index, linearise
 from graphc.kernel import (
     Access,
     Buffer,
@@ -34,7 +35,7 @@ from graphc.passes.fetch_next_rows import fetch_next_rows
 from graphc.passes.rewrite_statements import Body, rewrite
 from graphc.target import Target
 
-AHEAD = 6 * 1024  # bytes between what is loaded and what is fetched meanwhile
+AHEAD = 8 * 1024  # bytes between what is loaded and what is fetched meanwhile
 CACHED = 0.75  # of the last cache, which others use too
 _MOST_OFTEN = 2  # times that each element may be loaded by what fetches it
 
@@ -45,12 +46,18 @@ def add_memory_hints(kernel: Kernel, target: Target) -> Kernel:
     gathered = _gathered(kernel.body)
     whole = [b for b in kernel.buffers if b.name not in gathered]
     total = sum(b.type.nbytes for b in whole)
-    if total <= last * CACHED:
-        return fetch_next_rows(kernel) if total > target.cores * second else kernel
+    if total <= target.cores * second:
+        return kernel
     large = {b.name: b for b in whole if b.type.nbytes > target.cores * second}
     body: list[Statement] = []
+    if total > last * CACHED:
+        for nest in kernel.body:
+            body.extend(_with_hints((nest,), large))
+        return kernel.with_body(tuple(body))
+    if not large or any(b.access is not Access.IN for b in large.values()):
+        return fetch_next_rows(kernel)
     for nest in kernel.body:
-        body.extend(_with_hints((nest,), large))
+        body.extend(_with_prefetches((nest,), _first_loads((nest,), large)))
     return kernel.with_body(tuple(body))
 
 
@@ -99,18 +106,27 @@ def _first_loads(nest: Body, large: dict[str, Buffer]) -> set[str]:
             continue
         seen.add(load.buffer)
         offset = linearise(load.indices, buffer.type.shape)
-        lane = loops[-1]
         times = 1
         for loop in loops:
             times *= loop.variable.extent
         if (
-            lane.kind is LoopKind.VECTOR
-            and offset.stride(lane.variable) == 1
+            _goes_on_evenly(offset, loops)
             and load.where is None
             and times <= _MOST_OFTEN * buffer.type.size
         ):
             found.add(load.result.name)
     return found
+
+
+def _goes_on_evenly(offset: Index, loops: tuple[Loop, ...]) -> bool:
+    """Return whether the innermost loop goes over adjacent elements or adjacent vectors."""
+    inner = loops[-1]
+    if inner.kind is LoopKind.VECTOR:
+        return offset.stride(inner.variable) == 1
+    if len(loops) < 2 or loops[-2].kind is not LoopKind.VECTOR:
+        return False
+    lane = loops[-2].variable
+    return offset.stride(lane) == 1 and offset.stride(inner.variable) == lane.extent
 
 
 def _loads(body: Body) -> Iterator[tuple[Load, tuple[Loop, ...]]]:

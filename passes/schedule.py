@@ -34,6 +34,7 @@ from graphc.passes.loop_analysis import (
     work,
 )
 from graphc.passes.memory_hints import CACHED, add_memory_hints
+from graphc.passes.passes_abreast import passes_abreast
 from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.rows_abreast import rows_abreast
 from graphc.passes.schedule_scatters import scatter_by_rows
@@ -118,7 +119,9 @@ class _Scheduler:
             *outer, rows = variables
             alone = Loop(rows, LoopKind.PARALLEL, inside)
             together: Body = (alone,)
-            if self.is_cached:  # from memory, two rows at once are read more slowly than one
+            if abreast := passes_abreast(alone, self.target, self.names):
+                together = (abreast,)
+            elif self.is_cached:  # from memory, two rows at once are read more slowly than one
                 together = rows_abreast(alone, self.target, self.names)
             return self.spread(nest(outer, together), cost)
         body = _serial(body)

@@ -103,3 +103,47 @@ def test_what_is_read_again_and_again_or_read_and_written_gets_none() -> None:
     found = add_memory_hints(kernel, SMALL_CACHES)
     assert not any(isinstance(s, Prefetch) for s in statements(found.body))
     assert not any(s.is_streaming for s in statements(found.body) if isinstance(s, Store))
+
+
+COLUMNS = """\
+kernel sums(x: float32[64, 64] in, y: float32[64] out) {
+  for i < 64 vector {
+    scratch total : float32[] register
+    %zero = literal() 0.0 : float32
+    store total[] = %zero
+    for k < 64 serial {
+      %a = load x[k, i] : float32
+      %b = load total[] : float32
+      %c = add(%b, %a) : float32
+      store total[] = %c
+    }
+    %d = load total[] : float32
+    store y[i] = %d
+  }
+}
+"""
+LAST_HOLDS_IT = Target("last", "cpu", 64, 32, 2, cache_bytes=(256, 512, 2**20))
+
+
+@pytest.mark.parametrize("target", [SMALL_CACHES, LAST_HOLDS_IT])
+def test_sums_of_adjacent_vectors_are_fetched_ahead_from_memory_and_the_last_cache(
+    target: Target,
+) -> None:
+    text = str(add_memory_hints(parse_kernel(COLUMNS), target))
+    hint = f"prefetch x[k, i + {AHEAD // 4}] into 1\n      %a = load x[k, i]"
+    assert text == COLUMNS.replace("%a = load x[k, i]", hint)
+
+
+def test_vectors_that_are_not_adjacent_are_not() -> None:
+    apart = COLUMNS.replace("i < 64 vector", "i < 32 vector").replace(
+        "y: float32[64]", "y: float32[32]"
+    )
+    kernel = parse_kernel(apart)
+    assert add_memory_hints(kernel, SMALL_CACHES) == kernel
+
+
+def test_what_is_written_to_the_last_cache_too_gets_none() -> None:
+    kernel = parse_kernel(
+        ROWS.replace("x[i, l] : float32\n      store", "x[0, l] : float32\n      store")
+    )
+    assert add_memory_hints(kernel, LAST_HOLDS_IT) == kernel
