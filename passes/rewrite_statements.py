@@ -86,12 +86,13 @@ def rewrite(
     def optional(where: Value | None) -> Value | None:
         return None if where is None else value(where)
 
+    def renamed(s: Let) -> Let:
+        return Let(value(s.result), s.op, tuple(map(value, s.operands)), s.payload)
+
     def one(s: Statement) -> Statement:
         match s:
-            case Let():
-                if value is _same:  # as most have it, and most statements are such
-                    return s
-                return Let(value(s.result), s.op, tuple(map(value, s.operands)), s.payload)
+            case Let():  # most statements are such, and most keep their values
+                return s if value is _same else renamed(s)
             case Load():
                 place, where = tuple(map(index, s.indices)), optional(s.where)
                 return memory(Load(value(s.result), buffer(s.buffer), place, where, s.count))
