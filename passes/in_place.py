@@ -4,15 +4,16 @@ That is so if the kernel never loads the `out`, and no element of it is stored b
 of that element of the `in`. A kernel stores each element of an `out` once. So a load is harmless
 that is followed, in the same block, by a store at the same place: no other store comes to it. It is
 harmless also beside a store that stands behind it inside the loops around both, where an element
-belongs to one iteration of these (rows that are read several times before they are written), and
-beside a store to other elements. Both hold for naive and for scheduled kernels. The iterations of
+belongs to one iteration of these (rows that are read several times before they are written), or
+that comes to the element some iterations later (passes abreast), and beside a store to other
+elements. Both hold for naive and for scheduled kernels. The iterations of
 the loops of a device run in no order, so that there the first rule alone counts; concatenations
 store at other places than they load from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -80,23 +81,40 @@ def _meet(load: _Use, store: _Use) -> bool:
 def _is_harmless(load: _Use, store: _Use) -> bool:
     """Return whether the store never comes before the load of the same element.
 
-    The places of both are c·v + w, with v the variables of the loops around both and w from a range
-    of its own for each. Where those of different v lie apart, equal places have equal v.
+    The places of both are c·v + w, with v the variables of the loops around both, each counted from
+    where the guards of the load or the store begin, and w from a range of its own for each. Where
+    those of different v lie apart, equal places have equal v.
     """
     depth = _shared(load, store)
-    around = [s.variable for _, s in load.path[:depth] if isinstance(s, Loop)]
-    ranges = [_range_without(around, use) for use in (load, store)]
+    loops = [s for _, s in load.path[:depth] if isinstance(s, Loop)]
+    around = [s.variable for s in loops]
+    windows = [_windows(use, around) for use in (load, store)]
+    ranges = [
+        _range_without(use, window) for use, window in zip((load, store), windows, strict=True)
+    ]
     factors = [[use.place.stride(v) for v in around] for use in (load, store)]
     if None in ranges or factors[0] != factors[1]:
         return False
     (first, last), (low, high) = (r for r in ranges if r is not None)
-    if not _lie_apart(around, factors[0], max(last, high) - min(first, low) + 1):
+    extents = [max(window[v].extent for window in windows) for v in around]
+    if not _lie_apart(extents, factors[0], max(last, high) - min(first, low) + 1):
         return False
     if last < low or high < first:
         return True
-    is_ordered = all(s.kind not in _UNORDERED for use in (load, store) for s in use.loops)
+    if any(s.kind in _UNORDERED for use in (load, store) for s in use.loops):
+        return False
     # loops at the top level are shared by threads, each without waiting for the others
-    return bool(around) and is_ordered and load.path[depth][0] < store.path[depth][0]
+    is_behind = bool(around) and load.path[depth][0] < store.path[depth][0]
+    return _comes_later(loops, windows[0], windows[1], is_behind)
+
+
+def _comes_later(loops: list[Loop], load: _Windows, store: _Windows, is_behind: bool) -> bool:
+    """Return whether the store of one element comes later: by an iteration, else as it stands."""
+    for loop in loops:
+        delay = store[loop.variable].first - load[loop.variable].first
+        if delay:
+            return delay > 0 and loop.kind is LoopKind.SERIAL
+    return is_behind
 
 
 def _shared(load: _Use, store: _Use) -> int:
@@ -109,33 +127,49 @@ def _shared(load: _Use, store: _Use) -> int:
     return depth
 
 
-def _range_without(around: list[LoopVariable], use: _Use) -> tuple[int, int] | None:
-    """Return the least and the greatest value of what is left of a place without `around`."""
-    low = high = use.place.constant
-    limits = _limits(use.path)
-    for atom, factor in use.place.terms:
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The values that a variable may have: `extent` of them, from `first` on."""
+
+    first: int
+    extent: int
+
+
+_Windows: TypeAlias = dict[LoopVariable, _Window]
+
+
+def _windows(use: _Use, variables: Iterable[LoopVariable]) -> _Windows:
+    """Return what the guards around a use say of each variable alone."""
+    first = dict.fromkeys(variables, 0)
+    end = {v: v.extent for v in first}
+    conditions = [c for _, s in use.path if isinstance(s, Guard) for c in s.conditions]
+    for room in (right - left for left, right in conditions):  # positive
+        match room.terms:
+            case ((LoopVariable() as v, -1),) if v in end:
+                end[v] = min(end[v], room.constant)
+            case ((LoopVariable() as v, 1),) if v in first:
+                first[v] = max(first[v], 1 - room.constant)
+    return {v: _Window(first[v], max(end[v] - first[v], 0)) for v in first}
+
+
+def _range_without(use: _Use, around: _Windows) -> tuple[int, int] | None:
+    """Return the least and the greatest value of a place where the variables `around` begin."""
+    place = use.place
+    low = high = place.constant + sum((place.stride(v) or 0) * w.first for v, w in around.items())
+    others = [a for a, _ in place.terms if isinstance(a, LoopVariable) and a not in around]
+    windows = _windows(use, others)
+    for atom, factor in place.terms:
         if not isinstance(atom, LoopVariable):
             return None
-        if atom not in around:
-            reach = factor * (min(atom.extent, limits.get(atom, atom.extent)) - 1)
-            low, high = low + min(reach, 0), high + max(reach, 0)
+        if atom in windows:
+            start, reach = (factor * n for n in (windows[atom].first, windows[atom].extent - 1))
+            low, high = low + start + min(reach, 0), high + start + max(reach, 0)
     return low, high
 
 
-def _limits(path: _Path) -> dict[LoopVariable, int]:
-    """Return what the guards on the way say alone of variables: below which number each is."""
-    limits: dict[LoopVariable, int] = {}
-    for left, right in (c for _, s in path if isinstance(s, Guard) for c in s.conditions):
-        room = right - left  # positive
-        match room.terms:
-            case ((LoopVariable() as variable, -1),):
-                limits[variable] = min(room.constant, limits.get(variable, room.constant))
-    return limits
-
-
-def _lie_apart(variables: list[LoopVariable], factors: list[int | None], length: int) -> bool:
+def _lie_apart(extents: list[int], factors: list[int | None], length: int) -> bool:
     """Return whether ranges of `length` at the sums of factors and variables never overlap."""
-    steps = [(f, v.extent) for f, v in zip(factors, variables, strict=True) if v.extent > 1]
+    steps = [(f, extent) for f, extent in zip(factors, extents, strict=True) if extent > 1]
     for factor, extent in sorted((abs(f or 0), extent) for f, extent in steps):
         if factor < length:
             return False

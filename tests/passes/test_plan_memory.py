@@ -187,6 +187,42 @@ def test_rows_that_are_written_before_they_are_read_are_not_overwritten() -> Non
     assert replaceable_inputs(parse_kernel(text)) == {("x", "z")}
 
 
+DELAYED = """kernel k(x: float32[12, 8] in, y: float32[12, 8] out, z: float32[12, 8] out) {
+  for b < 3 parallel {
+    for t < 6 serial {
+      for j < 8 %s {
+        if %s { %%a = load x[4*b + t + %s, j] : float32 store z[4*b + t + %s, j] = %%a }
+        if %s { %%b = literal() 1.0 : float32 store y[4*b + t + %s, j] = %%b }
+      }
+    }
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("load", "store", "may"),
+    [
+        (("t < 4", 0), ("1 < t", -2), True),
+        (("0 < t and t < 5", -1), ("1 < t", -2), True),
+        (("1 < t", -2), ("1 < t", -2), True),  # in one turn, the load first
+        (("1 < t", -2), ("t < 4", 0), False),  # the store comes first
+        (("t < 4", 0), ("0 < t", -2), False),  # reaches the rows of another block
+        (("t < 5", 0), ("1 < t", -2), False),
+    ],
+)
+def test_rows_under_way_are_told_by_their_guards(
+    load: tuple[str, int], store: tuple[str, int], may: bool
+) -> None:
+    text = DELAYED % ("vector", load[0], load[1], load[1], store[0], store[1])
+    assert (("x", "y") in replaceable_inputs(parse_kernel(text))) is may
+
+
+def test_turns_that_threads_share_come_in_no_order() -> None:
+    text = DELAYED % ("vector", "t < 4", 0, 0, "1 < t", -2)
+    shared = text.replace("t < 6 serial", "t < 6 parallel")
+    assert ("x", "y") not in replaceable_inputs(parse_kernel(shared))
+
+
 def test_nests_beside_one_another_do_not_wait() -> None:
     text = """kernel k(x: float32[8] in, y: float32[8] out, z: float32[8] out) {
       for i < 8 parallel { %a = load x[i] : float32 store z[i] = %a }

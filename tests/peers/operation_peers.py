@@ -250,7 +250,7 @@ def _reciprocal_gaps(values: Any) -> Any:
 
 PEERS: dict[str, Callable[..., Any]] = {
     **{op: _named(name) for op, name in NAMES.items()},
-    "gelu": functional.gelu,
+    "gelu": lambda x: functional.gelu(x),
     **{name: _linear(name) for name in ("solve", "inv", "det", "slogdet", "qr")},
     **{name: _reduction(name) for name in ("sum", "any", "all")},
     "max": _reduction("amax"),
