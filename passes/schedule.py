@@ -339,8 +339,11 @@ class _Scheduler:
 def _outside_in(blocks: Body, others: list[LoopVariable], blocks_outside: bool) -> Body:
     """Return the loop over vectors, or the only vector, with the loops over `others` around it.
 
-    With `blocks_outside` the loop over vectors is the outermost and the others go inside.
+    With `blocks_outside` the loop over vectors is the outermost and the others go inside. There are
+    no vectors where the loops inside go over nothing.
     """
+    if not blocks:
+        return ()
     block = blocks[0]
     if blocks_outside and isinstance(block, Loop) and block.kind is LoopKind.PARALLEL:
         return (replace(block, body=nest(others, block.body)),)

@@ -180,6 +180,8 @@ def sink(loop: Loop) -> Loop:
 def distribute(loop: Loop, groups: Iterable[Body], names: Names) -> tuple[Body, list[Loop]]:
     """Return scratch, and a loop for each of `groups`, into which the body of `loop` is cut.
 
+    A group of which nothing is left, since all of its scratch became arrays, has none.
+
     Law: `loop` is independent. What one group leaves to another, a value or scratch, becomes an
     array with an element for each iteration; constants are made again. All loops have the same
     variable.
@@ -208,7 +210,7 @@ def distribute(loop: Loop, groups: Iterable[Body], names: Names) -> tuple[Body, 
                 arrays.append(Scratch(kept[value.name], array_type, Scope.REGISTER))
         body = tuple(s for s in group if not (isinstance(s, Scratch) and s.name in shared))
         done.append((*prefix, *rename(body, renamed, {})))
-    loops = [replace(loop, body=rewrite(_keep(b, kept, loop), memory=expand)) for b in done]
+    loops = [replace(loop, body=rewrite(_keep(b, kept, loop), memory=expand)) for b in done if b]
     return tuple(arrays), loops
 
 
