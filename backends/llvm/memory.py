@@ -357,9 +357,13 @@ def _fills_lines(environment: Environment, place: Place) -> bool:
 
 
 def _store_past_caches(environment: Environment, place: Place, text: str) -> None:
-    """Write a store past the caches; where the array does not begin with a line, one into them."""
+    """Write a store past the caches; where the array does not begin with a line, one into them.
+
+    That one is written as a masked store of all lanes: of two ordinary stores under opposite
+    conditions LLVM makes one, and into the caches.
+    """
     writer, address = environment.writer, address_of(environment, place)
-    type_ = spelling.memory(place.dtype, environment.lanes)
+    type_, lanes = spelling.memory(place.dtype, environment.lanes), environment.lanes
 
     hint = "!nontemporal !{i32 1}"
     if place.storage.alignment >= LINE:
@@ -370,7 +374,7 @@ def _store_past_caches(environment: Environment, place: Place, text: str) -> Non
     with writer.guarded(writer.pure(f"icmp eq i64 {rest}, 0")):
         writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
     with writer.guarded(writer.pure(f"icmp ne i64 {rest}, 0")):
-        writer.line(f"store {type_} {text}, ptr {address}, align {alignment_of(place)}")
+        _write_masked(environment, place, address, text, spelling.splat("i1", "true", lanes))
 
 
 def _store_vector(

@@ -26,7 +26,8 @@ from graphc.progress import progress
 from graphc.random_arrays import random_arrays
 
 SECONDS = 1.0  # how long calls are timed unless --repeat says how often
-LEAST_CALLS, MOST_CALLS = 5, 10_000
+WARM_UP = 0.05  # of which so much is for the estimate of how many calls that is
+LEAST_CALLS, MOST_CALLS = 5, 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_target(parser)
     parser.add_argument(
-        "--repeat", type=_positive, metavar="N", help="time N calls instead of about a second"
+        "--repeat", type=_positive, metavar="N", help="time N calls instead of a second of them"
     )
     parser.add_argument(
         "--integers-below",
@@ -89,12 +90,12 @@ def run(options: argparse.Namespace) -> int:
 def measure(
     program: Program, arguments: Sequence[np.ndarray[Any, Any]], repeat: int | None
 ) -> Measurement:
-    """Return the times of the first call and of `repeat` more, or of about a second of calls."""
+    """Return the times of the first call and of `repeat` more, or of about a second of calls.
+
+    That is at most `MOST_CALLS` of very short ones.
+    """
     first = _seconds_of_call(program, arguments)
-    calls = repeat
-    if calls is None:
-        estimate = SECONDS / max(1e-9, _seconds_of_call(program, arguments))
-        calls = int(min(max(estimate, LEAST_CALLS), MOST_CALLS))
+    calls = _calls_of_a_second(program, arguments) if repeat is None else repeat
     with progress("calls", calls) as advance:
         times = []
         for _ in range(calls):
@@ -113,6 +114,15 @@ def measure(
     )
 
 
+def _calls_of_a_second(program: Program, arguments: Sequence[np.ndarray[Any, Any]]) -> int:
+    """Return how many calls to time, by the mean of some: the first of them are slower."""
+    start, count = time.perf_counter(), 0
+    while (spent := time.perf_counter() - start) < WARM_UP:
+        _seconds_of_call(program, arguments)
+        count += 1
+    return int(min(max(SECONDS * count / spent, LEAST_CALLS), MOST_CALLS))
+
+
 def _seconds_of_call(program: Program, arguments: Sequence[np.ndarray[Any, Any]]) -> float:
     start = time.perf_counter()
     program(*arguments)
@@ -126,7 +136,8 @@ def _as_dictionary(measured: Measurement, found: Profile | None) -> dict[str, An
 
 def _print(measured: Measurement, found: Profile | None) -> None:
     print(f"{measured.program}({', '.join(measured.inputs)})")
-    print(f"compilation      {time_text(measured.compile)}")
+    compiled = time_text(measured.compile) if measured.compile else "none: kept on disk"
+    print(f"compilation      {compiled}")
     print(f"first call       {time_text(measured.first)}")
     print(f"median           {time_text(measured.median)} of {measured.calls} calls")
     print(f"minimum          {time_text(measured.minimum)}")

@@ -49,8 +49,12 @@ def _print(report: dict[str, Any], cleared: bool) -> None:
     if report["refusal"]:
         print(f"not in use: {report['refusal']}")
         return
-    size = f"{report['entries']} entries, {report['bytes'] / _KIB:.1f} KiB"
+    size = f"{report['entries']} entries, {_size(report['bytes'])}"
     if cleared:
         print(f"removed {size} from {report['directory']}")
     else:
-        print(f"{report['directory']}: {size} of at most {report['limit'] / _KIB:.1f} KiB")
+        print(f"{report['directory']}: {size} of at most {_size(report['limit'])}")
+
+
+def _size(count: int) -> str:
+    return f"{count / _KIB:.1f} KiB" if count < _KIB**2 else f"{count / _KIB**2:.1f} MiB"

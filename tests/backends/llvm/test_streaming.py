@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import graphc
 from graphc.kernel_text import parse_kernel
 from tests.backends.llvm.harness import CPUS, compile_kernel
 
@@ -25,3 +26,10 @@ def test_a_streaming_store_takes_an_array_that_begins_anywhere(skip: int, cpu: s
     assert executable.run_into(arguments, [y])[0] is y
     assert y.tobytes() == x.tobytes()
     assert not raw[:start].any() and not raw[start + 1280 :].any()
+
+
+@pytest.mark.parametrize("function", ["softmax", "transpose"])
+def test_large_results_go_past_the_caches(function: str) -> None:
+    x = graphc.input((8192, 4096), name="x")
+    result = graphc.softmax(x) if function == "softmax" else x.mT + 1
+    assert "movnt" in graphc.compile([result], inputs=[x]).text("asm")
