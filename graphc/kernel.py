@@ -277,3 +277,9 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
         yield statement
         if isinstance(statement, Loop | Guard):
             pending.extend(reversed(statement.body))
+
+
+def result_of(statement: Statement) -> Value | None:
+    """Return the value that a statement makes, if it makes one."""
+    makers = Let | Load | IndexValue | Misalignment
+    return statement.result if isinstance(statement, makers) else None

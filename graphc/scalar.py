@@ -372,9 +372,8 @@ def rarely(condition: Scalar, formula: Formula, otherwise: Scalar, *operands: Sc
     result = program.dtype_of(program.result)
     if condition.dtype is not dtypes.bool_ or result is not otherwise.dtype:
         raise InternalError(f"rarely of {condition.dtype}, {result}, {otherwise.dtype}")
-    digest = hashlib.sha256(str(program).encode()).hexdigest()[
-        :12
-    ]  # functions are told apart by it
+    # functions are told apart by it
+    digest = hashlib.sha256(str(program).encode()).hexdigest()[:12]
     program = replace(program, name=f"{formula.__name__.strip('_<>')}_{digest}")
     given = (condition, otherwise, *operands)
     return condition.recorder.append(RARELY, given, otherwise.dtype, program)

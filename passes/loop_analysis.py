@@ -19,10 +19,11 @@ from graphc.kernel import (
     Scratch,
     Statement,
     Store,
+    result_of,
     statements,
 )
 from graphc.op import Elementwise, find, scalar_program
-from graphc.passes.rewrite_statements import Body, result_of, substitute
+from graphc.passes.rewrite_statements import Body, substitute
 from graphc.scalar import PRIMITIVES
 from graphc.target import SHORT_STEP
 

@@ -35,10 +35,11 @@ from graphc.kernel import (
     Statement,
     Store,
     Value,
+    result_of,
     statements,
 )
 from graphc.passes.loop_analysis import work
-from graphc.passes.rewrite_statements import Body, Names, rename, result_of, rewrite, substitute
+from graphc.passes.rewrite_statements import Body, Names, rename, rewrite, substitute
 from graphc.passes.rewrite_statements import used as values_used
 from graphc.passes.transform_loops import over, split_off_tail
 from graphc.target import Target

@@ -26,6 +26,7 @@ from graphc.kernel import (
     Statement,
     Store,
     Value,
+    result_of,
     statements,
 )
 
@@ -44,8 +45,8 @@ class Names:
                 self.used.add(statement.variable.name)
             elif isinstance(statement, Scratch):
                 self.used.add(statement.name)
-            elif isinstance(statement, Let | Load | IndexValue | Misalignment):
-                self.used.add(statement.result.name)
+            elif (made := result_of(statement)) is not None:
+                self.used.add(made.name)
 
     def fresh(self, like: str) -> str:
         """Return a name that nothing in the kernel has, made from `like`."""
@@ -149,12 +150,6 @@ def copy(body: Body, names: Names) -> Body:
     return rename(
         body, {v.name: names.value(v) for v in made}, {s: names.fresh(s) for s in scratch}
     )
-
-
-def result_of(statement: Statement) -> Value | None:
-    """Return the value that a statement makes, if it makes one."""
-    makers = Let | Load | IndexValue | Misalignment
-    return statement.result if isinstance(statement, makers) else None
 
 
 def uses_of(statement: Statement) -> tuple[set[str], set[Index]]:

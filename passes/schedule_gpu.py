@@ -32,11 +32,12 @@ from graphc.kernel import (
     Scratch,
     Statement,
     Store,
+    result_of,
     statements,
 )
 from graphc.passes.group_barriers import with_barriers
 from graphc.passes.loop_analysis import holds, nest, peel
-from graphc.passes.rewrite_statements import Body, Names, result_of, substitute
+from graphc.passes.rewrite_statements import Body, Names, substitute
 from graphc.passes.tile_contraction import tile_contraction
 from graphc.target import Target
 

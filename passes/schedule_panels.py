@@ -17,6 +17,7 @@ from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.index import Index, LoopVariable, as_index
 from graphc.kernel import (
+    LINE,
     Guard,
     IndexValue,
     Let,
@@ -40,7 +41,6 @@ from graphc.tensor_type import TensorType
 
 REUSED = 4  # row tiles that share a panel of adjacent elements before copying it pays
 REUSED_NEAR = 24  # the same where those that stay near are read from the second-level cache
-LINE = 64  # bytes of a cache line
 CACHE_WAYS = (4096, 65536)  # bytes after which addresses meet the same set of a cache, as usual
 COPIED_TOGETHER = 8  # columns of a panel that are copied in one go
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.index import LoopVariable, as_index
-from graphc.kernel import Load, Loop, Prefetch
+from graphc.kernel import LINE, Load, Loop, Prefetch
 from graphc.passes.rewrite_statements import Body
 from graphc.passes.schedule_panels import Columns
-
-LINE = 64  # bytes of a cache line
 
 
 def prefetch_columns(

@@ -40,6 +40,7 @@ from graphc.kernel import (
     Scratch,
     Store,
     Value,
+    result_of,
 )
 from graphc.passes.loop_analysis import Shapes, element_bytes, peel, work
 from graphc.passes.memory_hints import CACHED
@@ -48,7 +49,6 @@ from graphc.passes.rewrite_statements import (
     Names,
     copy,
     rename,
-    result_of,
     rewrite,
     substitute,
 )

@@ -15,13 +15,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.index import Index, LoopVariable
-from graphc.kernel import Load, Loop, LoopKind, Store
+from graphc.kernel import LINE, Load, Loop, LoopKind, Store
 from graphc.passes.loop_analysis import Shapes, accesses, holds, nest
 from graphc.passes.rewrite_statements import Body, Names
 from graphc.passes.transform_loops import enclose, split, split_off_tail, vectorise
 from graphc.target import Target
 
-LINE = 64  # bytes, which a row of a square fills if the registers allow it
 MOST_ROWS = 16  # of a square: each is a register
 FEWEST_ROWS = 4
 SIDE = 2  # squares of a block, if nothing lies between them

@@ -30,6 +30,7 @@ from graphc.kernel import (
     Scratch,
     Statement,
     Store,
+    result_of,
     statements,
 )
 from graphc.passes.loop_analysis import nest
@@ -37,7 +38,6 @@ from graphc.passes.rewrite_statements import (
     Body,
     Names,
     copy,
-    result_of,
     rewrite,
     substitute,
     used,

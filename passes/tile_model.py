@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from graphc.index import LoopVariable, as_index
 from graphc.kernel import (
+    LINE,
     Barrier,
     Guard,
     Let,
@@ -24,7 +25,7 @@ from graphc.kernel import (
 )
 from graphc.passes.loop_analysis import count, element_bytes, work
 from graphc.passes.rewrite_statements import Body
-from graphc.passes.schedule_panels import CACHE_WAYS, LINE, REUSED, Columns, Packer, panel_bytes
+from graphc.passes.schedule_panels import CACHE_WAYS, REUSED, Columns, Packer, panel_bytes
 from graphc.passes.unroll_and_jam import MOST_STATEMENTS
 from graphc.schedule_choices import ScheduleChoices
 from graphc.target import Target

@@ -27,6 +27,7 @@ from graphc.kernel import (
     Statement,
     Store,
     Value,
+    result_of,
     statements,
 )
 from graphc.passes.loop_analysis import Shapes, can_collapse, nest
@@ -35,7 +36,6 @@ from graphc.passes.rewrite_statements import (
     Names,
     copy,
     rename,
-    result_of,
     rewrite,
     substitute,
     used,

@@ -26,7 +26,6 @@ from graphc.backends.llvm.writer import Writer
 from graphc.errors import InternalError
 from graphc.index import Index, LoopVariable
 from graphc.kernel import (
-    LINE,
     Access,
     Barrier,
     Buffer,
@@ -253,8 +252,7 @@ class _Emitter:
 
     def _misalignment(self, statement: Misalignment) -> None:
         storage = self.storages[statement.buffer]
-        address = self.writer.pure(f"ptrtoint ptr {storage.address} to i64")
-        rest = self.writer.pure(f"and i64 {address}, {LINE - 1}")
+        rest = memory.bytes_into_a_line(self.writer, storage)
         number = self.writer.pure(f"udiv i64 {rest}, {storage.type.dtype.itemsize}")
         self.environment.values[statement.result.name] = Operand(number, statement.result.dtype)
 

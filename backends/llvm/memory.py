@@ -18,10 +18,8 @@ from graphc.backends.llvm.operations import Operand, spread
 from graphc.backends.llvm.writer import Writer
 from graphc.dtypes import DType, bool_
 from graphc.index import Index, linearise
-from graphc.kernel import Load
+from graphc.kernel import LINE, Load
 from graphc.tensor_type import TensorType
-
-LINE = 64  # bytes of a line of the caches, which is written past them as a whole or not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +131,9 @@ def _strided(environment: Environment, place: Place, stride: int) -> str:
     """Return the addresses of lanes that lie so far apart: that of the first, and constants."""
     lanes, element = environment.lanes, spelling.memory(place.dtype)
     bits = 32 if abs(stride) * lanes < 2**31 else 64
-    steps, first = spelling.ramp(bits, lanes, stride), address_of(environment, place)
-    return environment.writer.pure(
-        f"getelementptr {element}, ptr {first}, <{lanes} x i{bits}> {steps}"
-    )
+    offsets, first = spelling.ramp(bits, lanes, stride), address_of(environment, place)
+    text = f"getelementptr {element}, ptr {first}, <{lanes} x i{bits}> {offsets}"
+    return environment.writer.pure(text)
 
 
 def stride_of(environment: Environment, place: Place) -> int | None:
@@ -356,6 +353,12 @@ def _fills_lines(environment: Environment, place: Place) -> bool:
     return is_whole and not place.mask and not place.condition
 
 
+def bytes_into_a_line(writer: Writer, storage: Storage) -> str:
+    """Return how many bytes after the beginning of a line of the caches an array begins."""
+    start = writer.pure(f"ptrtoint ptr {storage.address} to i64")
+    return writer.pure(f"and i64 {start}, {LINE - 1}")
+
+
 def _store_past_caches(environment: Environment, place: Place, text: str) -> None:
     """Write a store past the caches; where the array does not begin with a line, one into them.
 
@@ -364,13 +367,11 @@ def _store_past_caches(environment: Environment, place: Place, text: str) -> Non
     """
     writer, address = environment.writer, address_of(environment, place)
     type_, lanes = spelling.memory(place.dtype, environment.lanes), environment.lanes
-
     hint = "!nontemporal !{i32 1}"
     if place.storage.alignment >= LINE:
         writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
         return
-    start = writer.pure(f"ptrtoint ptr {place.storage.address} to i64")
-    rest = writer.pure(f"and i64 {start}, {LINE - 1}")
+    rest = bytes_into_a_line(writer, place.storage)
     with writer.guarded(writer.pure(f"icmp eq i64 {rest}, 0")):
         writer.line(f"store {type_} {text}, ptr {address}, align {LINE}, {hint}")
     with writer.guarded(writer.pure(f"icmp ne i64 {rest}, 0")):

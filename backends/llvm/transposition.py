@@ -14,7 +14,7 @@ from graphc.backends.llvm.addresses import Environment
 from graphc.backends.llvm.memory import Place, address_of, alignment_of, stride_of
 from graphc.backends.llvm.operations import Operand
 from graphc.backends.llvm.writer import Writer
-from graphc.kernel import IndexValue, Let, Load, Loop, Misalignment, statements
+from graphc.kernel import Loop, result_of, statements
 
 _PIECE = 16  # bytes within which shuffles are cheap
 _MOST_PIECES = 4  # of a vector
@@ -38,8 +38,7 @@ def is_transposing(environment: Environment, place: Place, copied: Loop) -> bool
 
 def _made_in(loop: Loop) -> set[str]:
     """Return the names of the values that each iteration makes."""
-    makers = Let | Load | IndexValue | Misalignment
-    return {s.result.name for s in statements(loop.body) if isinstance(s, makers)}
+    return {v.name for s in statements(loop.body) if (v := result_of(s)) is not None}
 
 
 def load_columns(environment: Environment, place: Place, columns: int) -> list[Operand]:
