@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from graphc.dtypes import DType
 from graphc.index import ZERO, Index, LoopVariable, linearise
 from graphc.kernel import Access, Buffer, Guard, Kernel, Load, Loop, LoopKind, Statement, Store
 
@@ -47,17 +48,17 @@ class _Uses:
 def replaceable_inputs(kernel: Kernel) -> frozenset[tuple[str, str]]:
     """Return the pairs (in, out) of buffers of one size and dtype that may be one memory."""
     uses = _uses(kernel)
+    outs: dict[tuple[int, DType], list[Buffer]] = {}
+    for buffer in kernel.buffers:
+        if buffer.access is Access.OUT:
+            outs.setdefault((buffer.type.size, buffer.type.dtype), []).append(buffer)
     return frozenset(
         (source.name, out.name)
         for source in kernel.buffers
-        for out in kernel.buffers
-        if _are_alike(source, out) and _reads_before(uses[source.name].loads, uses[out.name])
+        if source.access is Access.IN
+        for out in outs.get((source.type.size, source.type.dtype), ())
+        if _reads_before(uses[source.name].loads, uses[out.name])
     )
-
-
-def _are_alike(source: Buffer, out: Buffer) -> bool:
-    is_pair = source.access is Access.IN and out.access is Access.OUT
-    return is_pair and (source.type.size, source.type.dtype) == (out.type.size, out.type.dtype)
 
 
 def _reads_before(loads: list[_Use], out: _Uses) -> bool:
